@@ -1,0 +1,171 @@
+import { AppError } from '../platform/app-error';
+
+/**
+ * The whole surface between Rollcall and one directory. A connector knows its directory and nothing of the database or
+ * of GraphQL; the sync engine knows this file and nothing of any directory.
+ */
+
+/** A field of the directory as it was received: text, several texts (direct leaders), or nothing. */
+export type ThirdPartyValue = string | readonly string[] | null;
+
+/** Values by the directory's own field names (WeCom: `name`, `mobile`, `extattr.工号`). An absent key was not told. */
+export type ThirdPartyFields = Readonly<Record<string, ThirdPartyValue>>;
+
+/** One department as the directory tells it. */
+export interface ThirdPartyDepartment {
+  /** As received; compare by {@link DirectoryConnector.keyOf}. */
+  readonly externalId: string;
+  /** Null at the top. May name a department that is not visible. */
+  readonly parentId: string | null;
+  /** Larger comes first; null where the directory has no order. Unsigned 32-bit in WeCom. */
+  readonly order: number | null;
+  readonly fields: ThirdPartyFields;
+  /** External ids of the people who lead it; undefined where the directory does not say. */
+  readonly leaderIds: readonly string[] | undefined;
+}
+
+/** One person's place in one department. */
+export interface ThirdPartyMembership {
+  readonly departmentId: string;
+  /** Undefined: the person's answer does not say; the department's `leaderIds` decide. */
+  readonly isLeader: boolean | undefined;
+  /** Larger comes first within the department; null where not told. */
+  readonly order: number | null;
+}
+
+/** `LEFT` is a leaver although the directory still names the person (WeCom status 5). */
+export type ThirdPartyStatus = 'ACTIVE' | 'INACTIVE' | 'DISABLED' | 'LEFT';
+
+/** One person as the directory tells it, whole: every visible department is named, whichever answer it came in. */
+export interface ThirdPartyEmployee {
+  readonly externalId: string;
+  readonly status: ThirdPartyStatus;
+  readonly fields: ThirdPartyFields;
+  readonly memberships: readonly ThirdPartyMembership[];
+  /** Null when none is told or visible. */
+  readonly mainDepartmentId: string | null;
+}
+
+/** What one answer of the directory held. Keys stay the same from run to run, so that answers can be compared. */
+export interface DirectoryPage<T> {
+  /** Such as `departments`, `employees-of:12` (a department's people) or `employee:zhangsan` (one person). */
+  readonly key: string;
+  /** When the request was sent: nothing in the answer is older. */
+  readonly readAt: Date;
+  readonly content: PageContent<T>;
+}
+
+export type PageContent<T> =
+  | {
+      readonly kind: 'read';
+      /** Of the answer's bytes; equal digests mean equal content. Hexadecimal. */
+      readonly digest: string;
+      readonly objects: readonly T[];
+      /** Elements of the answer that name no object (no id), told in words; the snapshot is then not complete. */
+      readonly problems: readonly string[];
+    }
+  /** The bytes are those of the known digest, so nothing was parsed. */
+  | { readonly kind: 'unchanged'; readonly digest: string }
+  /** Could not be read after all retries; reading went on with the next page. */
+  | { readonly kind: 'unreadable'; readonly error: DirectoryError };
+
+/** How one read of the directory is to be done. */
+export interface ReadOptions {
+  readonly signal: AbortSignal;
+  /** The digest under which this page's content is already stored, if it is: a conditional read. */
+  knownDigest(pageKey: string): string | undefined;
+  /** Pages that an earlier attempt of the same task has read; they are not yielded again. */
+  alreadyRead(pageKey: string): boolean;
+}
+
+/** What the directory lets us see, asked before everything else. External ids, as received. */
+export interface DirectoryExtent {
+  readonly departmentIds: readonly string[];
+  readonly employeeIds: readonly string[];
+  readonly groupIds: readonly string[];
+}
+
+/** Calls made and time waited since the connector was opened. */
+export interface ReadStatistics {
+  readonly calls: number;
+  readonly throttledMs: number;
+}
+
+export interface DirectoryConnector {
+  /** How ids compare: equal keys, same object. WeCom: plain ids ignoring case, encrypted ids exactly. */
+  keyOf(externalId: string): string;
+
+  /**
+   * Proves the credentials and asks what is visible.
+   * @throws DirectoryError when the directory refuses or cannot be reached
+   */
+  extent(signal: AbortSignal): Promise<DirectoryExtent>;
+
+  /**
+   * Every visible department, in pages, in any order. Ends normally only after the last page.
+   * @throws DirectoryError when reading on makes no sense (refused, unreachable, aborted)
+   */
+  departments(extent: DirectoryExtent, options: ReadOptions): AsyncIterable<DirectoryPage<ThirdPartyDepartment>>;
+
+  /**
+   * Every visible person: the direct members of each of `departmentIds`, and those whom `extent` names by themselves or
+   * by a group. One person may come in several pages; each answer is whole, and the later read counts.
+   * @throws DirectoryError when reading on makes no sense (refused, unreachable, aborted)
+   */
+  employees(
+    extent: DirectoryExtent,
+    departmentIds: readonly string[],
+    options: ReadOptions,
+  ): AsyncIterable<DirectoryPage<ThirdPartyEmployee>>;
+
+  /** One department, read again; undefined once the directory no longer has it or shows it. */
+  department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined>;
+
+  /** One person, read again; undefined once the directory no longer has or shows them. */
+  employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined>;
+
+  statistics(): ReadStatistics;
+}
+
+/** A field that a directory can tell, for mappings. */
+export interface ConnectorField {
+  readonly objectType: 'DEPARTMENT' | 'EMPLOYEE';
+  /** The key in {@link ThirdPartyFields}. */
+  readonly name: string;
+  /** English, for people. */
+  readonly label: string;
+}
+
+/**
+ * The directory said no, or nothing. The message says in plain words what happened, `advice` what to do about it; neither
+ * holds a secret.
+ */
+export class DirectoryError extends AppError {
+  constructor(
+    code: 'UPSTREAM_UNREACHABLE' | 'UPSTREAM_REFUSED' | 'UPSTREAM_RATE_LIMITED',
+    message: string,
+    /** The directory's own error code (WeCom: errcode), as text; undefined when it gave none. */
+    readonly thirdPartyCode: string | undefined,
+    readonly advice: string,
+    options?: ErrorOptions,
+  ) {
+    super(code, message, options);
+  }
+}
+
+/** A token of a directory and how long it may be used. */
+export interface AccessToken {
+  readonly token: string;
+  readonly lifetimeMs: number;
+}
+
+/** Keeps access tokens for all callers, and in production for all processes. */
+export interface AccessTokenStore {
+  /**
+   * A usable token. `fetch` runs at most once at a time for a key, whoever asks, and everyone who asked meanwhile gets its
+   * result. What `fetch` throws reaches all of them.
+   * @param key names company and app, never a secret
+   * @param rejected a token that the directory has just refused: it is not handed out again
+   */
+  token(key: string, fetch: () => Promise<AccessToken>, rejected?: string): Promise<string>;
+}
