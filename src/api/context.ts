@@ -1,0 +1,21 @@
+import type { DataSource } from 'typeorm';
+import type { Actor } from '../access/actor';
+import type { IdentitySourceService } from '../identity-source/identity-source.service';
+import type { EventLog } from '../sync/event-log';
+import type { SyncService } from '../sync/sync.service';
+import type { Loaders } from './loaders';
+
+/** The services behind the resolvers; made once. */
+export interface Services {
+  readonly dataSource: DataSource;
+  readonly identitySources: IdentitySourceService;
+  readonly sync: SyncService;
+  readonly events: EventLog;
+}
+
+/** What every resolver is given: made for each HTTP request, and for each operation over WebSocket. */
+export interface RequestContext extends Services {
+  readonly actor: Actor;
+  readonly requestId: string;
+  readonly loaders: Loaders;
+}

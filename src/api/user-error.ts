@@ -1,0 +1,64 @@
+import { Field, ObjectType, registerEnumType } from 'type-graphql';
+
+/** What a caller can act on. Grows by codes, never changes one. */
+export enum UserErrorCode {
+  INVALID_NAME = 'INVALID_NAME',
+  NAME_TAKEN = 'NAME_TAKEN',
+  INVALID_INPUT = 'INVALID_INPUT',
+  NOT_FOUND = 'NOT_FOUND',
+  VERSION_CONFLICT = 'VERSION_CONFLICT',
+  ENABLED_SOURCE_LIMIT = 'ENABLED_SOURCE_LIMIT',
+  CUSTOM_SOURCE_LIMIT = 'CUSTOM_SOURCE_LIMIT',
+  SOURCE_CLOSED = 'SOURCE_CLOSED',
+  SCHEMA_INVALID = 'SCHEMA_INVALID',
+  SYNC_NOT_APPLICABLE = 'SYNC_NOT_APPLICABLE',
+  TASK_RUNNING = 'TASK_RUNNING',
+  TASK_NOT_CANCELABLE = 'TASK_NOT_CANCELABLE',
+  IDEMPOTENCY_KEY_REUSED = 'IDEMPOTENCY_KEY_REUSED',
+  UPSTREAM_UNREACHABLE = 'UPSTREAM_UNREACHABLE',
+  UPSTREAM_REFUSED = 'UPSTREAM_REFUSED',
+  UPSTREAM_RATE_LIMITED = 'UPSTREAM_RATE_LIMITED',
+  SECRET_UNREADABLE = 'SECRET_UNREADABLE',
+  INTERNAL = 'INTERNAL',
+}
+registerEnumType(UserErrorCode, {
+  name: 'UserErrorCode',
+  description: 'What a refusal is about; stable, for programs.',
+  valuesConfig: {
+    INVALID_NAME: { description: 'The name breaks the rules for names.' },
+    NAME_TAKEN: { description: 'Another identity source has this name, ignoring case.' },
+    INVALID_INPUT: { description: 'A value does not fit its field; the message says which form it has.' },
+    NOT_FOUND: { description: 'There is no object of that type with this id.' },
+    VERSION_CONFLICT: { description: 'Somebody changed the object in between: read it again.' },
+    ENABLED_SOURCE_LIMIT: { description: 'As many sources as allowed are enabled; the message names them.' },
+    CUSTOM_SOURCE_LIMIT: { description: 'As many custom sources as allowed are enabled.' },
+    SOURCE_CLOSED: { description: 'The identity source is closed: enable it first.' },
+    SCHEMA_INVALID: { description: 'The Schema value is not one of WeCom’s form.' },
+    SYNC_NOT_APPLICABLE: { description: 'This identity source has no directory to read.' },
+    TASK_RUNNING: { description: 'A task of another mode is open for this source.' },
+    TASK_NOT_CANCELABLE: { description: 'The task has ended.' },
+    IDEMPOTENCY_KEY_REUSED: { description: 'The idempotency key was used with another input.' },
+    UPSTREAM_UNREACHABLE: { description: 'The directory did not answer, or not with its API.' },
+    UPSTREAM_REFUSED: { description: 'The directory refused; the message has its code and what to do.' },
+    UPSTREAM_RATE_LIMITED: { description: 'The directory asked to slow down for longer than we wait.' },
+    SECRET_UNREADABLE: { description: 'A stored secret was sealed with another encryption key.' },
+    INTERNAL: { description: 'A fault of the server; its log has the details.' },
+  },
+});
+
+@ObjectType({
+  description: 'Why a mutation was refused, or a task failed, in a form that programs and people can act on.',
+})
+export class UserError {
+  @Field(() => UserErrorCode, { description: 'Stable, for programs.' })
+  code: UserErrorCode;
+
+  @Field(() => String, { description: 'Plain English, for people; says what to do.' })
+  message: string;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Path into the input, such as ["input", "name"]; null when it is about no single value.',
+  })
+  field: readonly string[] | null;
+}

@@ -1,0 +1,130 @@
+import { z } from 'zod';
+import { AppError } from '../platform/app-error';
+
+/** A value that must not be printed: it shows as `[secret]` in logs, JSON and string interpolation. */
+export class Secret {
+  readonly #value: string;
+  constructor(value: string) {
+    this.#value = value;
+  }
+  /** The value itself, for the one place that needs it. */
+  reveal(): string {
+    return this.#value;
+  }
+  toString(): string {
+    return '[secret]';
+  }
+  toJSON(): string {
+    return '[secret]';
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return '[secret]';
+  }
+}
+
+const integer = (min: number, max: number, fallback: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
+    .default(fallback);
+
+const ENCRYPTION_KEY_BYTES = 32;
+
+/** 32 bytes, as 64 hexadecimal digits or base64. */
+const encryptionKey = z
+  .string()
+  .refine((text) => decodeKey(text) !== undefined, 'must be 32 bytes, as 64 hexadecimal digits or as base64')
+  .transform((text) => new Secret(text))
+  .optional();
+
+const httpUrl = z.string().refine(isHttpUrl, 'must be an http or https address without user name, query or fragment');
+
+const environment = z.object({
+  PORT: integer(0, 65_535, 4000),
+  HOST: z.string().min(1).default('0.0.0.0'),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://')
+    .transform((url) => new Secret(url))
+    .optional(),
+  ROLLCALL_DATA_DIR: z.string().min(1).default('.rollcall'),
+  ROLLCALL_ENCRYPTION_KEY: encryptionKey,
+  ROLLCALL_ADMIN_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,256}$/, 'must be 16 to 256 printable characters without spaces')
+    .transform((token) => new Secret(token))
+    .optional(),
+  ROLLCALL_ENABLED_SOURCE_LIMIT: integer(1, 1000, 5),
+  ROLLCALL_CUSTOM_SOURCE_LIMIT: integer(0, 1000, 1),
+  WECOM_API_URL: httpUrl.default('https://qyapi.weixin.qq.com'),
+  WECOM_CALLS_PER_MINUTE: integer(1, 1_000_000, 6000),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+});
+
+/** Everything the server can be told from outside; read once, by {@link loadConfig}. */
+export interface AppConfig {
+  /** TCP port of the API; 0 takes a free one. */
+  readonly port: number;
+  /** Address that the API listens on. */
+  readonly host: string;
+  /** Undefined: an embedded PostgreSQL is started below `dataDir`. */
+  readonly databaseUrl: Secret | undefined;
+  /** Folder of the embedded database and what is made beside it. */
+  readonly dataDir: string;
+  readonly encryptionKey: Secret | undefined;
+  /** The administrator's API token; undefined: one is made on the first start. */
+  readonly adminToken: Secret | undefined;
+  readonly enabledSourceLimit: number;
+  readonly customSourceLimit: number;
+  readonly wecomApiUrl: string;
+  /** Calls a minute to one WeCom path by one app. */
+  readonly wecomCallsPerMinute: number;
+  readonly logLevel: string;
+}
+
+/**
+ * Reads the environment.
+ * @throws AppError CONFIG_INVALID that lists every problem, one a line
+ */
+export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = environment.safeParse(given);
+  const problems = parsed.success ? [] : parsed.error.issues.map((i) => `${i.path.join('.')} ${i.message}`);
+  if (given['DATABASE_URL'] && !given['ROLLCALL_ENCRYPTION_KEY']) {
+    problems.push(
+      'ROLLCALL_ENCRYPTION_KEY is required with DATABASE_URL: 32 random bytes, for instance from `openssl rand -hex 32`',
+    );
+  }
+  if (!parsed.success || problems.length > 0) throw new AppError('CONFIG_INVALID', problems.join('\n'));
+  const e = parsed.data;
+  return Object.freeze({
+    port: e.PORT,
+    host: e.HOST,
+    databaseUrl: e.DATABASE_URL,
+    dataDir: e.ROLLCALL_DATA_DIR,
+    encryptionKey: e.ROLLCALL_ENCRYPTION_KEY,
+    adminToken: e.ROLLCALL_ADMIN_TOKEN,
+    enabledSourceLimit: e.ROLLCALL_ENABLED_SOURCE_LIMIT,
+    customSourceLimit: e.ROLLCALL_CUSTOM_SOURCE_LIMIT,
+    wecomApiUrl: e.WECOM_API_URL,
+    wecomCallsPerMinute: e.WECOM_CALLS_PER_MINUTE,
+    logLevel: e.LOG_LEVEL,
+  });
+}
+
+/** The key's 32 bytes, or undefined when the text is none. */
+export function decodeKey(text: string): Buffer | undefined {
+  const key = /^[0-9a-f]{64}$/i.test(text) ? Buffer.from(text, 'hex') : Buffer.from(text, 'base64');
+  return key.length === ENCRYPTION_KEY_BYTES ? key : undefined;
+}
+
+function isHttpUrl(text: string): boolean {
+  try {
+    const url = new URL(text);
+    return /^https?:$/.test(url.protocol) && url.username === '' && url.search === '' && url.hash === '';
+  } catch {
+    return false;
+  }
+}

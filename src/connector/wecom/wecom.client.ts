@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto';
+import { Agent, request } from 'undici';
+import { type AccessToken, type AccessTokenStore, DirectoryError, type ReadStatistics } from '../directory-connector';
+import { pause, sharedBucket } from '../token-bucket';
+import { integer, isObject, type Json } from './wecom.dto';
+import { WecomError } from './wecom.errors';
+
+export interface WecomClientOptions {
+  readonly apiUrl: string;
+  readonly callsPerMinute: number;
+  readonly tokens: AccessTokenStore;
+  /** Waits between tries, in milliseconds; for tests. */
+  readonly pause?: typeof pause;
+}
+
+export interface WecomCredentials {
+  readonly corpId: string;
+  readonly agentId: string;
+  readonly secret: string;
+}
+
+/** An answer that WeCom gave with success; parsed only when asked. */
+export interface WecomAnswer {
+  readonly bytes: Buffer;
+  /** Of the bytes, hexadecimal. */
+  readonly digest: string;
+  /** When the request was sent. */
+  readonly readAt: Date;
+  readonly body: Json | undefined;
+}
+
+export type Query = Readonly<Record<string, string>>;
+
+const CONNECTIONS = 16;
+const TIMEOUT_MS = 30_000;
+/** Far above the largest answer seen: 30,000 members of a kilobyte. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+const MAX_TRIES = 4;
+/** WeCom's minute limit blocks for a minute. Source: developer.work.weixin.qq.com/document/path/90312 */
+const RATE_WAIT_MS = 60_000;
+const MAX_RATE_WAITS = 5;
+const FREQUENCY_LIMIT = 45009;
+const DEFAULT_LIFETIME_S = 7200;
+
+/** Calls to WeCom by one app: token, pace, retries and errors. */
+export class WecomClient {
+  private readonly http = new Agent({
+    connections: CONNECTIONS,
+    maxResponseSize: MAX_ANSWER_BYTES,
+    headersTimeout: TIMEOUT_MS,
+    bodyTimeout: TIMEOUT_MS,
+    connect: { timeout: 10_000 },
+  });
+  private calls = 0;
+  private throttledMs = 0;
+  private readonly wait: typeof pause;
+  private readonly tokenKey: string;
+
+  constructor(
+    private readonly credentials: WecomCredentials,
+    private readonly options: WecomClientOptions,
+  ) {
+    this.wait = options.pause ?? pause;
+    // With the secret's digest, so that a changed secret does not go on with the old one's token.
+    const secret = createHash('sha256').update(credentials.secret).digest('hex').slice(0, 12);
+    this.tokenKey = `wecom:${credentials.corpId.toLowerCase()}:${credentials.agentId}:${secret}`;
+  }
+
+  statistics(): ReadStatistics {
+    return { calls: this.calls, throttledMs: this.throttledMs };
+  }
+
+  /**
+   * One call with the app's token, retried as WeCom's rules say.
+   * @param knownDigest an answer with this digest is not parsed
+   * @throws WecomError for an errcode, DirectoryError UPSTREAM_UNREACHABLE when no usable answer comes
+   */
+  async get(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
+    let rejected: string | undefined;
+    for (;;) {
+      const token = await this.options.tokens.token(this.tokenKey, () => this.fetchToken(signal), rejected);
+      try {
+        return await this.persist(path, { access_token: token, ...query }, signal, knownDigest);
+      } catch (error) {
+        const expired = error instanceof WecomError && error.reaction === 'REFRESH_TOKEN';
+        if (!expired || rejected !== undefined) throw error;
+        rejected = token;
+      }
+    }
+  }
+
+  private async fetchToken(signal: AbortSignal): Promise<AccessToken> {
+    const { corpId, secret } = this.credentials;
+    const { body } = await this.persist('gettoken', { corpid: corpId, corpsecret: secret }, signal);
+    const token = body?.['access_token'];
+    if (typeof token !== 'string' || token === '') throw this.unreachable('gettoken', 'an answer without access_token');
+    return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
+  }
+
+  /** Tries again where that can help: network failures and "busy" at most three times, limits after waiting. */
+  private async persist(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
+    let rateWaits = 0;
+    for (let tries = 1; ; ) {
+      await this.keepPace(path, signal);
+      try {
+        return await this.once(path, query, signal, knownDigest);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof DirectoryError)) throw error;
+        const limited = error.code === 'UPSTREAM_RATE_LIMITED';
+        if (limited ? ++rateWaits > MAX_RATE_WAITS : error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES)
+          throw error;
+        await this.backOff(error, limited ? rateWaits : tries, signal);
+      }
+    }
+  }
+
+  private async backOff(error: DirectoryError, attempt: number, signal: AbortSignal): Promise<void> {
+    const minuteLimit = error instanceof WecomError && error.errcode === FREQUENCY_LIMIT;
+    const ceiling = 250 * 2 ** attempt;
+    // Full jitter, so that callers who failed together do not come back together.
+    const ms = minuteLimit ? RATE_WAIT_MS + Math.random() * 5_000 : Math.random() * ceiling;
+    if (error.code === 'UPSTREAM_RATE_LIMITED') this.throttledMs += Math.round(ms);
+    await this.wait(ms, signal);
+  }
+
+  private async keepPace(path: string, signal: AbortSignal): Promise<void> {
+    const { corpId, agentId } = this.credentials;
+    const key = `${this.options.apiUrl} ${corpId.toLowerCase()} ${agentId} ${path}`;
+    const ms = sharedBucket(key, this.options.callsPerMinute).take();
+    this.throttledMs += ms;
+    await this.wait(ms, signal);
+  }
+
+  private async once(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
+    this.calls += 1;
+    const readAt = new Date();
+    const bytes = await this.fetchBytes(path, query, signal);
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    if (digest === knownDigest) return { bytes, digest, readAt, body: undefined };
+    const body = this.parse(path, bytes);
+    const errcode = body['errcode'] === undefined ? 0 : integer(body['errcode']);
+    if (errcode === undefined) throw this.unreachable(path, 'an errcode that is no number');
+    if (errcode !== 0) throw new WecomError(errcode, path);
+    return { bytes, digest, readAt, body };
+  }
+
+  private async fetchBytes(path: string, query: Query, signal: AbortSignal): Promise<Buffer> {
+    const base = this.options.apiUrl.replace(/\/+$/, '');
+    const url = `${base}/cgi-bin/${path}?${new URLSearchParams(query)}`;
+    try {
+      const { statusCode, body } = await request(url, { dispatcher: this.http, signal });
+      if (statusCode !== 200) {
+        await body.dump();
+        throw this.unreachable(path, `HTTP status ${statusCode}`);
+      }
+      return Buffer.from(await body.arrayBuffer());
+    } catch (error) {
+      if (error instanceof DirectoryError) throw error;
+      signal.throwIfAborted();
+      // The cause may hold the address with the token in it, so only its code is told.
+      throw this.unreachable(path, (error as { code?: string }).code ?? 'no answer');
+    }
+  }
+
+  private parse(path: string, bytes: Buffer): Json {
+    let body: unknown;
+    try {
+      body = JSON.parse(bytes.toString('utf8'));
+    } catch {
+      throw this.unreachable(path, 'an answer that is not whole JSON');
+    }
+    if (!isObject(body)) throw this.unreachable(path, 'an answer that is no JSON object');
+    return body;
+  }
+
+  private unreachable(path: string, what: string): DirectoryError {
+    const advice = 'See that the server can reach WeCom (WECOM_API_URL, proxy, firewall), and try again.';
+    return new DirectoryError(
+      'UPSTREAM_UNREACHABLE',
+      `WeCom gave no usable answer: ${what} (${path}).`,
+      undefined,
+      advice,
+    );
+  }
+}

@@ -1,0 +1,162 @@
+import type {
+  ThirdPartyDepartment,
+  ThirdPartyEmployee,
+  ThirdPartyMembership,
+  ThirdPartyStatus,
+  ThirdPartyValue,
+} from '../directory-connector';
+
+/**
+ * WeCom's JSON as our values. Lenient, since its pages disagree with each other: numbers may be texts, keys may be absent,
+ * empty or null. Pure. Sources: developer.work.weixin.qq.com/document/path/96274 (departments), 96255 and 96260 (members).
+ */
+
+/** Any JSON object. */
+export type Json = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A list under a key; anything else is an empty one. */
+export function list(body: Json, key: string): readonly unknown[] {
+  const value = body[key];
+  return Array.isArray(value) ? value : [];
+}
+
+/** Text that PostgreSQL can hold: NUL and halves of surrogate pairs become U+FFFD. Undefined for what is no text. */
+export function text(value: unknown): string | null | undefined {
+  if (value === null) return null;
+  if (typeof value === 'number') return String(value);
+  if (typeof value !== 'string') return undefined;
+  return value.includes('\0') || hasLoneSurrogate(value)
+    ? value.replaceAll('\0', '\uFFFD').replace(LONE, '\uFFFD')
+    : value;
+}
+
+const LONE = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
+
+function hasLoneSurrogate(value: string): boolean {
+  return /[\uD800-\uDFFF]/.test(value) && value.search(LONE) >= 0;
+}
+
+/** A whole number, also when it comes as text. */
+export function integer(value: unknown): number | undefined {
+  const number = typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
+  return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
+}
+
+/** An id as text: numbers and non-empty texts. */
+export function identifier(value: unknown): string | undefined {
+  const id = typeof value === 'number' || typeof value === 'string' ? text(value) : undefined;
+  return id ? id : undefined;
+}
+
+export function identifiers(values: readonly unknown[]): string[] {
+  return values.map(identifier).filter((id) => id !== undefined);
+}
+
+const ROOT_DEPARTMENT = '1';
+const DEPARTMENT_FIELDS = ['name', 'name_en'];
+const EMPLOYEE_FIELDS = [
+  'userid',
+  'name',
+  'alias',
+  'english_name',
+  'position',
+  'mobile',
+  'gender',
+  'email',
+  'biz_mail',
+  'telephone',
+  'address',
+  'external_position',
+];
+
+/** @returns undefined when the element names no department */
+export function parseDepartment(element: unknown): ThirdPartyDepartment | undefined {
+  if (!isObject(element)) return undefined;
+  const externalId = identifier(element['id']);
+  if (externalId === undefined) return undefined;
+  const parent = identifier(element['parentid']);
+  return {
+    externalId,
+    // The root's parent is printed as 0, or not at all.
+    parentId: externalId === ROOT_DEPARTMENT || parent === undefined || parent === '0' ? null : parent,
+    order: integer(element['order']) ?? null,
+    fields: textFields(element, DEPARTMENT_FIELDS),
+    leaderIds: Array.isArray(element['department_leader']) ? identifiers(element['department_leader']) : undefined,
+  };
+}
+
+/** @returns undefined when the element names no member */
+export function parseEmployee(element: unknown): ThirdPartyEmployee | undefined {
+  if (!isObject(element)) return undefined;
+  const externalId = identifier(element['userid']);
+  if (externalId === undefined) return undefined;
+  const memberships = parseMemberships(element);
+  const main = identifier(element['main_department']);
+  const leaders = element['direct_leader'];
+  const fields: Record<string, ThirdPartyValue> = { ...textFields(element, EMPLOYEE_FIELDS), ...customFields(element) };
+  if (Array.isArray(leaders)) fields['direct_leader'] = identifiers(leaders);
+  return {
+    externalId,
+    status: parseStatus(element),
+    fields,
+    memberships,
+    mainDepartmentId: memberships.some((m) => m.departmentId === main) ? (main ?? null) : null,
+  };
+}
+
+const STATUSES: Readonly<Record<number, ThirdPartyStatus>> = { 1: 'ACTIVE', 2: 'DISABLED', 4: 'INACTIVE', 5: 'LEFT' };
+
+/** Old answers have `enable` instead of `status`. */
+function parseStatus(element: Json): ThirdPartyStatus {
+  const status = STATUSES[integer(element['status']) ?? 0];
+  return status ?? (integer(element['enable']) === 0 ? 'DISABLED' : 'ACTIVE');
+}
+
+/** `department`, `order` and `is_leader_in_dept` run parallel; the latter two may be shorter or absent. */
+function parseMemberships(element: Json): ThirdPartyMembership[] {
+  const orders = list(element, 'order');
+  const leaders = list(element, 'is_leader_in_dept');
+  const found = new Map<string, ThirdPartyMembership>();
+  for (const [i, value] of list(element, 'department').entries()) {
+    const departmentId = identifier(value);
+    if (departmentId === undefined || found.has(departmentId)) continue;
+    const leader = integer(leaders[i]);
+    found.set(departmentId, {
+      departmentId,
+      isLeader: leader === undefined ? undefined : leader === 1,
+      order: integer(orders[i]) ?? null,
+    });
+  }
+  return [...found.values()];
+}
+
+function textFields(element: Json, names: readonly string[]): Record<string, ThirdPartyValue> {
+  const fields: Record<string, ThirdPartyValue> = {};
+  for (const name of names) {
+    const value = text(element[name]);
+    if (value !== undefined) fields[name] = value;
+  }
+  return fields;
+}
+
+/** `extattr.<name>`: the text, or for a link its address. Source: developer.work.weixin.qq.com/document/path/100111 */
+function customFields(element: Json): Record<string, ThirdPartyValue> {
+  const fields: Record<string, ThirdPartyValue> = {};
+  const attributes = element['extattr'];
+  for (const attribute of isObject(attributes) ? list(attributes, 'attrs') : []) {
+    if (!isObject(attribute)) continue;
+    const name = text(attribute['name']);
+    const [plain, link] = [attribute['text'], attribute['web']];
+    const value = isObject(plain)
+      ? text(plain['value'])
+      : isObject(link)
+        ? text(link['url'])
+        : text(attribute['value']);
+    if (name && value !== undefined) fields[`extattr.${name}`] = value;
+  }
+  return fields;
+}

@@ -1,0 +1,55 @@
+import { types as pgTypes } from 'pg';
+import { DataSource } from 'typeorm';
+import { Foundation1795000000000 } from '../../migrations/1795000000000-foundation';
+import { IdentitySource } from '../identity-source/identity-source.entity';
+import { Department, Employee, Membership } from '../organisation/organisation.entity';
+import { SyncTask } from '../sync/sync-task.entity';
+
+const INT8 = 20;
+// Sequence numbers and WeCom's orders stay below 2^53, so a JavaScript number holds them exactly.
+pgTypes.setTypeParser(INT8, Number);
+
+/** Connections for the API, the worker and its heartbeat; PostgreSQL's default limit is 100 for everybody. */
+const POOL_SIZE = 20;
+
+/** The one place that names entities and migrations. Nothing connects before `initialize()`. */
+export function createDataSource(url: string): DataSource {
+  return new DataSource({
+    type: 'postgres',
+    url,
+    applicationName: 'rollcall',
+    poolSize: POOL_SIZE,
+    entities: [IdentitySource, Department, Employee, Membership, SyncTask],
+    migrations: [Foundation1795000000000],
+    migrationsTransactionMode: 'each',
+    migrationsTableName: 'migration',
+    // Without a listener, a connection that PostgreSQL ends while it is idle would end the whole process.
+    poolErrorHandler: () => undefined,
+  });
+}
+
+const MIGRATION_LOCK = 7_255_501;
+
+/**
+ * Brings the database to today's schema; of several processes that start at once one does it, the others wait.
+ * @throws Error with a plain message when PostgreSQL is older than 15 or not UTF-8
+ */
+export async function migrate(dataSource: DataSource): Promise<void> {
+  await requireUsableServer(dataSource);
+  const runner = dataSource.createQueryRunner();
+  try {
+    await runner.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await dataSource.runMigrations();
+  } finally {
+    await runner.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+    await runner.release();
+  }
+}
+
+async function requireUsableServer(dataSource: DataSource): Promise<void> {
+  const [row] = await dataSource.query(
+    `SELECT current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding`,
+  );
+  if (row.version < 150_000) throw new Error(`PostgreSQL 15 or newer is needed; this server is ${row.version}.`);
+  if (row.encoding !== 'UTF8') throw new Error(`The database must be encoded in UTF8; this one is ${row.encoding}.`);
+}

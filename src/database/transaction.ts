@@ -1,0 +1,20 @@
+import type { PoolClient } from 'pg';
+import type { DataSource } from 'typeorm';
+
+/** One transaction on a connection of its own; rolled back when `work` throws. For bulk SQL and COPY. */
+export async function inTransaction<T>(dataSource: DataSource, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const runner = dataSource.createQueryRunner();
+  const client: PoolClient = await runner.connect();
+  try {
+    await client.query('BEGIN');
+    const result = await work(client);
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    // A broken connection cannot roll back; PostgreSQL has done so by itself.
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  } finally {
+    await runner.release();
+  }
+}

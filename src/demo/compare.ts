@@ -1,0 +1,83 @@
+import type { Organization, SandboxUser } from '../sandbox/organization';
+import type { ApiClient } from './api-client';
+
+interface ApiDepartment {
+  externalId: string;
+  name: string;
+  order: number | null;
+  parent: { externalId: string } | null;
+}
+
+interface ApiEmployee {
+  externalId: string;
+  username: string;
+  displayName: string;
+  position: string | null;
+  email: string | null;
+  mobile: string | null;
+  status: string;
+  mainDepartment: { externalId: string } | null;
+  memberships: { isLeader: boolean; department: { externalId: string } }[];
+}
+
+const DEPARTMENTS = `query Departments($source: ID!, $after: String) {
+  departments(filter: { identitySourceId: $source }, first: 500, after: $after) {
+    nodes { externalId name order parent { externalId } } pageInfo { hasNextPage endCursor }
+  }
+}`;
+
+const EMPLOYEES = `query Employees($source: ID!, $after: String) {
+  employees(filter: { identitySourceId: $source }, first: 500, after: $after) {
+    nodes {
+      externalId username displayName position email mobile status mainDepartment { externalId }
+      memberships { isLeader department { externalId } }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}`;
+
+const STATUSES: Readonly<Record<number, string>> = { 1: 'ACTIVE', 2: 'DISABLED', 4: 'INACTIVE' };
+
+/** Every difference between what the API returns and the organisation's true state, in words; none when they are equal. */
+export async function differences(api: ApiClient, sourceId: string, truth: Organization): Promise<string[]> {
+  const expected = new Map<string, string>();
+  for (const d of truth.departments.values()) {
+    expected.set(`department ${d.id}`, text([d.name, d.order, d.parentId === 0 ? null : String(d.parentId)]));
+  }
+  for (const user of truth.users.values())
+    if (STATUSES[user.status]) expected.set(`employee ${user.userid}`, expectedEmployee(user));
+  const found: string[] = [];
+  const check = (key: string, actual: string) => {
+    const wanted = expected.get(key);
+    expected.delete(key);
+    if (wanted === undefined) found.push(`${key} should not be here`);
+    else if (wanted !== actual) found.push(`${key}: expected ${wanted}, found ${actual}`);
+  };
+  for await (const d of api.all<ApiDepartment>(DEPARTMENTS, { source: sourceId })) {
+    check(`department ${d.externalId}`, text([d.name, d.order, d.parent?.externalId ?? null]));
+  }
+  for await (const e of api.all<ApiEmployee>(EMPLOYEES, { source: sourceId }))
+    check(`employee ${e.externalId}`, actualEmployee(e));
+  return [...found, ...[...expected.keys()].map((key) => `${key} is missing`)];
+}
+
+function expectedEmployee(user: SandboxUser): string {
+  const places = user.departments.map((id, i) => `${id}${user.isLeaderInDept[i] === 1 ? ' leader' : ''}`).sort();
+  const main = user.mainDepartment === undefined ? null : String(user.mainDepartment);
+  const { userid, name, position, email, mobile, status } = user;
+  return text([userid, name, filled(position), filled(email), filled(mobile), STATUSES[status], main, places]);
+}
+
+function actualEmployee(e: ApiEmployee): string {
+  const places = e.memberships.map((m) => `${m.department.externalId}${m.isLeader ? ' leader' : ''}`).sort();
+  const main = e.mainDepartment?.externalId ?? null;
+  return text([e.username, e.displayName, e.position, e.email, e.mobile, e.status, main, places]);
+}
+
+function filled(value: string | undefined): string | null {
+  return value === undefined || value.trim() === '' ? null : value;
+}
+
+function text(values: readonly unknown[]): string {
+  return JSON.stringify(values);
+}

@@ -1,0 +1,59 @@
+import type { DataSource } from 'typeorm';
+import type { AccessToken, AccessTokenStore } from '../connector/directory-connector';
+import { inTransaction } from '../database/transaction';
+import type { SecretBox } from '../platform/secret-box';
+
+/** A token is not handed out for its last minute, so that it does not expire on its way. */
+const SAFETY_MS = 60_000;
+
+/** Access tokens in PostgreSQL, sealed: one refresh at a time among all callers and processes, by a row lock. */
+export class DatabaseTokenStore implements AccessTokenStore {
+  private readonly cached = new Map<string, { token: string; until: number }>();
+  private readonly refreshing = new Map<string, Promise<string>>();
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly secrets: SecretBox,
+  ) {}
+
+  async token(key: string, fetch: () => Promise<AccessToken>, rejected?: string): Promise<string> {
+    const cached = this.cached.get(key);
+    if (cached && cached.until > Date.now() && cached.token !== rejected) return cached.token;
+    const running = this.refreshing.get(key);
+    if (running) {
+      const token = await running;
+      if (token !== rejected) return token;
+    }
+    const refresh = this.refresh(key, fetch, rejected).finally(() => this.refreshing.delete(key));
+    this.refreshing.set(key, refresh);
+    return refresh;
+  }
+
+  private async refresh(key: string, fetch: () => Promise<AccessToken>, rejected?: string): Promise<string> {
+    return inTransaction(this.dataSource, async (client) => {
+      await client.query('INSERT INTO access_token (key) VALUES ($1) ON CONFLICT DO NOTHING', [key]);
+      const { rows } = await client.query(
+        'SELECT sealed_token, expires_at FROM access_token WHERE key = $1 FOR UPDATE',
+        [key],
+      );
+      const until = rows[0].expires_at instanceof Date ? rows[0].expires_at.getTime() : 0;
+      if (rows[0].sealed_token && until > Date.now()) {
+        const stored = this.secrets.open(rows[0].sealed_token, key);
+        if (stored !== rejected) return this.remember(key, stored, until);
+      }
+      const fresh = await fetch();
+      const expires = Date.now() + Math.max(0, fresh.lifetimeMs - SAFETY_MS);
+      await client.query('UPDATE access_token SET sealed_token = $2, expires_at = $3 WHERE key = $1', [
+        key,
+        this.secrets.seal(fresh.token, key),
+        new Date(expires),
+      ]);
+      return this.remember(key, fresh.token, expires);
+    });
+  }
+
+  private remember(key: string, token: string, until: number): string {
+    this.cached.set(key, { token, until });
+    return token;
+  }
+}

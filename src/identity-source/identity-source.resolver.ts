@@ -1,0 +1,227 @@
+import { Arg, Args, Authorized, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import type { RequestContext } from '../api/context';
+import { containing, type ListQuery, type Page, PageArgs, readPage } from '../api/pagination';
+import { UserErrorCode } from '../api/user-error';
+import { listDepartments, listEmployees } from '../organisation/organisation.list';
+import {
+  DepartmentConnection,
+  type DepartmentObject,
+  EmployeeConnection,
+  EmployeeFilter,
+  type EmployeeObject,
+  EmployeeOrder,
+} from '../organisation/organisation.type';
+import { fromTypedId } from '../platform/typed-id';
+import { listTasks, SyncTaskConnection, SyncTaskFilter } from '../sync/sync-task.list';
+import { SyncTaskObject, toSyncTask } from '../sync/sync-task.type';
+import { IdentitySource } from './identity-source.entity';
+import { schemaWarning, suggestedSchema } from './identity-source.rules';
+import type { Refusal, SourceOutcome } from './identity-source.service';
+import {
+  CreateIdentitySourceInput,
+  CreateIdentitySourcePayload,
+  DisableIdentitySourceInput,
+  DisableIdentitySourcePayload,
+  EnableIdentitySourceInput,
+  EnableIdentitySourcePayload,
+  IdentitySourceConnection,
+  IdentitySourceFilter,
+  IdentitySourceObject,
+  IdentitySourceOrderEnum,
+  IdentitySourceQuota,
+  toIdentitySource,
+  UpdateIdentitySourceInput,
+  UpdateIdentitySourcePayload,
+} from './identity-source.type';
+
+const COLUMNS = `id, type, name, description, status, schema, wecom_mode AS "wecomMode", corp_id AS "corpId", agent_id AS "agentId",
+  secret_changed_at AS "secretChangedAt", version, created_at AS "createdAt", updated_at AS "updatedAt"`;
+
+/** An id that names nothing: no row has it. */
+const NOBODY = '00000000-0000-0000-0000-000000000000';
+
+@Resolver(() => IdentitySourceObject)
+export class IdentitySourceResolver {
+  @Authorized('VIEWER')
+  @Query(() => IdentitySourceConnection, { description: 'All identity sources that are not deleted.' })
+  async identitySources(
+    @Ctx() ctx: RequestContext,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg('filter', () => IdentitySourceFilter, { nullable: true, description: 'Which ones.' })
+    filter?: IdentitySourceFilter,
+    @Arg('orderBy', () => IdentitySourceOrderEnum, { defaultValue: 'CREATED_AT', description: 'In which order.' })
+    orderBy?: keyof typeof IdentitySourceOrderEnum,
+  ): Promise<Page<IdentitySourceObject>> {
+    return readPage<IdentitySource, IdentitySourceObject>(
+      ctx.dataSource,
+      sourceList(filter, orderBy),
+      page,
+      toIdentitySource,
+    );
+  }
+
+  @Authorized('VIEWER')
+  @Query(() => IdentitySourceObject, {
+    nullable: true,
+    description: 'One identity source; null when there is none with this id.',
+  })
+  async identitySource(
+    @Ctx() ctx: RequestContext,
+    @Arg('id', () => ID, { description: 'The source.' }) id: string,
+  ): Promise<IdentitySourceObject | null> {
+    const row = await ctx.loaders.source.load(fromTypedId('source', id) ?? NOBODY);
+    return row && !row.deletedAt ? toIdentitySource(row) : null;
+  }
+
+  @Authorized('VIEWER')
+  @Query(() => IdentitySourceQuota, { description: 'How many sources are enabled, and how many may be.' })
+  async identitySourceQuota(@Ctx() ctx: RequestContext): Promise<IdentitySourceQuota> {
+    const [row] = await ctx.dataSource.query(
+      `SELECT count(*)::int AS enabled, (count(*) FILTER (WHERE type = 'CUSTOM'))::int AS "customEnabled"
+         FROM identity_source WHERE status = 'ENABLED' AND deleted_at IS NULL`,
+    );
+    const { enabled, customEnabled } = ctx.identitySources.limits;
+    return { ...row, enabledLimit: enabled, customEnabledLimit: customEnabled };
+  }
+
+  @Authorized('ADMINISTRATOR')
+  @Mutation(() => CreateIdentitySourcePayload, {
+    description: 'Connects a directory. WeCom credentials are checked by a live call first.',
+  })
+  async createIdentitySource(
+    @Ctx() ctx: RequestContext,
+    @Arg('input', () => CreateIdentitySourceInput, { description: 'The new source.' }) input: CreateIdentitySourceInput,
+  ): Promise<CreateIdentitySourcePayload> {
+    const { description = null, wecomSelfBuilt = null, idempotencyKey = null } = input;
+    return payload(await ctx.identitySources.create({ ...input, description, wecomSelfBuilt, idempotencyKey }));
+  }
+
+  @Authorized('ADMINISTRATOR')
+  @Mutation(() => UpdateIdentitySourcePayload, { description: 'Changes an identity source’s settings.' })
+  async updateIdentitySource(
+    @Ctx() ctx: RequestContext,
+    @Arg('input', () => UpdateIdentitySourceInput, { description: 'The changes.' }) input: UpdateIdentitySourceInput,
+  ): Promise<UpdateIdentitySourcePayload> {
+    const { description, schema } = input;
+    const id = fromTypedId('source', input.id) ?? NOBODY;
+    const [version, name] = [input.version ?? undefined, input.name ?? undefined];
+    const wecomSelfBuilt = input.wecomSelfBuilt ?? undefined;
+    return payload(await ctx.identitySources.update({ id, version, name, description, schema, wecomSelfBuilt }));
+  }
+
+  @Authorized('ADMINISTRATOR')
+  @Mutation(() => EnableIdentitySourcePayload, {
+    description: 'Takes a source into use, within the limits of identitySourceQuota.',
+  })
+  async enableIdentitySource(
+    @Ctx() ctx: RequestContext,
+    @Arg('input', () => EnableIdentitySourceInput, { description: 'Which one.' }) input: EnableIdentitySourceInput,
+  ): Promise<EnableIdentitySourcePayload> {
+    return payload(await ctx.identitySources.enable(fromTypedId('source', input.id) ?? NOBODY));
+  }
+
+  @Authorized('ADMINISTRATOR')
+  @Mutation(() => DisableIdentitySourcePayload, {
+    description: 'Closes a source: its running task is canceled, its data stays.',
+  })
+  async disableIdentitySource(
+    @Ctx() ctx: RequestContext,
+    @Arg('input', () => DisableIdentitySourceInput, { description: 'Which one.' }) input: DisableIdentitySourceInput,
+  ): Promise<DisableIdentitySourcePayload> {
+    return payload(await ctx.identitySources.disable(fromTypedId('source', input.id) ?? NOBODY));
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'What looks wrong with the Schema value; null when nothing does.',
+  })
+  schemaWarning(@Root() source: IdentitySourceObject): string | null {
+    return schemaWarning(source.schema, source.corpId, source.agentId) ?? null;
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'The Schema value that follows from the ids; null where they are not known.',
+  })
+  suggestedSchema(@Root() source: IdentitySourceObject): string | null {
+    return suggestedSchema(source.corpId, source.agentId) ?? null;
+  }
+
+  @FieldResolver(() => Int, { description: 'Departments here.' })
+  departmentCount(@Root() source: IdentitySourceObject, @Ctx() ctx: RequestContext): Promise<number> {
+    return ctx.loaders.sourceDepartmentCount.load(source.uuid);
+  }
+
+  @FieldResolver(() => Int, { description: 'Employees present: active, not activated or disabled.' })
+  employeeCount(@Root() source: IdentitySourceObject, @Ctx() ctx: RequestContext): Promise<number> {
+    return ctx.loaders.sourceEmployeeCount.load(source.uuid);
+  }
+
+  @FieldResolver(() => DepartmentConnection, { description: 'The children of parentId; without it the top level.' })
+  departments(
+    @Root() source: IdentitySourceObject,
+    @Ctx() ctx: RequestContext,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg('parentId', () => ID, { nullable: true, description: 'Whose children.' }) parentId?: string,
+  ): Promise<Page<DepartmentObject>> {
+    const parent = parentId == null ? null : (fromTypedId('department', parentId) ?? NOBODY);
+    return listDepartments(ctx, { sourceId: source.uuid, parent }, page);
+  }
+
+  @FieldResolver(() => EmployeeConnection, {
+    description: 'This source’s employees; those present unless the filter says otherwise.',
+  })
+  employees(
+    @Root() source: IdentitySourceObject,
+    @Ctx() ctx: RequestContext,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg('filter', () => EmployeeFilter, { nullable: true, description: 'Which ones.' }) filter?: EmployeeFilter,
+    @Arg('orderBy', () => EmployeeOrder, { nullable: true, description: 'In which order; by creation when absent.' })
+    orderBy?: EmployeeOrder,
+  ): Promise<Page<EmployeeObject>> {
+    return listEmployees(ctx, { ...filter, sourceUuid: source.uuid }, orderBy, page);
+  }
+
+  @FieldResolver(() => SyncTaskObject, { nullable: true, description: 'The newest task; null before the first.' })
+  async latestSyncTask(
+    @Root() source: IdentitySourceObject,
+    @Ctx() ctx: RequestContext,
+  ): Promise<SyncTaskObject | null> {
+    const [latest] = await ctx.loaders.latestTask.load(source.uuid);
+    const task = latest ? await ctx.loaders.task.load(latest.id) : null;
+    return task && toSyncTask(task);
+  }
+
+  @FieldResolver(() => SyncTaskConnection, { description: 'This source’s tasks, newest first.' })
+  syncTasks(
+    @Root() source: IdentitySourceObject,
+    @Ctx() ctx: RequestContext,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg('filter', () => SyncTaskFilter, { nullable: true, description: 'Which ones.' }) filter?: SyncTaskFilter,
+  ): Promise<Page<SyncTaskObject>> {
+    return listTasks(ctx, { ...filter, identitySourceId: source.id }, page);
+  }
+}
+
+function sourceList(filter: IdentitySourceFilter | undefined, orderBy = 'CREATED_AT'): ListQuery {
+  const parameters: unknown[] = [];
+  const where = ['deleted_at IS NULL'];
+  if (filter?.type) where.push(`type = $${parameters.push(filter.type)}`);
+  if (filter?.status) where.push(`status = $${parameters.push(filter.status)}`);
+  if (filter?.text) {
+    const pattern = parameters.push(containing(filter.text));
+    where.push(`(name ILIKE $${pattern} OR description ILIKE $${pattern})`);
+  }
+  const byId = { sql: 'id', type: 'uuid' } as const;
+  const sort = orderBy === 'NAME' ? [{ sql: 'lower(name)', type: 'text' } as const, byId] : [byId];
+  return { columns: COLUMNS, from: 'identity_source', where, parameters, sort };
+}
+
+function payload(outcome: SourceOutcome): CreateIdentitySourcePayload {
+  if ('source' in outcome) return { identitySource: toIdentitySource(outcome.source), userErrors: [] };
+  return { identitySource: null, userErrors: outcome.refusals.map(toUserError) };
+}
+
+function toUserError(refusal: Refusal) {
+  return { code: UserErrorCode[refusal.code], message: refusal.message, field: refusal.field };
+}

@@ -1,0 +1,358 @@
+import { createHash } from 'node:crypto';
+import type { PoolClient } from 'pg';
+import type { DataSource } from 'typeorm';
+import { type DirectoryConnector, DirectoryError } from '../connector/directory-connector';
+import { CONNECTORS, type ConnectorEnvironment, type ConnectorSettings } from '../connector/registry';
+import { inTransaction } from '../database/transaction';
+import { AppError } from '../platform/app-error';
+import type { SecretBox } from '../platform/secret-box';
+import type { EventLog } from '../sync/event-log';
+import { cancelOpenTask, formerEffect, rememberEffect } from '../sync/sync.service';
+import { IdentitySource, type IdentitySourceStatusName, type IdentitySourceTypeName } from './identity-source.entity';
+import { descriptionProblem, nameProblem, schemaProblem, wecomProblems } from './identity-source.rules';
+
+/** How many sources may be enabled at once, and how many of these may be custom ones. */
+export interface SourceLimits {
+  readonly enabled: number;
+  readonly customEnabled: number;
+}
+
+export interface WecomCredentials {
+  readonly corpId: string;
+  readonly agentId: string;
+  readonly secret: string;
+}
+
+export interface CreateRequest {
+  readonly type: IdentitySourceTypeName;
+  readonly name: string;
+  readonly description: string | null;
+  readonly status: IdentitySourceStatusName;
+  readonly wecomSelfBuilt: WecomCredentials | null;
+  readonly idempotencyKey: string | null;
+}
+
+/** Absent (undefined) is unchanged, null clears. */
+export interface UpdateRequest {
+  readonly id: string;
+  readonly version: number | undefined;
+  readonly name: string | undefined;
+  readonly description: string | null | undefined;
+  readonly schema: string | null | undefined;
+  readonly wecomSelfBuilt: WecomCredentials | undefined;
+}
+
+/** Something the caller can act on, with the place in the input it is about. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly message: string;
+  readonly field: readonly string[] | null;
+}
+
+export type RefusalCode =
+  | 'INVALID_NAME'
+  | 'NAME_TAKEN'
+  | 'INVALID_INPUT'
+  | 'NOT_FOUND'
+  | 'VERSION_CONFLICT'
+  | 'ENABLED_SOURCE_LIMIT'
+  | 'CUSTOM_SOURCE_LIMIT'
+  | 'SCHEMA_INVALID'
+  | 'IDEMPOTENCY_KEY_REUSED'
+  | 'UPSTREAM_UNREACHABLE'
+  | 'UPSTREAM_REFUSED'
+  | 'UPSTREAM_RATE_LIMITED';
+
+export type SourceOutcome = { readonly source: IdentitySource } | { readonly refusals: readonly Refusal[] };
+
+/** Longer than any answer of a healthy directory, shorter than a caller's patience. */
+const LIVE_CHECK_MS = 20_000;
+const UNIQUE_VIOLATION = '23505';
+const LIMIT_LOCK = 7_255_502;
+
+/** What can be done to identity sources. */
+export class IdentitySourceService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly secrets: SecretBox,
+    private readonly events: EventLog,
+    private readonly environment: ConnectorEnvironment,
+    readonly limits: SourceLimits,
+  ) {}
+
+  /** Checks the credentials live, then stores the source. Of two requests for the last place one wins. */
+  async create(request: CreateRequest): Promise<SourceOutcome> {
+    const refusals = createProblems(request);
+    if (refusals.length > 0) return { refusals };
+    const digest = this.digest({ ...request, idempotencyKey: null });
+    if (request.wecomSelfBuilt) {
+      const former = request.idempotencyKey && (await this.repeated(request.idempotencyKey, digest));
+      if (former) return former;
+      const refusal = await this.liveCheck(request.wecomSelfBuilt);
+      if (refusal) return { refusals: [refusal] };
+    }
+    return this.guarded(['input', 'name'], async (client) => {
+      if (request.idempotencyKey !== null) {
+        const former = await formerEffect(client, 'createIdentitySource', request.idempotencyKey);
+        if (former) return this.formerOutcome(client, former, digest);
+      }
+      const { rows } = await client.query(
+        `INSERT INTO identity_source (type, name, description, status, wecom_mode, corp_id, agent_id, secret_changed_at)
+         VALUES ($1, $2, $3, 'CLOSED', $4, $5, $6, CASE WHEN $4::text IS NOT NULL THEN now() END) RETURNING id`,
+        [
+          request.type,
+          request.name,
+          request.description,
+          request.wecomSelfBuilt ? 'SELF_BUILT' : null,
+          request.wecomSelfBuilt?.corpId ?? null,
+          request.wecomSelfBuilt?.agentId ?? null,
+        ],
+      );
+      const id: string = rows[0].id;
+      if (request.wecomSelfBuilt) await this.storeSecret(client, id, request.wecomSelfBuilt.secret);
+      if (request.status === 'ENABLED') {
+        const refusal = await this.enableWithinLimits(client, id, request.type);
+        if (refusal) return refusal;
+      }
+      if (request.idempotencyKey !== null) {
+        await rememberEffect(client, 'createIdentitySource', request.idempotencyKey, digest, id);
+      }
+      return id;
+    });
+  }
+
+  async update(request: UpdateRequest): Promise<SourceOutcome> {
+    const refusals = updateProblems(request);
+    if (refusals.length > 0) return { refusals };
+    if (request.wecomSelfBuilt) {
+      const refusal = await this.liveCheck(request.wecomSelfBuilt);
+      if (refusal) return { refusals: [refusal] };
+    }
+    return this.guarded(['input', 'name'], async (client) => {
+      const source = await lockSource(client, request.id);
+      if (!source) return notFound();
+      if (request.version !== undefined && request.version !== source.version) return versionConflict(source.version);
+      if (request.wecomSelfBuilt && source.type !== 'WECOM') {
+        return refusal('INVALID_INPUT', 'Only a WeCom source has WeCom credentials.', ['input', 'wecomSelfBuilt']);
+      }
+      if (request.wecomSelfBuilt && source.corpId?.toLowerCase() !== request.wecomSelfBuilt.corpId.toLowerCase()) {
+        return refusal(
+          'INVALID_INPUT',
+          'The company of a source cannot be changed, because its people would all become leavers: create another source.',
+          ['input', 'wecomSelfBuilt', 'corpId'],
+        );
+      }
+      await client.query(
+        `UPDATE identity_source SET name = coalesce($2, name), description = CASE WHEN $3 THEN $4 ELSE description END,
+                schema = CASE WHEN $5 THEN $6 ELSE schema END, agent_id = coalesce($7, agent_id),
+                version = version + 1, updated_at = now() WHERE id = $1`,
+        [
+          request.id,
+          request.name ?? null,
+          request.description !== undefined,
+          request.description ?? null,
+          request.schema !== undefined,
+          request.schema ?? null,
+          request.wecomSelfBuilt?.agentId ?? null,
+        ],
+      );
+      if (request.wecomSelfBuilt) await this.storeSecret(client, request.id, request.wecomSelfBuilt.secret);
+      return request.id;
+    });
+  }
+
+  /** Enabling an enabled source changes nothing and is no error. */
+  async enable(id: string): Promise<SourceOutcome> {
+    return this.guarded(null, async (client) => {
+      const source = await lockSource(client, id);
+      if (!source) return notFound();
+      if (source.status === 'ENABLED') return id;
+      return (await this.enableWithinLimits(client, id, source.type)) ?? id;
+    });
+  }
+
+  /** Closes the source and cancels its open tasks, previews excepted. */
+  async disable(id: string): Promise<SourceOutcome> {
+    const outcome = await this.guarded(null, async (client) => {
+      const source = await lockSource(client, id);
+      if (!source) return notFound();
+      if (source.status === 'CLOSED') return id;
+      await client.query(
+        `UPDATE identity_source SET status = 'CLOSED', version = version + 1, updated_at = now() WHERE id = $1`,
+        [id],
+      );
+      const { rows } = await client.query(
+        `SELECT id FROM sync_task WHERE identity_source_id = $1 AND mode = 'APPLY' AND status IN ('QUEUED', 'RUNNING')`,
+        [id],
+      );
+      for (const task of rows) await cancelOpenTask(client, task.id);
+      return id;
+    });
+    await this.events.publish();
+    return outcome;
+  }
+
+  /** The connector of a source, with its secret opened. */
+  async openConnector(id: string): Promise<DirectoryConnector> {
+    const source = await this.dataSource.manager.findOneByOrFail(IdentitySource, { id });
+    if (!source.sealedSecret || source.corpId === null || source.agentId === null) {
+      throw new AppError('SECRET_UNREADABLE', 'This identity source has no credentials to read a directory with.');
+    }
+    return this.open({
+      corpId: source.corpId,
+      agentId: source.agentId,
+      secret: this.secrets.open(source.sealedSecret, id),
+    });
+  }
+
+  private open(credentials: WecomCredentials): DirectoryConnector {
+    const settings: ConnectorSettings = { type: 'WECOM', ...credentials };
+    return CONNECTORS.WECOM.open(settings, this.environment);
+  }
+
+  private async liveCheck(credentials: WecomCredentials): Promise<Refusal | undefined> {
+    try {
+      await this.open(credentials).extent(AbortSignal.timeout(LIVE_CHECK_MS));
+      return undefined;
+    } catch (error) {
+      if (error instanceof DirectoryError) {
+        const code = error.thirdPartyCode ? ` (WeCom code ${error.thirdPartyCode})` : '';
+        const message = `${error.message}${code} ${error.advice}`;
+        return { code: error.code as RefusalCode, message, field: ['input', 'wecomSelfBuilt'] };
+      }
+      throw error;
+    }
+  }
+
+  /** One at a time for all sources, so that a count read here is still true at the commit. */
+  private async enableWithinLimits(
+    client: PoolClient,
+    id: string,
+    type: IdentitySourceTypeName,
+  ): Promise<readonly Refusal[] | undefined> {
+    await client.query('SELECT pg_advisory_xact_lock($1)', [LIMIT_LOCK]);
+    const { rows } = await client.query(
+      `SELECT name, type FROM identity_source WHERE status = 'ENABLED' AND deleted_at IS NULL AND id <> $1 ORDER BY name`,
+      [id],
+    );
+    const names = rows.map((row) => row.name).join(', ');
+    const customNames = rows.filter((row) => row.type === 'CUSTOM').map((row) => row.name);
+    if (type === 'CUSTOM' && customNames.length >= this.limits.customEnabled) {
+      const message = `At most ${this.limits.customEnabled} custom source may be enabled; enabled now: ${customNames.join(', ')}. Disable it first.`;
+      return refusal('CUSTOM_SOURCE_LIMIT', message, ['input']);
+    }
+    if (rows.length >= this.limits.enabled) {
+      const message = `At most ${this.limits.enabled} sources may be enabled at once; enabled now: ${names}. Disable one of them first.`;
+      return refusal('ENABLED_SOURCE_LIMIT', message, ['input']);
+    }
+    await client.query(
+      `UPDATE identity_source SET status = 'ENABLED', version = version + 1, updated_at = now() WHERE id = $1`,
+      [id],
+    );
+    return undefined;
+  }
+
+  private async storeSecret(client: PoolClient, id: string, secret: string): Promise<void> {
+    await client.query('UPDATE identity_source SET sealed_secret = $2, secret_changed_at = now() WHERE id = $1', [
+      id,
+      this.secrets.seal(secret, id),
+    ]);
+  }
+
+  /** Runs the change; refusals roll it back, and a name taken meanwhile is a refusal too. */
+  private async guarded(
+    nameField: readonly string[] | null,
+    change: (client: PoolClient) => Promise<string | readonly Refusal[]>,
+  ): Promise<SourceOutcome> {
+    try {
+      const id = await inTransaction(this.dataSource, async (client) => {
+        const result = await change(client);
+        if (typeof result !== 'string') throw new Refused(result);
+        return result;
+      });
+      return { source: await this.dataSource.manager.findOneByOrFail(IdentitySource, { id }) };
+    } catch (error) {
+      if (error instanceof Refused) return { refusals: error.refusals };
+      if ((error as { code?: string }).code === UNIQUE_VIOLATION) {
+        return {
+          refusals: refusal('NAME_TAKEN', 'Another identity source has this name; choose a different one.', nameField),
+        };
+      }
+      throw error;
+    }
+  }
+
+  private async repeated(key: string, digest: Buffer): Promise<SourceOutcome | undefined> {
+    return inTransaction(this.dataSource, async (client) => {
+      const former = await formerEffect(client, 'createIdentitySource', key);
+      if (!former) return undefined;
+      const outcome = await this.formerOutcome(client, former, digest);
+      if (typeof outcome !== 'string') return { refusals: outcome };
+      return { source: await this.dataSource.manager.findOneByOrFail(IdentitySource, { id: outcome }) };
+    });
+  }
+
+  private async formerOutcome(
+    _client: PoolClient,
+    former: { digest: Buffer; objectId: string },
+    digest: Buffer,
+  ): Promise<string | readonly Refusal[]> {
+    if (former.digest.equals(digest)) return former.objectId;
+    const message = 'This idempotency key was used with another input; use a new one.';
+    return refusal('IDEMPOTENCY_KEY_REUSED', message, ['input', 'idempotencyKey']);
+  }
+
+  private digest(value: unknown): Buffer {
+    return createHash('sha256').update(JSON.stringify(value)).digest();
+  }
+}
+
+class Refused extends Error {
+  constructor(readonly refusals: readonly Refusal[]) {
+    super('refused');
+  }
+}
+
+async function lockSource(client: PoolClient, id: string) {
+  const { rows } = await client.query<Pick<IdentitySource, 'type' | 'status' | 'version'> & { corpId: string | null }>(
+    `SELECT type, status, version, corp_id AS "corpId" FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
+    [id],
+  );
+  return rows[0];
+}
+
+function refusal(code: RefusalCode, message: string, field: readonly string[] | null): readonly Refusal[] {
+  return [{ code, message, field }];
+}
+
+function notFound(): readonly Refusal[] {
+  return refusal('NOT_FOUND', 'There is no identity source with this id.', ['input', 'id']);
+}
+
+function versionConflict(version: number): readonly Refusal[] {
+  const message = `Somebody changed this source in between; its version is now ${version}. Read it again and repeat the change.`;
+  return refusal('VERSION_CONFLICT', message, ['input', 'version']);
+}
+
+function createProblems(request: CreateRequest): readonly Refusal[] {
+  const problems = [nameProblem(request.name), descriptionProblem(request.description)].filter((p) => p !== undefined);
+  if (request.type === 'CUSTOM' && request.wecomSelfBuilt) {
+    problems.push(
+      ...refusal('INVALID_INPUT', 'A custom source takes no WeCom credentials.', ['input', 'wecomSelfBuilt']),
+    );
+  }
+  if (request.type === 'WECOM' && !request.wecomSelfBuilt) {
+    const message = 'Give the corp id, agent id and secret of your own WeCom app.';
+    problems.push(...refusal('INVALID_INPUT', message, ['input', 'wecomSelfBuilt']));
+  }
+  return request.wecomSelfBuilt ? [...problems, ...wecomProblems(request.wecomSelfBuilt)] : problems;
+}
+
+function updateProblems(request: UpdateRequest): readonly Refusal[] {
+  return [
+    request.name === undefined ? undefined : nameProblem(request.name),
+    request.description === undefined ? undefined : descriptionProblem(request.description),
+    request.schema ? schemaProblem(request.schema) : undefined,
+    ...(request.wecomSelfBuilt ? wecomProblems(request.wecomSelfBuilt) : []),
+  ].filter((problem) => problem !== undefined);
+}

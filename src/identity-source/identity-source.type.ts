@@ -1,0 +1,239 @@
+import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { Node } from '../api/node';
+import { connectionOf } from '../api/pagination';
+import { DateTime } from '../api/scalars';
+import { UserError } from '../api/user-error';
+import { toTypedId } from '../platform/typed-id';
+import type {
+  IdentitySource,
+  IdentitySourceStatusName,
+  IdentitySourceTypeName,
+  WecomModeName,
+} from './identity-source.entity';
+
+export const IdentitySourceTypeEnum = { WECOM: 'WECOM', CUSTOM: 'CUSTOM' } as const;
+registerEnumType(IdentitySourceTypeEnum, {
+  name: 'IdentitySourceType',
+  description: 'The kinds of directory.',
+  valuesConfig: {
+    WECOM: { description: 'WeCom (企业微信).' },
+    CUSTOM: { description: 'Built-in: departments and employees are kept here.' },
+  },
+});
+
+export const IdentitySourceStatusEnum = { ENABLED: 'ENABLED', CLOSED: 'CLOSED' } as const;
+registerEnumType(IdentitySourceStatusEnum, {
+  name: 'IdentitySourceStatus',
+  description: 'Whether a source is in use.',
+  valuesConfig: {
+    ENABLED: { description: 'Synchronized, and its employees can log on.' },
+    CLOSED: { description: 'Neither synchronized nor usable for logon; its data stays.' },
+  },
+});
+
+export const WecomModeEnum = { SERVICE_PROVIDER: 'SERVICE_PROVIDER', SELF_BUILT: 'SELF_BUILT' } as const;
+registerEnumType(WecomModeEnum, {
+  name: 'WecomMode',
+  description: 'How a WeCom company is connected.',
+  valuesConfig: {
+    SERVICE_PROVIDER: { description: 'By a service provider’s customised app, authorized with a QR code.' },
+    SELF_BUILT: { description: 'By the company’s own app: corp id, agent id and secret.' },
+  },
+});
+
+@ObjectType({ description: 'What only a WeCom source has. The secret is never shown.' })
+export class WecomSettings {
+  @Field(() => WecomModeEnum, { description: 'How the company is connected.' })
+  mode: WecomModeName;
+
+  @Field(() => String, { nullable: true, description: 'The company’s id; null before it is known.' })
+  corpId: string | null;
+
+  @Field(() => String, { nullable: true, description: 'The app’s id in that company; null before it is known.' })
+  agentId: string | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'When the app’s secret was last stored; null without one.' })
+  secretChangedAt: Date | null;
+}
+
+@ObjectType('IdentitySource', { implements: Node, description: 'A configured directory (the console says IdP).' })
+export class IdentitySourceObject extends Node {
+  uuid: string;
+  corpId: string | null;
+  agentId: string | null;
+
+  @Field(() => IdentitySourceTypeEnum, { description: 'The kind of directory.' })
+  type: IdentitySourceTypeName;
+
+  @Field(() => String, {
+    description: '2 to 100 characters; unique, ignoring case, among sources that are not deleted.',
+  })
+  name: string;
+
+  @Field(() => String, { nullable: true, description: 'Up to 512 characters, shown to employees as the logon title.' })
+  description: string | null;
+
+  @Field(() => IdentitySourceStatusEnum, { description: 'Whether it is in use.' })
+  status: IdentitySourceStatusName;
+
+  @Field(() => String, { nullable: true, description: 'The WeCom mobile logon scheme; null until it is entered.' })
+  schema: string | null;
+
+  @Field(() => WecomSettings, { nullable: true, description: 'Null unless this is a WeCom source.' })
+  wecom: WecomSettings | null;
+
+  @Field(() => DateTime, { description: 'When it was created.' })
+  createdAt: Date;
+
+  @Field(() => DateTime, { description: 'When its settings were last changed.' })
+  updatedAt: Date;
+
+  @Field(() => Int, {
+    description: 'Send it back with an update to be refused if somebody changed the source in between.',
+  })
+  version: number;
+}
+
+export function toIdentitySource(row: IdentitySource): IdentitySourceObject {
+  const { id: uuid, wecomMode, corpId, agentId, secretChangedAt } = row;
+  return Object.assign(new IdentitySourceObject(), row, {
+    id: toTypedId('source', uuid),
+    uuid,
+    wecom: wecomMode === null ? null : { mode: wecomMode, corpId, agentId, secretChangedAt },
+  });
+}
+
+export const IdentitySourceConnection = connectionOf(IdentitySourceObject, 'IdentitySource');
+
+@ObjectType({ description: 'How many sources are enabled, and how many may be.' })
+export class IdentitySourceQuota {
+  @Field(() => Int, { description: 'Enabled sources, custom ones included.' })
+  enabled: number;
+
+  @Field(() => Int, { description: 'How many may be enabled at once.' })
+  enabledLimit: number;
+
+  @Field(() => Int, { description: 'Enabled custom sources.' })
+  customEnabled: number;
+
+  @Field(() => Int, { description: 'How many custom sources may be enabled at once.' })
+  customEnabledLimit: number;
+}
+
+@InputType({ description: 'Which identity sources to list; all conditions together.' })
+export class IdentitySourceFilter {
+  @Field(() => IdentitySourceTypeEnum, { nullable: true, description: 'Of this type only.' })
+  type?: IdentitySourceTypeName | null;
+
+  @Field(() => IdentitySourceStatusEnum, { nullable: true, description: 'Of this status only.' })
+  status?: IdentitySourceStatusName | null;
+
+  @Field(() => String, { nullable: true, description: 'Found anywhere in name or description, ignoring case.' })
+  text?: string | null;
+}
+
+export const IdentitySourceOrderEnum = { CREATED_AT: 'CREATED_AT', NAME: 'NAME' } as const;
+registerEnumType(IdentitySourceOrderEnum, {
+  name: 'IdentitySourceOrder',
+  description: 'How to sort identity sources.',
+  valuesConfig: { CREATED_AT: { description: 'Oldest first.' }, NAME: { description: 'By name, ignoring case.' } },
+});
+
+@InputType({ description: 'A company’s own WeCom app, as its administrator sees it in the console.' })
+export class WecomSelfBuiltInput {
+  @Field(() => String, { description: 'The company’s id: 我的企业 > 企业信息 > 企业ID.' })
+  corpId: string;
+
+  @Field(() => String, { description: 'The app’s AgentId: 应用管理 > the app.' })
+  agentId: string;
+
+  @Field(() => String, { description: 'The app’s Secret: 应用管理 > the app. Stored encrypted and never shown again.' })
+  secret: string;
+}
+
+@InputType({ description: 'A new identity source.' })
+export class CreateIdentitySourceInput {
+  @Field(() => IdentitySourceTypeEnum, { description: 'The kind of directory.' })
+  type: IdentitySourceTypeName;
+
+  @Field(() => String, { description: '2 to 100 characters: Chinese characters, A-Z, a-z, digits, "-", "_".' })
+  name: string;
+
+  @Field(() => String, { nullable: true, description: 'Up to 512 characters; the logon title.' })
+  description?: string | null;
+
+  @Field(() => IdentitySourceStatusEnum, { defaultValue: 'ENABLED', description: 'Whether it is enabled at once.' })
+  status: IdentitySourceStatusName;
+
+  @Field(() => WecomSelfBuiltInput, {
+    nullable: true,
+    description: 'For a WECOM source: the company’s own app. Checked by a live call before anything is stored.',
+  })
+  wecomSelfBuilt?: WecomSelfBuiltInput | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Any text of the caller’s; a repeated request with it gets the first one’s source.',
+  })
+  idempotencyKey?: string | null;
+}
+
+@InputType({ description: 'Changes to an identity source: absent is unchanged, null clears.' })
+export class UpdateIdentitySourceInput {
+  @Field(() => ID, { description: 'The source.' })
+  id: string;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'The version that the caller has read; another one now refuses the update.',
+  })
+  version?: number | null;
+
+  @Field(() => String, { nullable: true, description: 'The new name; null is as absent.' })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'The new logon title.' })
+  description?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'The Schema value of WeCom’s mobile logon.' })
+  schema?: string | null;
+
+  @Field(() => WecomSelfBuiltInput, {
+    nullable: true,
+    description: 'New credentials of the same company, checked by a live call; null is as absent.',
+  })
+  wecomSelfBuilt?: WecomSelfBuiltInput | null;
+}
+
+@InputType({ description: 'Which source to enable.' })
+export class EnableIdentitySourceInput {
+  @Field(() => ID, { description: 'The source.' })
+  id: string;
+}
+
+@InputType({ description: 'Which source to disable.' })
+export class DisableIdentitySourceInput {
+  @Field(() => ID, { description: 'The source.' })
+  id: string;
+}
+
+@ObjectType({ description: 'What became of a mutation of an identity source.' })
+abstract class SourcePayload {
+  @Field(() => IdentitySourceObject, { nullable: true, description: 'The source as it is now; null when refused.' })
+  identitySource: IdentitySourceObject | null;
+
+  @Field(() => [UserError], { description: 'Why it was refused; empty when it was not.' })
+  userErrors: readonly UserError[];
+}
+
+@ObjectType({ description: 'What became of createIdentitySource.' })
+export class CreateIdentitySourcePayload extends SourcePayload {}
+
+@ObjectType({ description: 'What became of updateIdentitySource.' })
+export class UpdateIdentitySourcePayload extends SourcePayload {}
+
+@ObjectType({ description: 'What became of enableIdentitySource.' })
+export class EnableIdentitySourcePayload extends SourcePayload {}
+
+@ObjectType({ description: 'What became of disableIdentitySource.' })
+export class DisableIdentitySourcePayload extends SourcePayload {}

@@ -1,0 +1,35 @@
+import { loadConfig } from './config/config';
+import { AppError } from './platform/app-error';
+import { createLogger } from './platform/logger';
+import { startServer } from './server';
+
+/** The longest that stopping may take before the process ends anyway. */
+const STOP_LIMIT_MS = 30_000;
+
+async function main(): Promise<void> {
+  const config = loadConfig(process.env);
+  const log = createLogger(config.logLevel);
+  const server = await startServer(config, log);
+  const address = `http://localhost:${server.port}`;
+  if (server.newAdministratorToken) {
+    // Once, and on standard error: log collectors read standard output.
+    console.error(`\nAdministrator token, shown only this once: ${server.newAdministratorToken}\n`);
+  }
+  log.info({ graphql: `${address}/graphql`, explorer: `${address}/explorer` }, 'server.started');
+  let stopping = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      log.info({ signal }, 'server.stopping');
+      setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
+      void server.stop().then(() => process.exit(0));
+    });
+  }
+}
+
+main().catch((error: unknown) => {
+  const message = error instanceof AppError ? error.message : error instanceof Error ? error.stack : String(error);
+  console.error(`Rollcall cannot start:\n${message}`);
+  process.exit(1);
+});

@@ -1,0 +1,115 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+export type EmployeeStatusName = 'ACTIVE' | 'INACTIVE' | 'DISABLED' | 'SUSPENDED' | 'REMOVED';
+
+/** Statuses of people who are present: lists and counts mean these unless a filter says otherwise. */
+export const PRESENT_STATUSES: readonly EmployeeStatusName[] = ['ACTIVE', 'INACTIVE', 'DISABLED'];
+
+/** A node of the local organisation's tree. */
+@Entity({ name: 'department' })
+export class Department {
+  @PrimaryColumn({ type: 'uuid', default: () => 'new_id()' })
+  id: string;
+
+  @Column({ type: 'uuid', name: 'identity_source_id' })
+  identitySourceId: string;
+
+  /** Null at the top. */
+  @Column({ type: 'uuid', name: 'parent_id', nullable: true })
+  parentId: string | null;
+
+  @Column({ type: 'text' })
+  name: string;
+
+  @Column({ type: 'text', name: 'english_name', nullable: true })
+  englishName: string | null;
+
+  /** Larger comes first. */
+  @Column({ type: 'bigint', nullable: true })
+  order: number | null;
+
+  @Column({ type: 'timestamptz', name: 'created_at', default: () => 'now()' })
+  createdAt: Date;
+
+  @Column({ type: 'timestamptz', name: 'updated_at', default: () => 'now()' })
+  updatedAt: Date;
+}
+
+/** A person of the local organisation. */
+@Entity({ name: 'employee' })
+export class Employee {
+  @PrimaryColumn({ type: 'uuid', default: () => 'new_id()' })
+  id: string;
+
+  @Column({ type: 'uuid', name: 'identity_source_id' })
+  identitySourceId: string;
+
+  @Column({ type: 'text' })
+  username: string;
+
+  @Column({ type: 'text', name: 'display_name' })
+  displayName: string;
+
+  @Column({ type: 'text', name: 'english_name', nullable: true })
+  englishName: string | null;
+
+  @Column({ type: 'text', nullable: true })
+  position: string | null;
+
+  @Column({ type: 'text', nullable: true })
+  email: string | null;
+
+  @Column({ type: 'text', nullable: true })
+  mobile: string | null;
+
+  @Column({ type: 'text', nullable: true })
+  telephone: string | null;
+
+  @Column({ type: 'text', nullable: true })
+  address: string | null;
+
+  @Column({ type: 'text', nullable: true })
+  gender: 'MALE' | 'FEMALE' | 'UNKNOWN' | null;
+
+  @Column({ type: 'text', name: 'employment_status', default: 'UNKNOWN' })
+  employmentStatus: 'REGULAR' | 'PROBATION' | 'INTERN' | 'CONTRACTOR' | 'ON_LEAVE' | 'LEFT' | 'UNKNOWN';
+
+  @Column({ type: 'text' })
+  status: EmployeeStatusName;
+
+  @Column({ type: 'uuid', name: 'manager_id', nullable: true })
+  managerId: string | null;
+
+  @Column({ type: 'uuid', name: 'main_department_id', nullable: true })
+  mainDepartmentId: string | null;
+
+  @Column({ type: 'timestamptz', name: 'suspended_at', nullable: true })
+  suspendedAt: Date | null;
+
+  /** When the first complete run removes a suspended person. */
+  @Column({ type: 'timestamptz', name: 'removal_due_at', nullable: true })
+  removalDueAt: Date | null;
+
+  @Column({ type: 'timestamptz', name: 'created_at', default: () => 'now()' })
+  createdAt: Date;
+
+  @Column({ type: 'timestamptz', name: 'updated_at', default: () => 'now()' })
+  updatedAt: Date;
+}
+
+/** Which person is in which department. */
+@Entity({ name: 'membership' })
+export class Membership {
+  @PrimaryColumn({ type: 'uuid', name: 'employee_id' })
+  employeeId: string;
+
+  @PrimaryColumn({ type: 'uuid', name: 'department_id' })
+  departmentId: string;
+
+  @Column({ type: 'boolean', name: 'is_leader', default: false })
+  isLeader: boolean;
+
+  /** Larger comes first within the department. */
+  @Column({ type: 'bigint', nullable: true })
+  order: number | null;
+}

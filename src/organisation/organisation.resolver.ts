@@ -1,0 +1,194 @@
+import { Arg, Args, Authorized, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import type { RequestContext } from '../api/context';
+import { type Page, PageArgs } from '../api/pagination';
+import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
+import { fromTypedId } from '../platform/typed-id';
+import { listDepartments, listEmployees } from './organisation.list';
+import {
+  DepartmentConnection,
+  DepartmentFilter,
+  DepartmentObject,
+  EmployeeConnection,
+  EmployeeFilter,
+  EmployeeObject,
+  EmployeeOrder,
+  MembershipObject,
+  toDepartment,
+  toEmployee,
+} from './organisation.type';
+
+@Resolver(() => DepartmentObject)
+export class DepartmentResolver {
+  @Authorized('VIEWER')
+  @Query(() => DepartmentObject, {
+    nullable: true,
+    description: 'One department; null when there is none with this id.',
+  })
+  async department(
+    @Ctx() ctx: RequestContext,
+    @Arg('id', () => ID, { description: 'The department.' }) id: string,
+  ): Promise<DepartmentObject | null> {
+    return loadDepartment(ctx, fromTypedId('department', id));
+  }
+
+  @Authorized('VIEWER')
+  @Query(() => DepartmentConnection, { description: 'Departments of all sources; larger order first.' })
+  departments(
+    @Ctx() ctx: RequestContext,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg('filter', () => DepartmentFilter, { nullable: true, description: 'Which ones.' }) filter?: DepartmentFilter,
+  ): Promise<Page<DepartmentObject>> {
+    return listDepartments(ctx, { filter: filter ?? null }, page);
+  }
+
+  @FieldResolver(() => IdentitySourceObject, { description: 'The source it comes from.' })
+  async identitySource(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext) {
+    const source = await ctx.loaders.source.load(department.identitySourceId);
+    return source && toIdentitySource(source);
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'What the directory calls it; null when it is kept here.',
+  })
+  async externalId(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<string | null> {
+    return (await ctx.loaders.externalId.load(department.uuid))[0]?.externalId ?? null;
+  }
+
+  @FieldResolver(() => [String], { description: 'Names from the top level down to this one.' })
+  async path(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<string[]> {
+    return (await ctx.loaders.path.load(department.uuid)).map((step) => step.name);
+  }
+
+  @FieldResolver(() => DepartmentObject, {
+    nullable: true,
+    description: 'The department above; null at the top level.',
+  })
+  parent(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
+    return loadDepartment(ctx, department.parentId);
+  }
+
+  @FieldResolver(() => [EmployeeObject], { description: 'Those present who lead it.' })
+  async leaders(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext) {
+    const leaders = await ctx.loaders.leaders.load(department.uuid);
+    return Promise.all(leaders.map((leader) => loadEmployee(ctx, leader.id)));
+  }
+
+  @FieldResolver(() => DepartmentConnection, { description: 'The departments directly below; larger order first.' })
+  children(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext, @Args(() => PageArgs) page: PageArgs) {
+    return listDepartments(ctx, { sourceId: department.identitySourceId, parent: department.uuid }, page);
+  }
+
+  @FieldResolver(() => EmployeeConnection, { description: 'Those present in it.' })
+  employees(
+    @Root() department: DepartmentObject,
+    @Ctx() ctx: RequestContext,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg('includeSubtree', () => Boolean, { defaultValue: false, description: 'Also those of the departments below.' })
+    includeSubtree: boolean,
+  ): Promise<Page<EmployeeObject>> {
+    return listEmployees(ctx, { departmentUuid: department.uuid, includeSubtree }, undefined, page);
+  }
+
+  @FieldResolver(() => Int, { description: 'How many are present in it.' })
+  employeeCount(
+    @Root() department: DepartmentObject,
+    @Ctx() ctx: RequestContext,
+    @Arg('includeSubtree', () => Boolean, {
+      defaultValue: false,
+      description: 'Also those of the departments below, each person once.',
+    })
+    includeSubtree: boolean,
+  ): Promise<number> {
+    return (includeSubtree ? ctx.loaders.subtreeCount : ctx.loaders.directCount).load(department.uuid);
+  }
+}
+
+@Resolver(() => EmployeeObject)
+export class EmployeeResolver {
+  @Authorized('VIEWER')
+  @Query(() => EmployeeObject, {
+    nullable: true,
+    description: 'One employee of any status; null when there is none with this id.',
+  })
+  employee(
+    @Ctx() ctx: RequestContext,
+    @Arg('id', () => ID, { description: 'The employee.' }) id: string,
+  ): Promise<EmployeeObject | null> {
+    return loadEmployee(ctx, fromTypedId('employee', id));
+  }
+
+  @Authorized('VIEWER')
+  @Query(() => EmployeeConnection, {
+    description: 'Employees of all sources; those present unless the filter says otherwise.',
+  })
+  employees(
+    @Ctx() ctx: RequestContext,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg('filter', () => EmployeeFilter, { nullable: true, description: 'Which ones.' }) filter?: EmployeeFilter,
+    @Arg('orderBy', () => EmployeeOrder, { nullable: true, description: 'In which order; by creation when absent.' })
+    orderBy?: EmployeeOrder,
+  ): Promise<Page<EmployeeObject>> {
+    return listEmployees(ctx, filter, orderBy, page);
+  }
+
+  @FieldResolver(() => IdentitySourceObject, { description: 'The source the person comes from.' })
+  async identitySource(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext) {
+    const source = await ctx.loaders.source.load(employee.identitySourceId);
+    return source && toIdentitySource(source);
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'What the directory calls the person (WeCom: userid); null when kept here.',
+  })
+  async externalId(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<string | null> {
+    return (await ctx.loaders.externalId.load(employee.uuid))[0]?.externalId ?? null;
+  }
+
+  @FieldResolver(() => EmployeeObject, {
+    nullable: true,
+    description: 'Whom the person reports to; null where not told or not here.',
+  })
+  manager(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<EmployeeObject | null> {
+    return loadEmployee(ctx, employee.managerId);
+  }
+
+  @FieldResolver(() => DepartmentObject, {
+    nullable: true,
+    description: 'The main department; null where there is none.',
+  })
+  mainDepartment(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
+    return loadDepartment(ctx, employee.mainDepartmentId);
+  }
+
+  @FieldResolver(() => [MembershipObject], { description: 'The departments the person is in.' })
+  async memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
+    const memberships = await ctx.loaders.memberships.load(employee.uuid);
+    return memberships.map((m) => ({ ...m, isMain: m.departmentId === employee.mainDepartmentId }));
+  }
+}
+
+@Resolver(() => MembershipObject)
+export class MembershipResolver {
+  @FieldResolver(() => DepartmentObject, { description: 'The department.' })
+  department(@Root() membership: MembershipObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
+    return loadDepartment(ctx, membership.departmentId);
+  }
+}
+
+export async function loadDepartment(
+  ctx: RequestContext,
+  uuid: string | null | undefined,
+): Promise<DepartmentObject | null> {
+  const row = uuid ? await ctx.loaders.department.load(uuid) : null;
+  return row && toDepartment(row);
+}
+
+export async function loadEmployee(
+  ctx: RequestContext,
+  uuid: string | null | undefined,
+): Promise<EmployeeObject | null> {
+  const row = uuid ? await ctx.loaders.employee.load(uuid) : null;
+  return row && toEmployee(row);
+}

@@ -1,0 +1,232 @@
+import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
+import { Node } from '../api/node';
+import { connectionOf } from '../api/pagination';
+import { DateTime, SafeInt } from '../api/scalars';
+import { toTypedId } from '../platform/typed-id';
+import type { Department, Employee, EmployeeStatusName } from './organisation.entity';
+
+export const EmployeeStatusEnum = {
+  ACTIVE: 'ACTIVE',
+  INACTIVE: 'INACTIVE',
+  DISABLED: 'DISABLED',
+  SUSPENDED: 'SUSPENDED',
+  REMOVED: 'REMOVED',
+} as const;
+registerEnumType(EmployeeStatusEnum, {
+  name: 'EmployeeStatus',
+  description: 'How a person stands. ACTIVE, INACTIVE and DISABLED are present.',
+  valuesConfig: {
+    ACTIVE: { description: 'In the directory and usable.' },
+    INACTIVE: { description: 'In the directory, not activated there yet.' },
+    DISABLED: { description: 'Disabled in the directory.' },
+    SUSPENDED: { description: 'Gone from the directory; removed after the grace period, or back with the same id.' },
+    REMOVED: { description: 'Gone for longer than the grace period.' },
+  },
+});
+
+export const EmploymentStatusEnum = {
+  REGULAR: 'REGULAR',
+  PROBATION: 'PROBATION',
+  INTERN: 'INTERN',
+  CONTRACTOR: 'CONTRACTOR',
+  ON_LEAVE: 'ON_LEAVE',
+  LEFT: 'LEFT',
+  UNKNOWN: 'UNKNOWN',
+} as const;
+registerEnumType(EmploymentStatusEnum, {
+  name: 'EmploymentStatus',
+  description: 'How a person is employed.',
+  valuesConfig: {
+    REGULAR: { description: 'Regular employment.' },
+    PROBATION: { description: 'On probation.' },
+    INTERN: { description: 'An intern.' },
+    CONTRACTOR: { description: 'A contractor.' },
+    ON_LEAVE: { description: 'On leave.' },
+    LEFT: { description: 'Has left.' },
+    UNKNOWN: { description: 'Not told.' },
+  },
+});
+
+export const GenderEnum = { MALE: 'MALE', FEMALE: 'FEMALE', UNKNOWN: 'UNKNOWN' } as const;
+registerEnumType(GenderEnum, {
+  name: 'Gender',
+  description: 'As the directory tells it.',
+  valuesConfig: {
+    MALE: { description: 'Male.' },
+    FEMALE: { description: 'Female.' },
+    UNKNOWN: { description: 'The directory does not say.' },
+  },
+});
+
+@ObjectType('Department', { implements: Node, description: 'A node of the local organisation’s tree.' })
+export class DepartmentObject extends Node {
+  uuid: string;
+  identitySourceId: string;
+  parentId: string | null;
+
+  @Field(() => String, { description: 'Its name.' })
+  name: string;
+
+  @Field(() => String, { nullable: true, description: 'Its English name; null where there is none.' })
+  englishName: string | null;
+
+  @Field(() => SafeInt, {
+    nullable: true,
+    description: 'Larger comes first among its siblings; null where the directory has no order.',
+  })
+  order: number | null;
+}
+
+@ObjectType('Employee', { implements: Node, description: 'A person of the local organisation.' })
+export class EmployeeObject extends Node {
+  uuid: string;
+  identitySourceId: string;
+  managerId: string | null;
+  mainDepartmentId: string | null;
+
+  @Field(() => String, { description: 'Unique, ignoring case, among a source’s present people.' })
+  username: string;
+
+  @Field(() => String, { description: 'The name that people read.' })
+  displayName: string;
+
+  @Field(() => String, { nullable: true, description: 'English name or alias; null where not told.' })
+  englishName: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Job title; null where not told.' })
+  position: string | null;
+
+  @Field(() => String, { nullable: true, description: 'E-mail address; null where not told.' })
+  email: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Mobile number; null where not told.' })
+  mobile: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Land line; null where not told.' })
+  telephone: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Address; null where not told.' })
+  address: string | null;
+
+  @Field(() => GenderEnum, { nullable: true, description: 'Null where no mapping tells it.' })
+  gender: keyof typeof GenderEnum | null;
+
+  @Field(() => EmployeeStatusEnum, { description: 'How the person stands.' })
+  status: EmployeeStatusName;
+
+  @Field(() => EmploymentStatusEnum, { description: 'How the person is employed.' })
+  employmentStatus: keyof typeof EmploymentStatusEnum;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'Since when the person is missing; null unless suspended or removed.',
+  })
+  suspendedAt: Date | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'When a suspended person is removed; null otherwise.' })
+  removalDueAt: Date | null;
+
+  @Field(() => DateTime, { description: 'When the person came.' })
+  createdAt: Date;
+
+  @Field(() => DateTime, { description: 'When anything about the person last changed.' })
+  updatedAt: Date;
+}
+
+@ObjectType('Membership', { description: 'One person’s place in one department.' })
+export class MembershipObject {
+  departmentId: string;
+
+  @Field(() => Boolean, { description: 'Whether the person leads the department.' })
+  isLeader: boolean;
+
+  @Field(() => Boolean, { description: 'Whether it is the person’s main department.' })
+  isMain: boolean;
+
+  @Field(() => SafeInt, {
+    nullable: true,
+    description: 'Larger comes first within the department; null where not told.',
+  })
+  order: number | null;
+}
+
+export const DepartmentConnection = connectionOf(DepartmentObject, 'Department');
+export const EmployeeConnection = connectionOf(EmployeeObject, 'Employee');
+
+export function toDepartment(row: Department): DepartmentObject {
+  return Object.assign(new DepartmentObject(), row, { id: toTypedId('department', row.id), uuid: row.id });
+}
+
+export function toEmployee(row: Employee): EmployeeObject {
+  return Object.assign(new EmployeeObject(), row, { id: toTypedId('employee', row.id), uuid: row.id });
+}
+
+@InputType({ description: 'Which departments to list; all conditions together.' })
+export class DepartmentFilter {
+  @Field(() => ID, { nullable: true, description: 'Of this identity source only.' })
+  identitySourceId?: string | null;
+
+  @Field(() => ID, { nullable: true, description: 'Children of this department only.' })
+  parentId?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Found anywhere in the name or English name, ignoring case.' })
+  text?: string | null;
+}
+
+@InputType({ description: 'Which employees to list; all conditions together.' })
+export class EmployeeFilter {
+  @Field(() => ID, { nullable: true, description: 'Of this identity source only.' })
+  identitySourceId?: string | null;
+
+  @Field(() => ID, { nullable: true, description: 'Members of this department only.' })
+  departmentId?: string | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'With departmentId: also members of the departments below it.' })
+  includeSubtree?: boolean | null;
+
+  @Field(() => [EmployeeStatusEnum], {
+    nullable: true,
+    description: 'Of one of these statuses; those present when absent.',
+  })
+  status?: EmployeeStatusName[] | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Found anywhere in display name, user name, English name, e-mail or mobile, ignoring case.',
+  })
+  text?: string | null;
+}
+
+export const EmployeeOrderFieldEnum = {
+  CREATED_AT: 'CREATED_AT',
+  DISPLAY_NAME: 'DISPLAY_NAME',
+  USERNAME: 'USERNAME',
+} as const;
+registerEnumType(EmployeeOrderFieldEnum, {
+  name: 'EmployeeOrderField',
+  description: 'What employees can be sorted by.',
+  valuesConfig: {
+    CREATED_AT: { description: 'When they came.' },
+    DISPLAY_NAME: { description: 'Display name, by code point.' },
+    USERNAME: { description: 'User name, ignoring case.' },
+  },
+});
+
+export const OrderDirectionEnum = { ASC: 'ASC', DESC: 'DESC' } as const;
+registerEnumType(OrderDirectionEnum, {
+  name: 'OrderDirection',
+  description: 'Which end of the order comes first.',
+  valuesConfig: {
+    ASC: { description: 'The smallest or oldest first.' },
+    DESC: { description: 'The largest or newest first.' },
+  },
+});
+
+@InputType({ description: 'How to sort employees.' })
+export class EmployeeOrder {
+  @Field(() => EmployeeOrderFieldEnum, { description: 'By what.' })
+  field: keyof typeof EmployeeOrderFieldEnum;
+
+  @Field(() => OrderDirectionEnum, { defaultValue: 'ASC', description: 'Which end first.' })
+  direction: keyof typeof OrderDirectionEnum;
+}

@@ -1,0 +1,24 @@
+import { TypeID } from 'typeid-js';
+
+/** What an id on the API can name; the prefix tells (`employee_01j...`). Source of the form: github.com/jetify-com/typeid */
+export type IdPrefix = 'source' | 'task' | 'record' | 'department' | 'employee' | 'token';
+
+/** The API's id of a database row. */
+export function toTypedId(prefix: IdPrefix, uuid: string): string {
+  return TypeID.fromUUID(prefix, uuid).toString();
+}
+
+/** The row's uuid, or undefined where the text is no id or names another type: to the caller that is "not found". */
+export function fromTypedId(prefix: IdPrefix, id: string): string | undefined {
+  try {
+    return TypeID.fromString(id, prefix).toUUID();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The type that an id names, or undefined. */
+export function prefixOf(id: string): IdPrefix | undefined {
+  const prefix = id.slice(0, Math.max(0, id.lastIndexOf('_')));
+  return (['source', 'task', 'record', 'department', 'employee', 'token'] as const).find((p) => p === prefix);
+}

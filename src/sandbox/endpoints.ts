@@ -1,0 +1,112 @@
+import type { Company } from './company';
+import { WecomRefusal } from './errors';
+import type { SandboxDepartment } from './organization';
+
+/** An answer: an object, or JSON text that was made before. */
+export type Answer = Readonly<Record<string, unknown>> | string;
+export type Endpoint = (company: Company, query: URLSearchParams) => Answer;
+
+/** Endpoints that take no access token. */
+export const OPEN_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
+  /** Source: developer.work.weixin.qq.com/document/path/97164 */
+  gettoken(company, query) {
+    const [corpId, secret] = [query.get('corpid'), query.get('corpsecret')];
+    if (!corpId) throw new WecomRefusal(41002);
+    if (!secret) throw new WecomRefusal(41004);
+    if (corpId.toLowerCase() !== company.settings.corpId.toLowerCase()) throw new WecomRefusal(40013);
+    if (secret !== company.settings.secret) throw new WecomRefusal(40001);
+    return company.issueToken();
+  },
+};
+
+/** Endpoints of an app, by path. */
+export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
+  'agent/get': (company, query) => {
+    const agentId = query.get('agentid');
+    if (!agentId) throw new WecomRefusal(41011);
+    if (agentId !== company.settings.agentId) throw new WecomRefusal(301002);
+    return agentJson(company);
+  },
+  'agent/list': (company) => {
+    const { agentid, name, square_logo_url } = agentJson(company);
+    return { agentlist: [{ agentid, name, square_logo_url }] };
+  },
+  'department/list': (company, query) => ({
+    department: tree(company, query).map((department) => company.visible.departmentJson(department)),
+  }),
+  'department/simplelist': (company, query) => ({
+    department_id: tree(company, query).map(({ id, parentId, order }) => ({ id, parentid: parentId, order })),
+  }),
+  'department/get': (company, query) => ({
+    department: company.visible.departmentJson(requireDepartment(company, query.get('id'))),
+  }),
+  'user/list': (company, query) => {
+    const { id } = requireDepartment(company, query.get('department_id'));
+    const { length } = company.visible.membersOf(id);
+    if (length > company.settings.maxMembersPerAnswer) throw new WecomRefusal(45029, { userlist: [] });
+    return company.visible.memberAnswer(id);
+  },
+  'user/simplelist': (company, query) => {
+    const { id } = requireDepartment(company, query.get('department_id'));
+    const members = company.visible.membersOf(id).map((user) => company.visible.userJson(user));
+    return { userlist: members.map(({ userid, name, department }) => ({ userid, name, department })) };
+  },
+  'user/get': (company, query) => {
+    const userid = query.get('userid');
+    if (!userid) throw new WecomRefusal(41009);
+    const user = company.visible.user(userid);
+    if (!user) throw new WecomRefusal(60111);
+    return company.visible.userJson(user);
+  },
+  'tag/list': (company) => ({
+    taglist: [...company.organization.tags.values()].map(({ id, name }) => ({ tagid: id, tagname: name })),
+  }),
+  'tag/get': (company, query) => {
+    const id = query.get('tagid');
+    if (!id) throw new WecomRefusal(41017);
+    const tag = company.organization.tags.get(Number(id));
+    if (!tag) throw new WecomRefusal(40068);
+    const users = tag.users.map((userid) => company.visible.user(userid)).filter((user) => user !== undefined);
+    const userlist = users.map(({ userid, name }) => ({ userid, name }));
+    return { tagname: tag.name, userlist, partylist: tag.departments };
+  },
+  // A self-built app may not list ids; only the contacts-sync secret may. Source: developer.work.weixin.qq.com/document/path/96269
+  'user/list_id': () => {
+    throw new WecomRefusal(48002);
+  },
+  getcallbackip: () => ({ ip_list: ['127.0.0.1'] }),
+  get_api_domain_ip: () => ({ ip_list: ['127.0.0.1'] }),
+};
+
+/** Source: developer.work.weixin.qq.com/document/path/96448 */
+function agentJson(company: Company): Record<string, unknown> {
+  const { departments, users, tags } = company.range;
+  return {
+    agentid: Number(company.settings.agentId),
+    name: 'Rollcall',
+    square_logo_url: '',
+    description: 'Sandbox',
+    allow_userinfos: { user: users.map((userid) => ({ userid })) },
+    allow_partys: { partyid: departments },
+    allow_tags: { tagid: tags },
+    close: company.closed ? 1 : 0,
+    redirect_domain: '',
+    report_location_flag: 0,
+    isreportenter: 0,
+    home_url: '',
+  };
+}
+
+function tree(company: Company, query: URLSearchParams): SandboxDepartment[] {
+  const id = query.get('id');
+  return company.visible.subtree(id ? requireDepartment(company, id).id : undefined);
+}
+
+/** @throws WecomRefusal 40058, 60003 where there is none, 60011 where it cannot be seen */
+function requireDepartment(company: Company, id: string | null): SandboxDepartment {
+  if (!id || !/^\d{1,10}$/.test(id)) throw new WecomRefusal(40058);
+  if (!company.organization.departments.has(Number(id))) throw new WecomRefusal(60003);
+  const department = company.visible.departments.get(Number(id));
+  if (!department) throw new WecomRefusal(60011);
+  return department;
+}

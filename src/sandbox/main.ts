@@ -1,0 +1,52 @@
+import { parseArgs } from 'node:util';
+import { DEFAULT_COMPANY } from './company';
+import { openOrganization, shippedOrganizations } from './organization';
+import { startSandbox } from './sandbox';
+
+const USAGE = `Usage: npm run sandbox -- [--port 4100] [--organization <file or name>] [--corp-id <id>] [--agent-id <id>] [--secret <secret>]
+Names: ${shippedOrganizations().join(', ')}`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string', default: '4100' },
+      organization: { type: 'string', default: 'sourcegraph' },
+      'corp-id': { type: 'string', default: DEFAULT_COMPANY.corpId },
+      'agent-id': { type: 'string', default: DEFAULT_COMPANY.agentId },
+      secret: { type: 'string', default: DEFAULT_COMPANY.secret },
+      'calls-per-minute': { type: 'string', default: String(DEFAULT_COMPANY.callsPerMinute) },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    return;
+  }
+  const organization = openOrganization(values.organization);
+  const sandbox = await startSandbox({
+    organization,
+    port: wholeNumber(values.port, 65_535),
+    corpId: values['corp-id'],
+    agentId: values['agent-id'],
+    secret: values.secret,
+    callsPerMinute: wholeNumber(values['calls-per-minute'], 100_000_000),
+  });
+  console.log(`WeCom sandbox at ${sandbox.url}: "${values.organization}", ${organization.departments.size} departments, ${organization.users.size} members, revision 0 of ${organization.lastRevision}.
+Start Rollcall with WECOM_API_URL=${sandbox.url}; connect with corp id ${values['corp-id']}, agent id ${values['agent-id']}, secret ${values.secret}
+  curl '${sandbox.url}/cgi-bin/gettoken?corpid=${values['corp-id']}&corpsecret=${values.secret}'
+  curl -X POST ${sandbox.url}/sandbox/revision -d '{"revision": 1}'
+  curl ${sandbox.url}/sandbox/`);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void sandbox.close());
+}
+
+function wholeNumber(text: string, max: number): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0 || number > max)
+    throw new Error(`Not a whole number up to ${max}: ${text}\n${USAGE}`);
+  return number;
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+});

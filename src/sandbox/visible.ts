@@ -1,0 +1,129 @@
+import type { Organization, SandboxDepartment, SandboxUser } from './organization';
+
+/** What a WeCom app may see; the company's administrator sets it. */
+export interface VisibleRange {
+  readonly departments: readonly number[];
+  readonly users: readonly string[];
+  readonly tags: readonly number[];
+}
+
+/** An organisation cut to a visible range, with its answers ready to send. Made anew when either changes. */
+export class VisibleOrganization {
+  readonly departments = new Map<number, SandboxDepartment>();
+  private readonly users = new Map<string, SandboxUser>();
+  private readonly members = new Map<number, SandboxUser[]>();
+  private readonly leaders = new Map<number, string[]>();
+  private readonly memberAnswers = new Map<number, string>();
+
+  constructor(
+    private readonly organization: Organization,
+    readonly range: VisibleRange,
+  ) {
+    const chosen = new Set(range.departments);
+    const tagged = range.tags.map((id) => organization.tags.get(id)).filter((tag) => tag !== undefined);
+    for (const tag of tagged) for (const id of tag.departments) chosen.add(id);
+    for (const department of organization.departments.values()) {
+      if (this.isBelow(department, chosen)) this.departments.set(department.id, department);
+    }
+    const named = new Set([...range.users, ...tagged.flatMap((tag) => tag.users)].map((id) => id.toLowerCase()));
+    for (const user of organization.users.values()) this.admit(user, named);
+  }
+
+  /** Ignoring case, as WeCom compares them. */
+  user(userid: string): SandboxUser | undefined {
+    return this.users.get(userid.toLowerCase());
+  }
+
+  membersOf(departmentId: number): readonly SandboxUser[] {
+    return this.members.get(departmentId) ?? [];
+  }
+
+  /** The answer of user/list as JSON text, made once. */
+  memberAnswer(departmentId: number): string {
+    const made = this.memberAnswers.get(departmentId);
+    if (made !== undefined) return made;
+    const userlist = this.membersOf(departmentId).map((user) => this.userJson(user));
+    const answer = JSON.stringify({ errcode: 0, errmsg: 'ok', userlist });
+    this.memberAnswers.set(departmentId, answer);
+    return answer;
+  }
+
+  /** One member as user/get tells them. Source: developer.work.weixin.qq.com/document/path/96255 */
+  userJson(user: SandboxUser): Record<string, unknown> {
+    const places = user.departments.map((id, i) => ({
+      id,
+      leader: user.isLeaderInDept[i] ?? 0,
+      order: user.order?.[i] ?? 0,
+    }));
+    const visible = places.filter((place) => this.departments.has(place.id));
+    const main = user.mainDepartment;
+    return {
+      userid: user.userid,
+      name: user.name,
+      department: visible.map((place) => place.id),
+      order: visible.map((place) => place.order),
+      position: user.position,
+      mobile: user.mobile ?? '',
+      gender: user.gender ?? '0',
+      email: user.email ?? '',
+      biz_mail: user.biz_mail ?? '',
+      is_leader_in_dept: visible.map((place) => place.leader),
+      direct_leader: (user.direct_leader ?? []).filter((id) => this.user(id)),
+      avatar: '',
+      thumb_avatar: '',
+      telephone: user.telephone ?? '',
+      alias: user.alias ?? '',
+      address: user.address ?? '',
+      ...(main !== undefined && this.departments.has(main) ? { main_department: main } : {}),
+      extattr: { attrs: user.extattr.map(({ name, value }) => ({ type: 0, name, text: { value } })) },
+      status: user.status,
+      qr_code: '',
+      external_position: '',
+    };
+  }
+
+  /** Source: developer.work.weixin.qq.com/document/path/96274 */
+  departmentJson(department: SandboxDepartment): Record<string, unknown> {
+    return {
+      id: department.id,
+      name: department.name,
+      ...(department.name_en === undefined ? {} : { name_en: department.name_en }),
+      department_leader: this.leaders.get(department.id) ?? [],
+      parentid: department.parentId,
+      order: department.order,
+    };
+  }
+
+  /** A department with all below it, or everything visible. */
+  subtree(id: number | undefined): SandboxDepartment[] {
+    const all = [...this.departments.values()];
+    return id === undefined ? all : all.filter((department) => this.isBelow(department, new Set([id])));
+  }
+
+  private admit(user: SandboxUser, named: ReadonlySet<string>): void {
+    const places = user.departments.filter((id) => this.departments.has(id));
+    if (places.length === 0 && !named.has(user.userid.toLowerCase())) return;
+    this.users.set(user.userid.toLowerCase(), user);
+    for (const id of places) {
+      append(this.members, id, user);
+      if (user.isLeaderInDept[user.departments.indexOf(id)] === 1) {
+        append(this.leaders, id, user.userid);
+      }
+    }
+  }
+
+  private isBelow(department: SandboxDepartment, tops: ReadonlySet<number>): boolean {
+    let at: SandboxDepartment | undefined = department;
+    for (let steps = 0; at && steps < 64; steps++) {
+      if (tops.has(at.id)) return true;
+      at = this.organization.departments.get(at.parentId);
+    }
+    return false;
+  }
+}
+
+function append<T>(lists: Map<number, T[]>, key: number, value: T): void {
+  const list = lists.get(key);
+  if (list) list.push(value);
+  else lists.set(key, [value]);
+}

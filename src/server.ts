@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { runMigrations } from 'graphile-worker';
+import type { Logger } from 'pino';
+import { ApiTokenService } from './access/api-token.service';
+import { type HttpServer, startHttpServer } from './api/http-server';
+import { buildAppSchema } from './api/schema';
+import { type AppConfig, decodeKey, Secret } from './config/config';
+import { createDataSource, migrate } from './database/data-source';
+import { startEmbeddedPostgres } from './database/embedded/embedded-postgres';
+import { DatabaseTokenStore } from './identity-source/access-token.store';
+import { IdentitySourceService } from './identity-source/identity-source.service';
+import { AppError } from './platform/app-error';
+import { createMetrics } from './platform/metrics';
+import { SecretBox } from './platform/secret-box';
+import { EventLog } from './sync/event-log';
+import { SyncService } from './sync/sync.service';
+import { SyncRunner } from './sync/sync-runner';
+import { Worker } from './sync/worker';
+
+/** A running Rollcall server. */
+export interface RollcallServer {
+  readonly port: number;
+  /** The administrator's token, when this start made it. It cannot be shown again. */
+  readonly newAdministratorToken: string | undefined;
+  /** Stops in order: no new work, running tasks handed on, connections closed. */
+  stop(): Promise<void>;
+}
+
+/** Starts everything: database, migrations, worker, API. What was started is stopped again when a later part fails. */
+export async function startServer(config: AppConfig, log: Logger): Promise<RollcallServer> {
+  const stops: (() => Promise<unknown>)[] = [];
+  const stopAll = async () => {
+    for (const stop of stops.splice(0).reverse())
+      await stop().catch((error) => log.warn({ err: error }, 'server.stop'));
+  };
+  try {
+    const url = await databaseUrl(config, log, stops);
+    const dataSource = createDataSource(url);
+    await dataSource.initialize();
+    stops.push(() => dataSource.destroy());
+    await migrate(dataSource);
+    await runMigrations({ connectionString: url });
+    const secrets = new SecretBox(encryptionKey(config));
+    const events = new EventLog(dataSource, url, log);
+    await events.start();
+    stops.push(() => events.stop());
+    const identitySources = new IdentitySourceService(
+      dataSource,
+      secrets,
+      events,
+      {
+        wecomApiUrl: config.wecomApiUrl,
+        wecomCallsPerMinute: config.wecomCallsPerMinute,
+        tokens: new DatabaseTokenStore(dataSource, secrets),
+      },
+      { enabled: config.enabledSourceLimit, customEnabled: config.customSourceLimit },
+    );
+    const runner = new SyncRunner(dataSource, events, (id) => identitySources.openConnector(id), log);
+    const worker = new Worker(dataSource, url, runner, log);
+    await worker.start();
+    stops.push(() => worker.stop());
+    const tokens = new ApiTokenService(dataSource);
+    const newAdministratorToken = await tokens.ensureAdministrator(config.adminToken);
+    const sync = new SyncService(dataSource, events);
+    const services = { dataSource, identitySources, sync, events };
+    const ready = () =>
+      dataSource.query('SELECT 1').then(
+        () => true,
+        () => false,
+      );
+    const options = { schema: buildAppSchema(), services, tokens, metrics: createMetrics(dataSource), log, ready };
+    const http: HttpServer = await startHttpServer(options, config.port, config.host);
+    // First no new requests and no waiting subscribers, then the worker, then the database.
+    stops.push(async () => {
+      await events.stop();
+      await http.close();
+    });
+    return { port: http.port, newAdministratorToken, stop: stopAll };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+async function databaseUrl(config: AppConfig, log: Logger, stops: (() => Promise<unknown>)[]): Promise<string> {
+  if (config.databaseUrl) return config.databaseUrl.reveal();
+  const postgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log });
+  stops.push(() => postgres.stop());
+  return postgres.url;
+}
+
+/** The configured key; with the embedded database one is made beside the data on the first start. */
+function encryptionKey(config: AppConfig): Buffer {
+  const key = config.encryptionKey ?? new Secret(keyBeside(config.dataDir));
+  const bytes = decodeKey(key.reveal());
+  if (!bytes)
+    throw new AppError(
+      'CONFIG_INVALID',
+      `The encryption key in ${config.dataDir} is damaged; restore it from a backup.`,
+    );
+  return bytes;
+}
+
+function keyBeside(dataDir: string): string {
+  const file = path.join(dataDir, 'encryption.key');
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  try {
+    writeFileSync(file, randomBytes(32).toString('hex'), { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  return readFileSync(file, 'utf8').trim();
+}

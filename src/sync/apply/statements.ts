@@ -1,0 +1,118 @@
+/**
+ * The plan's records become the local organisation. Parameters: $1 task, $2 identity source. Every statement reads the
+ * records whose result is still open, so what was shown is what happens.
+ */
+
+const OPEN = `r.task_id = $1 AND r.result IS NULL`;
+
+export const CREATE_DEPARTMENTS = `
+INSERT INTO department (id, identity_source_id, parent_id, name, english_name, "order")
+SELECT r.local_id, $2, (r.edges ->> 'parent')::uuid, r.after ->> 'name', r.after ->> 'englishName', (r.after ->> 'order')::bigint
+  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'CREATE' ORDER BY r.ordinal`;
+
+export const UPDATE_DEPARTMENTS = `
+UPDATE department d SET parent_id = (r.edges ->> 'parent')::uuid, name = r.after ->> 'name',
+       english_name = r.after ->> 'englishName', "order" = (r.after ->> 'order')::bigint, updated_at = now()
+  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action IN ('UPDATE', 'MOVE') AND d.id = r.local_id`;
+
+export const CREATE_EMPLOYEES = `
+INSERT INTO employee (id, identity_source_id, username, display_name, english_name, position, email, mobile, telephone,
+                      address, gender, status, main_department_id)
+SELECT r.local_id, $2, r.after ->> 'username', r.after ->> 'displayName', r.after ->> 'englishName', r.after ->> 'position',
+       r.after ->> 'email', r.after ->> 'mobile', r.after ->> 'telephone', r.after ->> 'address', r.after ->> 'gender',
+       r.after ->> 'status', (r.edges ->> 'main')::uuid
+  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'CREATE' ORDER BY r.ordinal`;
+
+export const UPDATE_EMPLOYEES = `
+UPDATE employee e SET username = r.after ->> 'username', display_name = r.after ->> 'displayName',
+       english_name = r.after ->> 'englishName', position = r.after ->> 'position', email = r.after ->> 'email',
+       mobile = r.after ->> 'mobile', telephone = r.after ->> 'telephone', address = r.after ->> 'address',
+       gender = r.after ->> 'gender', status = r.after ->> 'status', main_department_id = (r.edges ->> 'main')::uuid,
+       suspended_at = NULL, removal_due_at = NULL, updated_at = now()
+  FROM sync_record r
+ WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action IN ('UPDATE', 'MOVE', 'RESTORE') AND e.id = r.local_id`;
+
+/** $2: days of grace before the removal. */
+export const SUSPEND_EMPLOYEES = `
+UPDATE employee e SET status = 'SUSPENDED', suspended_at = now(), removal_due_at = now() + make_interval(days => $2),
+       updated_at = now()
+  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'SUSPEND' AND e.id = r.local_id`;
+
+export const REMOVE_EMPLOYEES = `
+UPDATE employee e SET status = 'REMOVED', removal_due_at = NULL, main_department_id = NULL, manager_id = NULL, updated_at = now()
+  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'REMOVE' AND e.id = r.local_id`;
+
+/** Memberships as a difference of edges: what stays the same is not written. */
+export const DELETE_MEMBERSHIPS = `
+DELETE FROM membership m USING sync_record r
+ WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND m.employee_id = r.local_id
+   AND (r.action = 'REMOVE' OR ('departments' = ANY (r.changed) AND NOT EXISTS (
+     SELECT FROM jsonb_array_elements(CASE jsonb_typeof(r.edges -> 'departments') WHEN 'array' THEN r.edges -> 'departments' ELSE '[]' END) d
+      WHERE (d ->> 0)::uuid = m.department_id)))`;
+
+export const WRITE_MEMBERSHIPS = `
+INSERT INTO membership (employee_id, department_id, is_leader, "order")
+SELECT r.local_id, (d ->> 0)::uuid, (d ->> 1)::boolean, (d ->> 2)::bigint
+  FROM sync_record r, jsonb_array_elements(r.edges -> 'departments') d
+ WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND 'departments' = ANY (r.changed)
+   AND jsonb_typeof(r.edges -> 'departments') = 'array'
+ ORDER BY r.ordinal
+ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_leader, "order" = excluded."order"
+ WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`;
+
+/** A second pass, once everybody is here. */
+export const WRITE_MANAGERS = `
+UPDATE employee e SET manager_id = boss.id
+  FROM sync_record r LEFT JOIN employee boss ON boss.id = (r.edges ->> 'manager')::uuid
+ WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND 'manager' = ANY (r.changed) AND r.edges IS NOT NULL AND e.id = r.local_id`;
+
+export const WRITE_LINKS = `
+INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at, unresolved)
+SELECT $2, r.object_type, r.external_key, r.external_id, r.local_id, r.hash, r.read_at,
+       CASE WHEN jsonb_typeof(r.edges -> 'unresolved') = 'array'
+            THEN ARRAY(SELECT jsonb_array_elements_text(r.edges -> 'unresolved')) END
+  FROM sync_record r
+ WHERE ${OPEN} AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE')
+ ORDER BY r.ordinal
+ON CONFLICT (identity_source_id, kind, external_key) DO UPDATE SET external_id = excluded.external_id, hash = excluded.hash,
+       read_at = excluded.read_at, unresolved = excluded.unresolved, missing_since = NULL`;
+
+export const MARK_MISSING = `
+UPDATE link l SET missing_since = now()
+  FROM sync_record r
+ WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'SUSPEND' AND l.local_id = r.local_id`;
+
+/** Leaf first, and only where nobody present and no other department is left; run until nothing more goes. */
+export const DELETE_DEPARTMENTS = `
+DELETE FROM department d USING sync_record r
+ WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND d.id = r.local_id
+   AND NOT EXISTS (SELECT FROM department c WHERE c.parent_id = d.id)
+   AND NOT EXISTS (SELECT FROM membership m JOIN employee e ON e.id = m.employee_id
+                    WHERE m.department_id = d.id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED'))`;
+
+export const KEEP_FILLED_DEPARTMENTS = `
+UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'DEPARTMENT_NOT_EMPTY'
+ WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND EXISTS (SELECT FROM department d WHERE d.id = r.local_id)`;
+
+export const DELETE_DEPARTMENT_LINKS = `
+DELETE FROM link l USING sync_record r
+ WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND l.local_id = r.local_id`;
+
+/** The local organisation now reflects this snapshot's pages and no others. A page with a failed object is compared again. */
+export const MARK_PAGES_APPLIED = `
+UPDATE snapshot_page p SET applied = now_applied.applied
+  FROM (
+    SELECT page.id, used.page_id IS NOT NULL AND NOT (page.keys && failed.keys) AS applied
+      FROM snapshot_page page
+      LEFT JOIN (SELECT DISTINCT page_id FROM task_page WHERE task_id = $1) used ON used.page_id = page.id,
+      (SELECT coalesce(array_agg(external_key), '{}') AS keys FROM sync_record r WHERE r.task_id = $1 AND r.result IS NOT NULL) failed
+     WHERE page.identity_source_id = $2
+  ) now_applied
+ WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
+
+/** What became of the records, by object type and action. */
+export const COUNT_RESULTS = `
+SELECT object_type AS "objectType", action, count(*)::int AS planned, (count(*) FILTER (WHERE result IS NULL))::int AS applied,
+       (count(*) FILTER (WHERE result = 'HELD'))::int AS held, (count(*) FILTER (WHERE result = 'SKIPPED'))::int AS skipped,
+       (count(*) FILTER (WHERE result = 'FAILED'))::int AS failed
+  FROM sync_record WHERE task_id = $1 GROUP BY object_type, action ORDER BY 1, 2`;

@@ -1,0 +1,160 @@
+import { EventEmitter } from 'node:events';
+import { Client } from 'pg';
+import type { Logger } from 'pino';
+import type { DataSource } from 'typeorm';
+
+/** How often unnumbered events are looked for: those whose writer was killed between its commit and numbering them. */
+const SWEEP_MS = 1_000;
+const RECONNECT_MS = 500;
+const READ_AT_ONCE = 500;
+
+/** One event as stored: about a task, or about a run of its records. */
+export interface StoredEvent {
+  /** The last of its numbers; the first is `sequence - size + 1`. */
+  readonly sequence: number;
+  readonly size: number;
+  readonly kind: 'TASK' | 'RECORDS';
+  readonly identitySourceId: string;
+  readonly taskId: string;
+  readonly firstOrdinal: number | null;
+  readonly payload: unknown;
+}
+
+const COLUMNS = `sequence, size, kind, identity_source_id AS "identitySourceId", task_id AS "taskId",
+  first_ordinal AS "firstOrdinal", payload`;
+
+/**
+ * The one log that all subscriptions read. Events are rows; this numbers them after their commit and wakes the readers of
+ * every process by LISTEN/NOTIFY.
+ */
+export class EventLog {
+  private readonly wakeups = new EventEmitter();
+  private listener: Client | undefined;
+  private sweep: NodeJS.Timeout | undefined;
+  private stopped = false;
+  /** Events just read, newest last, so that a thousand subscribers cost one query. */
+  private recent: StoredEvent[] = [];
+  private reading: Promise<void> | undefined;
+  private readUpTo = 0;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly url: string,
+    private readonly log: Logger,
+  ) {
+    this.wakeups.setMaxListeners(0);
+  }
+
+  async start(): Promise<void> {
+    this.readUpTo = await this.last();
+    await this.listen();
+    this.sweep = setInterval(() => void this.sweepUnnumbered(), SWEEP_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearInterval(this.sweep);
+    this.wakeups.emit('stop');
+    await this.listener?.end().catch(() => undefined);
+  }
+
+  /** Numbers what was committed. Call it after the commit, outside any transaction. */
+  async publish(): Promise<void> {
+    await this.dataSource.query('SELECT number_events()');
+  }
+
+  /** The last number given. */
+  async last(): Promise<number> {
+    const [row] = await this.dataSource.query('SELECT last FROM event_counter');
+    return row.last;
+  }
+
+  /** Events after `sequence`, oldest first; from memory where they are recent. */
+  async after(sequence: number, filter: { taskId?: string; identitySourceId?: string }): Promise<StoredEvent[]> {
+    const oldest = this.recent[0];
+    const matches = (event: StoredEvent) =>
+      event.sequence > sequence &&
+      (filter.taskId === undefined || event.taskId === filter.taskId) &&
+      (filter.identitySourceId === undefined || event.identitySourceId === filter.identitySourceId);
+    if (oldest && oldest.sequence - oldest.size <= sequence) return this.recent.filter(matches);
+    return this.dataSource.query(
+      `SELECT ${COLUMNS} FROM event
+        WHERE sequence > $1 AND ($2::uuid IS NULL OR task_id = $2) AND ($3::uuid IS NULL OR identity_source_id = $3)
+        ORDER BY sequence LIMIT ${READ_AT_ONCE}`,
+      [sequence, filter.taskId ?? null, filter.identitySourceId ?? null],
+    );
+  }
+
+  /** Resolves at the next news, or when the log or the caller stops. */
+  async nextNews(signal: AbortSignal): Promise<void> {
+    if (this.stopped || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        this.wakeups.off('news', done).off('stop', done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      this.wakeups.once('news', done).once('stop', done);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+
+  get isStopped(): boolean {
+    return this.stopped;
+  }
+
+  private async listen(): Promise<void> {
+    const client = new Client({ connectionString: this.url, application_name: 'rollcall events' });
+    client.on('error', () => void this.relisten(client));
+    client.on('end', () => void this.relisten(client));
+    client.on('notification', () => void this.readNew());
+    await client.connect();
+    await client.query('LISTEN rollcall_event');
+    this.listener = client;
+  }
+
+  /** A lost connection loses notifications, so whatever came meanwhile is read afterwards. */
+  private async relisten(lost: Client): Promise<void> {
+    if (this.stopped || this.listener !== lost) return;
+    this.listener = undefined;
+    this.log.warn('events.listener-lost');
+    while (!this.stopped && !this.listener) {
+      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+      await this.listen().catch(() => undefined);
+    }
+    await this.readNew();
+  }
+
+  private async readNew(): Promise<void> {
+    // Whoever asks while a read is under way is served by the one after it.
+    const previous = this.reading;
+    this.reading = (async () => {
+      await previous;
+      await this.readOnce().catch((error) => this.log.warn({ err: error }, 'events.read-failed'));
+    })();
+    await this.reading;
+  }
+
+  private async readOnce(): Promise<void> {
+    const events: StoredEvent[] = await this.dataSource.query(
+      `SELECT ${COLUMNS} FROM event WHERE sequence > $1 ORDER BY sequence LIMIT ${READ_AT_ONCE}`,
+      [this.readUpTo],
+    );
+    const last = events.at(-1);
+    if (!last) return;
+    this.readUpTo = last.sequence;
+    this.recent = [...this.recent, ...events].slice(-READ_AT_ONCE);
+    this.wakeups.emit('news');
+    if (events.length === READ_AT_ONCE) await this.readOnce();
+  }
+
+  private async sweepUnnumbered(): Promise<void> {
+    try {
+      const [row] = await this.dataSource.query('SELECT EXISTS (SELECT FROM event WHERE sequence IS NULL) AS pending');
+      if (row.pending) await this.publish();
+      await this.readNew();
+    } catch (error) {
+      if (!this.stopped) this.log.warn({ err: error }, 'events.sweep-failed');
+    }
+  }
+}

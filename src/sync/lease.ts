@@ -1,0 +1,86 @@
+import type { PoolClient } from 'pg';
+import type { DataSource } from 'typeorm';
+import { AppError } from '../platform/app-error';
+import type { SyncTask } from './sync-task.entity';
+
+/** How long a worker owns a task without a heartbeat. A killed worker's task is taken up within this and a look's interval. */
+export const LEASE_SECONDS = 8;
+export const HEARTBEAT_MS = 2_000;
+
+/**
+ * A worker's claim on one task. The fence number grows with every claim, so a worker that was paused for longer than its
+ * lease finds its number old and can commit nothing.
+ */
+export class Lease {
+  private constructor(
+    private readonly dataSource: DataSource,
+    readonly taskId: string,
+    readonly fence: number,
+  ) {}
+
+  /** Claims the task, or undefined where it has ended or another worker holds it. */
+  static async take(dataSource: DataSource, taskId: string): Promise<Lease | undefined> {
+    const [rows] = await dataSource.query(
+      `UPDATE sync_task SET fence = fence + 1, status = 'RUNNING', started_at = coalesce(started_at, now()),
+              lease_until = now() + make_interval(secs => $2)
+        WHERE id = $1 AND (status = 'QUEUED' OR (status = 'RUNNING' AND (lease_until IS NULL OR lease_until < now())))
+        RETURNING fence`,
+      [taskId, LEASE_SECONDS],
+    );
+    return rows[0] ? new Lease(dataSource, taskId, rows[0].fence) : undefined;
+  }
+
+  /**
+   * Prolongs the claim.
+   * @returns what the task's owner must know: somebody asked to cancel, or the claim is gone
+   */
+  async heartbeat(): Promise<'KEPT' | 'CANCEL_REQUESTED' | 'LOST'> {
+    const [rows] = await this.dataSource.query(
+      `UPDATE sync_task SET lease_until = now() + make_interval(secs => $3)
+        WHERE id = $1 AND fence = $2 AND status = 'RUNNING' RETURNING cancel_requested_at`,
+      [this.taskId, this.fence, LEASE_SECONDS],
+    );
+    if (!rows[0]) return 'LOST';
+    return rows[0].cancel_requested_at ? 'CANCEL_REQUESTED' : 'KEPT';
+  }
+
+  /**
+   * Whether going on makes sense, without keeping anybody from taking the claim over.
+   * @throws AppError LEASE_LOST or TASK_CANCELED
+   */
+  async check(client: PoolClient): Promise<void> {
+    await this.require(client, '');
+  }
+
+  /**
+   * The last statement before a commit: it fails when the claim was lost, and keeps it from being taken until the commit.
+   * @throws AppError LEASE_LOST or TASK_CANCELED
+   */
+  async confirm(client: PoolClient): Promise<void> {
+    await this.require(client, 'FOR SHARE');
+  }
+
+  private async require(client: PoolClient, lock: '' | 'FOR SHARE'): Promise<void> {
+    const { rows } = await client.query(
+      `SELECT cancel_requested_at FROM sync_task WHERE id = $1 AND fence = $2 AND status = 'RUNNING' ${lock}`,
+      [this.taskId, this.fence],
+    );
+    if (!rows[0]) throw new AppError('LEASE_LOST', 'Another worker took the task over.');
+    if (rows[0].cancel_requested_at) throw new AppError('TASK_CANCELED', 'The task was canceled.');
+  }
+
+  /** Gives the task back unfinished, so that any worker goes on with it at once. */
+  async handOn(): Promise<void> {
+    await this.dataSource.query(
+      `UPDATE sync_task SET status = 'QUEUED', lease_until = NULL WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
+      [this.taskId, this.fence],
+    );
+  }
+}
+
+/** What every step of a run is given. */
+export interface Run {
+  readonly task: SyncTask;
+  readonly lease: Lease;
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,127 @@
+/** The department half of the plan. Parameters: $1 task, $2 identity source. */
+
+/** The tree as it will be: the snapshot's departments, each with the local row it is or will be. */
+export const COLLECT_DEPARTMENTS = `
+CREATE TEMP TABLE plan_department ON COMMIT DROP AS
+SELECT DISTINCT ON (s.external_key)
+       s.external_key, s.external_id, s.parent_key AS told_parent_key, s.parent_key, s."order", s.leader_keys,
+       s.third_party, s.mapped, s.hash, tp.read_at,
+       l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
+       NULL::uuid AS parent_id, NULL::text AS reason_code, NULL::text AS path, 0 AS depth
+  FROM task_page tp
+  JOIN staged_department s ON s.page_id = tp.page_id
+  LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'DEPARTMENT' AND l.external_key = s.external_key
+ WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
+ ORDER BY s.external_key, tp.read_at DESC`;
+
+/** A parent that is neither in the snapshot nor here cannot be hung under: its child becomes top-level. */
+export const FORGET_UNKNOWN_PARENTS = `
+UPDATE plan_department d SET parent_key = NULL, reason_code = 'PARENT_UNKNOWN'
+ WHERE parent_key IS NOT NULL
+   AND NOT EXISTS (SELECT FROM plan_department p WHERE p.external_key = d.parent_key)
+   AND NOT EXISTS (SELECT FROM kept_department k WHERE k.external_key = d.parent_key)`;
+
+/** Departments that are here, not in the snapshot, and stay, because the snapshot does not prove them gone. */
+export const COLLECT_KEPT_DEPARTMENTS = `
+CREATE TEMP TABLE kept_department ON COMMIT DROP AS
+SELECT l.external_key, l.local_id
+  FROM link l JOIN sync_task t ON t.id = $1
+ WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'
+   AND NOT EXISTS (SELECT FROM plan_department d WHERE d.external_key = l.external_key)
+   AND NOT ((t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
+            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
+                              AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL))`;
+
+/** Cuts each cycle at its lowest key; what hangs below a cycle keeps its parent. */
+export const CUT_CYCLES = `
+WITH RECURSIVE reached AS (
+  SELECT d.external_key FROM plan_department d
+   WHERE d.parent_key IS NULL OR NOT EXISTS (SELECT FROM plan_department p WHERE p.external_key = d.parent_key)
+  UNION ALL
+  SELECT d.external_key FROM plan_department d JOIN reached r ON d.parent_key = r.external_key
+), lost AS MATERIALIZED (
+  SELECT external_key, parent_key FROM plan_department WHERE external_key NOT IN (SELECT external_key FROM reached)
+), walk AS (
+  SELECT external_key AS start, parent_key AS at, least(external_key, parent_key) AS lowest, 1 AS steps FROM lost
+  UNION ALL
+  SELECT w.start, l.parent_key, least(w.lowest, l.parent_key), w.steps + 1
+    FROM walk w JOIN lost l ON l.external_key = w.at
+   WHERE w.at <> w.start AND w.steps < 64
+)
+UPDATE plan_department SET parent_key = NULL, reason_code = 'DEPARTMENT_CYCLE'
+ WHERE external_key IN (SELECT start FROM walk WHERE at = start AND lowest = start)
+    -- Longer than any directory's depth: every department of it goes to the top, so that none is lost.
+    OR external_key IN (SELECT start FROM walk WHERE steps >= 64)`;
+
+export const RESOLVE_PARENTS = `
+UPDATE plan_department d SET parent_id = p.local_id
+  FROM (SELECT external_key, local_id FROM plan_department UNION ALL SELECT external_key, local_id FROM kept_department) p
+ WHERE p.external_key = d.parent_key`;
+
+/** Names from the top, as people read them, joined by " / ". */
+export const DESCRIBE_PATHS = `
+WITH RECURSIVE tree AS (
+  SELECT local_id, mapped ->> 'name' AS path, 0 AS depth FROM plan_department d
+   WHERE NOT EXISTS (SELECT FROM plan_department p WHERE p.local_id = d.parent_id)
+  UNION ALL
+  SELECT d.local_id, t.path || ' / ' || (d.mapped ->> 'name'), t.depth + 1
+    FROM plan_department d JOIN tree t ON d.parent_id = t.local_id
+)
+UPDATE plan_department d SET path = tree.path, depth = tree.depth FROM tree WHERE tree.local_id = d.local_id`;
+
+/** Every department that a membership may point to after the run, with the path it has now and will have. */
+export const COLLECT_TARGETS = `
+CREATE TEMP TABLE department_target ON COMMIT DROP AS
+WITH RECURSIVE here AS (
+  SELECT id, name AS path FROM department WHERE identity_source_id = $2 AND parent_id IS NULL
+  UNION ALL
+  SELECT d.id, h.path || ' / ' || d.name FROM department d JOIN here h ON d.parent_id = h.id
+)
+SELECT coalesce(after.external_key, l.external_key) AS external_key, coalesce(after.local_id, here.id) AS local_id,
+       here.path AS path_before, coalesce(after.path, here.path) AS path_after,
+       after.local_id IS NOT NULL OR EXISTS (SELECT FROM kept_department k WHERE k.local_id = here.id) AS stays,
+       after.leader_keys
+  FROM here
+  FULL JOIN plan_department after ON after.local_id = here.id
+  LEFT JOIN link l ON l.local_id = here.id`;
+
+export const RECORD_DEPARTMENTS = `
+INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code,
+                         third_party, before, after, changed, edges, hash, read_at)
+SELECT $1, row_number() OVER (ORDER BY c.depth, c.external_key), 'DEPARTMENT', c.external_key, c.external_id, c.local_id,
+       c.after ->> 'name',
+       CASE WHEN c.id IS NULL THEN 'CREATE' WHEN 'parent' = ANY (c.changed) THEN 'MOVE' ELSE 'UPDATE' END,
+       c.reason_code, c.third_party, c.before, c.after, c.changed, jsonb_build_object('parent', c.parent_id), c.hash, c.read_at
+  FROM (
+    SELECT v.*, array_remove(ARRAY[
+             CASE WHEN v.id IS NULL OR v.parent_id IS DISTINCT FROM v.local_parent_id THEN 'parent' END,
+             CASE WHEN v."order" IS DISTINCT FROM v.local_order THEN 'order' END], NULL)
+           || ARRAY(SELECT key FROM jsonb_each_text(v.mapped)
+                     WHERE canonical(key, value) IS DISTINCT FROM canonical(key, v.before ->> key)) AS changed
+      FROM (
+        SELECT d.*, here.id, here.parent_id AS local_parent_id, here."order" AS local_order,
+               d.mapped || jsonb_build_object('parent', up.path_after, 'order', d."order"::text) AS after,
+               CASE WHEN here.id IS NOT NULL THEN jsonb_build_object('name', here.name, 'englishName', here.english_name,
+                 'parent', up_before.path_before, 'order', here."order"::text) END AS before
+          FROM plan_department d
+          LEFT JOIN department here ON here.id = d.local_id
+          LEFT JOIN department_target up ON up.local_id = d.parent_id
+          LEFT JOIN department_target up_before ON up_before.local_id = here.parent_id
+      ) v
+  ) c
+ WHERE cardinality(c.changed) > 0`;
+
+/** Departments that the snapshot proves gone, leaf first. */
+export const RECORD_DEPARTMENT_REMOVALS = `
+INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before,
+                         changed, read_at)
+SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)
+           + row_number() OVER (ORDER BY length(t.path_before) DESC, l.external_key),
+       'DEPARTMENT', l.external_key, l.external_id, l.local_id, d.name, 'REMOVE', 'LEFT_SOURCE',
+       jsonb_build_object('name', d.name, 'englishName', d.english_name, 'order', d."order"::text,
+                          'parent', (SELECT up.path_before FROM department_target up WHERE up.local_id = d.parent_id)),
+       array_remove(ARRAY['name', CASE WHEN d.english_name IS NOT NULL THEN 'englishName' END], NULL), now()
+  FROM link l
+  JOIN department d ON d.id = l.local_id
+  JOIN department_target t ON t.local_id = l.local_id AND NOT t.stays
+ WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'`;

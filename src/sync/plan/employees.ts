@@ -1,0 +1,205 @@
+/** The employee half of the plan. Parameters: $1 task, $2 identity source. */
+
+/**
+ * Whom to compare: everybody on a page that the local organisation does not reflect yet, and those whom a change around them
+ * reaches: a reference that can be resolved now, a department that goes or gets other leaders.
+ */
+export const COLLECT_CANDIDATES = `
+CREATE TEMP TABLE candidate ON COMMIT DROP AS
+SELECT DISTINCT k.external_key
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND NOT p.applied, unnest(p.keys) AS k (external_key)
+ WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+UNION
+SELECT l.external_key FROM link l
+ WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.unresolved IS NOT NULL
+UNION
+SELECT l.external_key
+  FROM department_target t
+  JOIN membership m ON m.department_id = t.local_id
+  JOIN link l ON l.local_id = m.employee_id
+ WHERE NOT t.stays OR (t.leader_keys IS NOT NULL AND m.is_leader IS DISTINCT FROM (l.external_key = ANY (t.leader_keys)))`;
+
+/** Each candidate as last read, with the local row they are or will be. */
+export const COLLECT_EMPLOYEES = `
+CREATE TEMP TABLE plan_employee ON COMMIT DROP AS
+WITH latest AS (
+  SELECT DISTINCT ON (s.external_key) s.external_key, s.page_id, tp.read_at
+    FROM candidate c
+    JOIN staged_employee s ON s.external_key = c.external_key
+    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+   ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
+)
+SELECT s.external_key, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys, s.leader_flags,
+       s.orders, s.third_party, s.mapped, s.hash, latest.read_at, l.hash AS link_hash, l.missing_since,
+       l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id, l.read_at AS link_read_at
+  FROM latest
+  JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
+  LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = s.external_key`;
+
+/** The memberships that the candidates will have; what does not resolve is left for the run that brings its target. */
+export const COLLECT_MEMBERSHIPS = `
+CREATE TEMP TABLE plan_membership ON COMMIT DROP AS
+SELECT e.external_key, t.local_id AS department_id, t.path_after, u."order",
+       coalesce(u.is_leader, e.external_key = ANY (t.leader_keys), false) AS is_leader,
+       u.department_key = e.main_department_key AS is_main
+  FROM plan_employee e,
+       unnest(e.department_keys, e.leader_flags, e.orders) AS u (department_key, is_leader, "order")
+  JOIN department_target t ON t.external_key = u.department_key AND t.stays
+ WHERE e.status <> 'LEFT'`;
+
+/** The same as one row a person, in a form that compares and a form that people read. */
+export const SUMMARISE_MEMBERSHIPS = `
+CREATE TEMP TABLE plan_place ON COMMIT DROP AS
+SELECT external_key,
+       array_agg(department_id ORDER BY department_id) AS departments,
+       array_agg(department_id || CASE WHEN is_leader THEN ' leader ' ELSE ' ' END || coalesce("order", 0)
+                 ORDER BY department_id) AS places,
+       string_agg(path_after || CASE WHEN is_leader THEN ' (leader)' ELSE '' END
+                  || CASE WHEN coalesce("order", 0) <> 0 THEN ' [' || "order" || ']' ELSE '' END, E'\\n'
+                  ORDER BY path_after, department_id) AS shown,
+       (array_agg(department_id) FILTER (WHERE is_main))[1] AS main_id,
+       (array_agg(path_after) FILTER (WHERE is_main))[1] AS main_path,
+       jsonb_agg(jsonb_build_array(department_id, is_leader, "order")) AS edges
+  FROM plan_membership GROUP BY external_key`;
+
+/** What the candidates who are here already have, in the same forms. */
+export const SUMMARISE_LOCAL_PLACES = `
+CREATE TEMP TABLE local_place ON COMMIT DROP AS
+SELECT e.external_key,
+       array_agg(m.department_id ORDER BY m.department_id) AS departments,
+       array_agg(m.department_id || CASE WHEN m.is_leader THEN ' leader ' ELSE ' ' END || coalesce(m."order", 0)
+                 ORDER BY m.department_id) AS places,
+       string_agg(t.path_before || CASE WHEN m.is_leader THEN ' (leader)' ELSE '' END
+                  || CASE WHEN coalesce(m."order", 0) <> 0 THEN ' [' || m."order" || ']' ELSE '' END, E'\\n'
+                  ORDER BY t.path_before, m.department_id) AS shown
+  FROM plan_employee e
+  JOIN membership m ON m.employee_id = e.local_id
+  JOIN department_target t ON t.local_id = m.department_id
+ WHERE e.linked
+ GROUP BY e.external_key`;
+
+/** Candidates who can be somebody's manager: here already, or about to come. */
+export const COLLECT_MANAGERS = `
+CREATE TEMP TABLE manager_target ON COMMIT DROP AS
+SELECT m.manager_key AS external_key, coalesce(p.local_id, l.local_id) AS local_id
+  FROM (SELECT DISTINCT manager_key FROM plan_employee WHERE manager_key IS NOT NULL) m
+  LEFT JOIN plan_employee p ON p.external_key = m.manager_key AND p.status <> 'LEFT'
+  LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = m.manager_key
+ WHERE coalesce(p.local_id, l.local_id) IS NOT NULL`;
+
+/** One record for each candidate that differs. MOVE: the set of departments, or the main one, changed, whatever else did. */
+export const RECORD_EMPLOYEES = `
+INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, third_party, before,
+                         after, changed, edges, hash, read_at)
+SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1) + row_number() OVER (ORDER BY c.external_key),
+       'EMPLOYEE', c.external_key, c.external_id, c.local_id, c.after ->> 'displayName',
+       CASE WHEN NOT c.linked THEN 'CREATE' WHEN c.missing_since IS NOT NULL THEN 'RESTORE'
+            WHEN c.moved THEN 'MOVE' ELSE 'UPDATE' END,
+       c.third_party, c.before, c.after, c.changed,
+       jsonb_build_object('departments', c.edges, 'main', c.main_id, 'manager', c.manager_id, 'unresolved', c.unresolved),
+       c.hash, c.read_at
+  FROM (
+    SELECT v.*, NOT v.linked OR v.departments_after IS DISTINCT FROM v.departments_before
+                OR v.main_id IS DISTINCT FROM v.main_before AS moved,
+           array_remove(ARRAY[
+             CASE WHEN v.status IS DISTINCT FROM v.before ->> 'status' THEN 'status' END,
+             CASE WHEN v.places_after IS DISTINCT FROM v.places_before THEN 'departments' END,
+             CASE WHEN v.main_id IS DISTINCT FROM v.main_before THEN 'mainDepartment' END,
+             CASE WHEN v.mapped ? 'manager' AND v.manager_id IS DISTINCT FROM v.manager_before THEN 'manager' END], NULL)
+           || CASE WHEN v.linked AND v.hash = v.link_hash THEN '{}'::text[] ELSE
+              ARRAY(SELECT key FROM jsonb_each_text(v.mapped)
+                     WHERE key <> 'manager' AND canonical(key, value) IS DISTINCT FROM canonical(key, v.before ->> key)) END
+           AS changed
+      FROM (
+        SELECT e.*, place.edges, place.main_id, place.departments AS departments_after, place.places AS places_after,
+               here.departments AS departments_before, here.places AS places_before,
+               w.main_department_id AS main_before, w.manager_id AS manager_before, boss.local_id AS manager_id,
+               NULLIF(ARRAY(SELECT 'D:' || k FROM unnest(e.department_keys) k
+                             WHERE NOT EXISTS (SELECT FROM department_target t WHERE t.external_key = k AND t.stays)
+                            UNION ALL SELECT 'E:' || e.manager_key WHERE e.manager_key IS NOT NULL AND boss.local_id IS NULL),
+                      '{}') AS unresolved,
+               e.mapped || jsonb_build_object('status', e.status, 'departments', place.shown, 'mainDepartment', place.main_path)
+                 || CASE WHEN e.manager_key IS NOT NULL AND boss.local_id IS NULL THEN '{"manager": null}' ELSE '{}' END::jsonb
+                 AS after,
+               CASE WHEN w.id IS NOT NULL THEN jsonb_build_object(
+                 'username', w.username, 'displayName', w.display_name, 'englishName', w.english_name, 'position', w.position,
+                 'email', w.email, 'mobile', w.mobile, 'telephone', w.telephone, 'address', w.address, 'gender', w.gender,
+                 'manager', old_boss.external_id, 'status', w.status, 'departments', here.shown,
+                 'mainDepartment', old_main.path_before) END AS before
+          FROM plan_employee e
+          LEFT JOIN plan_place place ON place.external_key = e.external_key
+          LEFT JOIN local_place here ON here.external_key = e.external_key
+          LEFT JOIN employee w ON e.linked AND w.id = e.local_id
+          LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id
+          LEFT JOIN link old_boss ON old_boss.local_id = w.manager_id
+          LEFT JOIN department_target old_main ON old_main.local_id = w.main_department_id
+         WHERE e.status <> 'LEFT'
+      ) v
+  ) c
+ WHERE cardinality(c.changed) > 0`;
+
+/**
+ * Leavers: present here, and missing from a snapshot that was proven complete, or told to have left. Absence counts only for
+ * what was last applied from a read before this one began, and not where reading the person again failed.
+ */
+export const RECORD_SUSPENSIONS = `
+INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, third_party,
+                         before, after, changed, read_at)
+SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1) + row_number() OVER (ORDER BY l.external_key),
+       'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'SUSPEND', 'LEFT_SOURCE', gone.third_party,
+       jsonb_build_object('status', w.status), '{"status": "SUSPENDED"}', '{status}', coalesce(gone.read_at, now())
+  FROM link l
+  JOIN employee w ON w.id = l.local_id
+  JOIN sync_task t ON t.id = $1
+  LEFT JOIN plan_employee gone ON gone.external_key = l.external_key AND gone.status = 'LEFT'
+ WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.missing_since IS NULL
+   AND (gone.external_key IS NOT NULL
+        OR ((t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
+            AND l.external_key NOT IN (SELECT external_key FROM seen_key)
+            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+                              AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL)))`;
+
+/** Leavers whose grace period has ended, by a complete run that does not see them either. */
+export const RECORD_REMOVALS = `
+INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before, after,
+                         changed, read_at)
+SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1) + row_number() OVER (ORDER BY l.external_key),
+       'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'REMOVE', 'GRACE_ENDED',
+       jsonb_build_object('status', w.status), '{"status": "REMOVED"}', '{status}', now()
+  FROM link l
+  JOIN employee w ON w.id = l.local_id AND w.status = 'SUSPENDED' AND w.removal_due_at <= now()
+  JOIN sync_task t ON t.id = $1 AND (t.certificate ->> 'complete')::boolean
+ WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.missing_since IS NOT NULL
+   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.external_key = l.external_key AND e.status <> 'LEFT')
+   AND l.external_key NOT IN (SELECT external_key FROM seen_key)`;
+
+/** Everybody whom the snapshot names, from the pages' own lists. */
+export const COLLECT_SEEN = `
+CREATE TEMP TABLE seen_key ON COMMIT DROP AS
+SELECT DISTINCT k.external_key
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
+ WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`;
+
+/**
+ * A user name that somebody present has, or gets, already: the newcomer fails alone, and whoever is here keeps the name.
+ * Without this the constraint would fail the whole run at its commit.
+ */
+export const REFUSE_TAKEN_USERNAMES = `
+UPDATE sync_record r SET result = 'FAILED', reason_code = 'VALUE_TAKEN'
+  FROM (
+    SELECT id, row_number() OVER (PARTITION BY lower(name_after) ORDER BY newcomer, external_key) AS place
+      FROM (
+        SELECT r.id, r.after ->> 'username' AS name_after, r.external_key,
+               CASE WHEN 'username' = ANY (r.changed) OR r.action IN ('CREATE', 'RESTORE') THEN 1 ELSE 0 END AS newcomer
+          FROM sync_record r
+         WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE')
+        UNION ALL
+        SELECT NULL, w.username, '', 0
+          FROM employee w
+         WHERE w.identity_source_id = $2 AND w.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
+           AND lower(w.username) IN (SELECT lower(after ->> 'username') FROM sync_record
+                                      WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND after ? 'username')
+           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = w.id)
+      ) names
+  ) ranked
+ WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1`;

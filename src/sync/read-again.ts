@@ -1,0 +1,88 @@
+import type { DataSource } from 'typeorm';
+import {
+  type DirectoryConnector,
+  DirectoryError,
+  type DirectoryPage,
+  type ThirdPartyDepartment,
+  type ThirdPartyEmployee,
+} from '../connector/directory-connector';
+import type { Run } from './lease';
+import type { StagedType } from './stage';
+
+/** Missing objects are read in batches of this size, so that a whole company missing is never held in memory. */
+const BATCH = 500;
+const CONCURRENCY = 8;
+
+type AnyPage = DirectoryPage<ThirdPartyDepartment> | DirectoryPage<ThirdPartyEmployee>;
+
+/**
+ * Objects that are here but missing from the snapshot, each read once more by itself: somebody who moved between two reads,
+ * or whose department answered empty, is no leaver. Gone is an empty page, present a page of one, an error an unreadable page
+ * that keeps the object from being removed.
+ */
+export async function* readMissingAgain(
+  dataSource: DataSource,
+  connector: DirectoryConnector,
+  run: Run,
+  objectType: StagedType,
+): AsyncIterable<AnyPage> {
+  let after = '';
+  for (;;) {
+    const missing = await nextMissing(dataSource, run, objectType, after);
+    const last = missing.at(-1);
+    if (!last) return;
+    for (let i = 0; i < missing.length; i += CONCURRENCY) {
+      yield* await Promise.all(
+        missing.slice(i, i + CONCURRENCY).map((object) => readOne(connector, run, objectType, object)),
+      );
+    }
+    after = last.key;
+  }
+}
+
+async function nextMissing(
+  dataSource: DataSource,
+  run: Run,
+  objectType: StagedType,
+  after: string,
+): Promise<Missing[]> {
+  return dataSource.query(
+    `WITH seen AS (
+       SELECT k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+        WHERE tp.task_id = $1 AND tp.object_type = $3
+     )
+     SELECT l.external_key AS key, l.external_id AS id FROM link l
+      WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.missing_since IS NULL AND l.external_key > $4
+        AND l.external_key NOT IN (SELECT k FROM seen)
+        AND NOT EXISTS (SELECT FROM task_page a WHERE a.task_id = $1 AND a.object_type = $3 AND a.page_key = 'again:' || l.external_key)
+      ORDER BY l.external_key LIMIT ${BATCH}`,
+    [run.task.id, run.task.identitySourceId, objectType, after],
+  );
+}
+
+interface Missing {
+  readonly key: string;
+  readonly id: string;
+}
+
+async function readOne(
+  connector: DirectoryConnector,
+  run: Run,
+  objectType: StagedType,
+  missing: Missing,
+): Promise<AnyPage> {
+  const page = { key: `again:${missing.key}`, readAt: new Date() };
+  try {
+    const object =
+      objectType === 'EMPLOYEE'
+        ? await connector.employee(missing.id, run.signal)
+        : await connector.department(missing.id, run.signal);
+    const objects = object ? [object] : [];
+    // Never shared with another run: the answer counts for this one alone.
+    const content = { kind: 'read' as const, digest: `once:${run.task.id}`, objects, problems: [] };
+    return { ...page, content } as AnyPage;
+  } catch (error) {
+    if (!(error instanceof DirectoryError)) throw error;
+    return { ...page, content: { kind: 'unreadable', error } };
+  }
+}

@@ -1,0 +1,238 @@
+import { hash } from 'node:crypto';
+import type { PoolClient } from 'pg';
+import type { DataSource } from 'typeorm';
+import type {
+  DirectoryConnector,
+  DirectoryPage,
+  ReadOptions,
+  ThirdPartyDepartment,
+  ThirdPartyEmployee,
+} from '../connector/directory-connector';
+import { type CopyValue, copyRows } from '../database/copy';
+import { inTransaction } from '../database/transaction';
+import { type FieldMapping, mapFields, usedValues } from '../field-mapping/field-mapping';
+import type { Run } from './lease';
+
+export type StagedType = 'DEPARTMENT' | 'EMPLOYEE';
+
+/** A batch is written when it holds this many objects or pages: what bounds the memory of a read. */
+const BATCH_OBJECTS = 2_000;
+const BATCH_PAGES = 200;
+
+const STAGED_COLUMNS: Readonly<Record<StagedType, string>> = {
+  DEPARTMENT:
+    'staged_department (page_id, external_key, external_id, parent_key, "order", leader_keys, third_party, mapped, hash)',
+  EMPLOYEE: `staged_employee (page_id, external_key, external_id, status, manager_key, main_department_key, department_keys,
+     leader_flags, orders, third_party, mapped, hash)`,
+};
+
+/** A page version that is already stored and may be shared by another task. */
+interface KnownPage {
+  readonly id: number;
+  readonly digest: string;
+  readonly count: number;
+}
+
+/** Told after every batch, for progress. */
+export interface StagedBatch {
+  readonly objectType: StagedType;
+  readonly objects: number;
+  readonly pages: number;
+  readonly lastPageKey: string;
+}
+
+interface PageToWrite {
+  readonly key: string;
+  readonly readAt: Date;
+  readonly digest: string | null;
+  readonly knownId: number | null;
+  readonly keys: readonly string[];
+  readonly rows: readonly (readonly CopyValue[])[];
+  readonly problem: string | null;
+  readonly count: number;
+}
+
+/**
+ * The first step: what the directory answers becomes rows. A page whose digest is that of a stored one is shared instead of
+ * parsed. Each batch is committed with the pages it holds, so an interrupted read goes on where it was.
+ */
+export class Stage {
+  private known = new Map<string, KnownPage>();
+  private done = new Set<string>();
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly connector: DirectoryConnector,
+    private readonly run: Run,
+    private readonly objectType: StagedType,
+  ) {}
+
+  /** Loads which pages are stored already, and which of them this task has read before it was interrupted. */
+  async open(): Promise<void> {
+    const { task } = this.run;
+    await this.dataSource.query(`DELETE FROM task_page WHERE task_id = $1 AND page_id IS NULL AND object_type = $2`, [
+      task.id,
+      this.objectType,
+    ]);
+    const read = await this.dataSource.query(`SELECT page_key FROM task_page WHERE task_id = $1 AND object_type = $2`, [
+      task.id,
+      this.objectType,
+    ]);
+    this.done = new Set(read.map((row: { page_key: string }) => row.page_key));
+    const stored = await this.dataSource.query(
+      `SELECT DISTINCT ON (page_key) id, page_key, digest, cardinality(keys) AS count FROM snapshot_page
+        WHERE identity_source_id = $1 AND object_type = $2 AND mapping_version = $3
+        ORDER BY page_key, applied DESC, id DESC`,
+      [task.identitySourceId, this.objectType, task.mappingVersion],
+    );
+    this.known = new Map(stored.map((row: KnownPage & { page_key: string }) => [row.page_key, row]));
+  }
+
+  options(): ReadOptions {
+    return {
+      signal: this.run.signal,
+      knownDigest: (key) => this.known.get(key)?.digest,
+      alreadyRead: (key) => this.done.has(key),
+    };
+  }
+
+  /** Writes the pages as they come. */
+  async write(
+    pages: AsyncIterable<DirectoryPage<ThirdPartyDepartment> | DirectoryPage<ThirdPartyEmployee>>,
+    onBatch: (batch: StagedBatch) => void,
+  ): Promise<void> {
+    let batch: PageToWrite[] = [];
+    let objects = 0;
+    for await (const page of pages) {
+      const prepared = this.prepare(page);
+      batch.push(prepared);
+      objects += prepared.rows.length;
+      if (objects < BATCH_OBJECTS && batch.length < BATCH_PAGES) continue;
+      await this.flush(batch, onBatch);
+      batch = [];
+      objects = 0;
+    }
+    await this.flush(batch, onBatch);
+  }
+
+  private prepare(page: DirectoryPage<ThirdPartyDepartment> | DirectoryPage<ThirdPartyEmployee>): PageToWrite {
+    const base = { key: page.key, readAt: page.readAt };
+    const { content } = page;
+    if (content.kind === 'unreadable') {
+      const problem = `${page.key}: ${content.error.message}`;
+      return { ...base, digest: null, knownId: null, keys: [], rows: [], problem, count: 0 };
+    }
+    const known = this.known.get(page.key);
+    if (known && known.digest === content.digest) {
+      const count = known.count;
+      return { ...base, digest: content.digest, knownId: known.id, keys: [], rows: [], problem: null, count };
+    }
+    if (content.kind === 'unchanged')
+      throw new Error(`The connector called ${page.key} unchanged without a known digest.`);
+    const rows = new Map<string, readonly CopyValue[]>();
+    for (const object of content.objects) {
+      const key = this.connector.keyOf(object.externalId);
+      rows.set(key, 'memberships' in object ? this.employeeRow(key, object) : this.departmentRow(key, object));
+    }
+    const problem = content.problems.length > 0 ? `${page.key}: ${content.problems.join('; ')}` : null;
+    const keys = [...rows.keys()];
+    // An answer that could not be understood whole must be parsed, and complained about, again.
+    const stored = problem === null ? content.digest : `incomplete:${content.digest}`;
+    return { ...base, digest: stored, knownId: null, keys, rows: [...rows.values()], problem, count: keys.length };
+  }
+
+  private departmentRow(key: string, d: ThirdPartyDepartment): readonly CopyValue[] {
+    const mapped = this.map('DEPARTMENT', d.externalId, d.fields);
+    const leaders = d.leaderIds ? d.leaderIds.map((id) => this.connector.keyOf(id)) : null;
+    const parent = d.parentId === null ? null : this.connector.keyOf(d.parentId);
+    const shown = { ...usedValues('DEPARTMENT', d.fields, this.mappings), parent: d.parentId, order: text(d.order) };
+    const hashed = digest([mapped, parent, d.order]);
+    return [key, d.externalId, parent, d.order, leaders, JSON.stringify(shown), JSON.stringify(mapped), hashed];
+  }
+
+  private employeeRow(key: string, e: ThirdPartyEmployee): readonly CopyValue[] {
+    const mapped = this.map('EMPLOYEE', e.externalId, e.fields);
+    const manager = mapped['manager'] ? this.connector.keyOf(mapped['manager']) : null;
+    const main = e.mainDepartmentId === null ? null : this.connector.keyOf(e.mainDepartmentId);
+    const departments = e.memberships.map((m) => this.connector.keyOf(m.departmentId));
+    const leaders = e.memberships.map((m) => m.isLeader ?? null);
+    const orders = e.memberships.map((m) => m.order);
+    const shown = JSON.stringify({
+      ...usedValues('EMPLOYEE', e.fields, this.mappings),
+      status: e.status,
+      mainDepartment: e.mainDepartmentId,
+      departments: e.memberships.map((m) => m.departmentId).join('\n'),
+    });
+    const hashed = digest([mapped, e.status]);
+    const values = JSON.stringify(mapped);
+    return [key, e.externalId, e.status, manager, main, departments, leaders, orders, shown, values, hashed];
+  }
+
+  private get mappings(): readonly FieldMapping[] {
+    return this.run.task.mappings;
+  }
+
+  private map(type: StagedType, id: string, fields: ThirdPartyDepartment['fields']) {
+    return mapFields(type, id, fields, this.mappings);
+  }
+
+  private async flush(batch: readonly PageToWrite[], onBatch: (batch: StagedBatch) => void): Promise<void> {
+    const last = batch.at(-1);
+    if (!last) return;
+    await inTransaction(this.dataSource, async (client) => {
+      const ids = await this.insertPages(client, batch);
+      await copyRows(client, STAGED_COLUMNS[this.objectType], withPageIds(batch, ids));
+      await client.query(
+        `INSERT INTO task_page (task_id, object_type, page_key, page_id, read_at, problem)
+         SELECT $1, $2, * FROM unnest($3::text[], $4::bigint[], $5::timestamptz[], $6::text[])
+         ON CONFLICT (task_id, object_type, page_key)
+         DO UPDATE SET page_id = excluded.page_id, read_at = excluded.read_at, problem = excluded.problem`,
+        [
+          this.run.task.id,
+          this.objectType,
+          batch.map((p) => p.key),
+          batch.map((p, i) => p.knownId ?? ids[i] ?? null),
+          batch.map((p) => p.readAt),
+          batch.map((p) => p.problem),
+        ],
+      );
+      await this.run.lease.confirm(client);
+    });
+    const objects = batch.reduce((sum, page) => sum + page.count, 0);
+    onBatch({ objectType: this.objectType, objects, pages: batch.length, lastPageKey: last.key });
+  }
+
+  /** New page versions; the answer has each page's id at its place, null where nothing new was stored. */
+  private async insertPages(client: PoolClient, batch: readonly PageToWrite[]): Promise<(number | null)[]> {
+    const fresh = batch.filter((page) => page.digest !== null && page.knownId === null);
+    if (fresh.length === 0) return batch.map(() => null);
+    const { rows } = await client.query(
+      `INSERT INTO snapshot_page (identity_source_id, object_type, page_key, digest, mapping_version, keys)
+       SELECT $1, $2, p.key, p.digest, $3, ARRAY(SELECT jsonb_array_elements_text(p.keys))
+         FROM unnest($4::text[], $5::text[], $6::jsonb[]) AS p (key, digest, keys)
+       RETURNING id, page_key`,
+      [
+        this.run.task.identitySourceId,
+        this.objectType,
+        this.run.task.mappingVersion,
+        fresh.map((p) => p.key),
+        fresh.map((p) => p.digest),
+        fresh.map((p) => JSON.stringify(p.keys)),
+      ],
+    );
+    const byKey = new Map(rows.map((row: { id: number; page_key: string }) => [row.page_key, row.id]));
+    return batch.map((page) => (page.knownId === null && page.digest !== null ? (byKey.get(page.key) ?? null) : null));
+  }
+}
+
+function* withPageIds(batch: readonly PageToWrite[], ids: readonly (number | null)[]): Generator<readonly CopyValue[]> {
+  for (const [i, page] of batch.entries()) for (const row of page.rows) yield [ids[i] ?? null, ...row];
+}
+
+function digest(value: unknown): string {
+  return `\\x${hash('md5', JSON.stringify(value))}`;
+}
+
+function text(value: number | null): string | null {
+  return value === null ? null : String(value);
+}

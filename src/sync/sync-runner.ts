@@ -1,0 +1,225 @@
+import { setMaxListeners } from 'node:events';
+import type { Logger } from 'pino';
+import type { DataSource } from 'typeorm';
+import { type DirectoryConnector, DirectoryError, type DirectoryExtent } from '../connector/directory-connector';
+import { inTransaction } from '../database/transaction';
+import { AppError } from '../platform/app-error';
+import { apply, writeTaskEvent } from './apply';
+import { storeCertificate } from './certify';
+import type { EventLog } from './event-log';
+import { HEARTBEAT_MS, Lease, type Run } from './lease';
+import { plan } from './plan';
+import { ProgressReporter } from './progress';
+import { readMissingAgain } from './read-again';
+import { Stage, type StagedBatch } from './stage';
+import { type CertificateState, type FailureState, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
+
+/** Opens the connector of a task's source, with its secret. */
+export type OpenConnector = (identitySourceId: string) => Promise<DirectoryConnector>;
+
+/** What a run ended as; `HANDED_ON` and `NOT_OURS` leave the task to another worker. */
+export type RunOutcome = SyncTaskStatusName | 'HANDED_ON' | 'NOT_OURS';
+
+/** Runs one task from where it stands to its end: stage, certify, plan, apply, publish. */
+export class SyncRunner {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly events: EventLog,
+    private readonly openConnector: OpenConnector,
+    private readonly log: Logger,
+  ) {}
+
+  /** @param stopping aborted when this process is to stop: the task is then handed on, not failed */
+  async run(taskId: string, stopping: AbortSignal): Promise<RunOutcome> {
+    const lease = await Lease.take(this.dataSource, taskId);
+    if (!lease) return 'NOT_OURS';
+    const task = await this.dataSource.manager.findOneByOrFail(SyncTask, { id: taskId });
+    const log = this.log.child({ syncTaskId: taskId, identitySourceId: task.identitySourceId });
+    const interrupted = new AbortController();
+    const heartbeat = this.beat(lease, interrupted);
+    const signal = AbortSignal.any([stopping, interrupted.signal]);
+    // Every call under way listens to it, and there may be as many as the connector makes at once.
+    setMaxListeners(0, signal);
+    const run: Run = { task, lease, signal };
+    log.info('sync.started');
+    try {
+      const outcome = await this.steps(run);
+      log.info({ status: outcome }, 'sync.finished');
+      return outcome;
+    } catch (error) {
+      return await this.interruptedBy(error, run, stopping, log);
+    } finally {
+      clearInterval(heartbeat);
+      await this.events.publish();
+    }
+  }
+
+  private async steps(run: Run): Promise<SyncTaskStatusName> {
+    const progress = new ProgressReporter(this.dataSource, this.events, run);
+    try {
+      const certificate = run.task.plannedAt ? run.task.certificate : await this.readAndPlan(run, progress);
+      if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, certificate?.complete ?? false);
+      progress.update({ phase: 'APPLYING' });
+      await progress.flush();
+      const { status } = await apply(this.dataSource, run, certificate?.complete ?? false, progress.current);
+      await this.forgetOldPages(run);
+      return status;
+    } finally {
+      await progress.flush();
+    }
+  }
+
+  private async readAndPlan(run: Run, progress: ProgressReporter): Promise<CertificateState> {
+    const connector = await this.openConnector(run.task.identitySourceId);
+    const extent = await this.read(connector, run, progress);
+    let certificate = await storeCertificate(this.dataSource, connector, run, extent);
+    if (certificate.complete) {
+      await this.readMissing(connector, run, progress);
+      certificate = { ...certificate, sourceCalls: connector.statistics().calls };
+    }
+    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
+    await plan(this.dataSource, run);
+    await this.events.publish();
+    return certificate;
+  }
+
+  private async read(connector: DirectoryConnector, run: Run, progress: ProgressReporter): Promise<DirectoryExtent> {
+    progress.update({ phase: 'FETCHING' });
+    const extent = await connector.extent(run.signal);
+    const departments = new Stage(this.dataSource, connector, run, 'DEPARTMENT');
+    await departments.open();
+    await departments.write(connector.departments(extent, departments.options()), () => undefined);
+    const tree = await this.stagedDepartments(run);
+    const [expected] = await this.dataSource.query(
+      `SELECT count(*)::int AS total FROM link WHERE identity_source_id = $1 AND kind = 'EMPLOYEE' AND missing_since IS NULL`,
+      [run.task.identitySourceId],
+    );
+    const names = new Map(tree.map((d) => [d.id, d.name]));
+    let pages = 0;
+    let people = 0;
+    const total = expected.total > 0 ? expected.total : null;
+    progress.update({ departmentsTotal: tree.length, employeesTotal: total });
+    const onBatch = (batch: StagedBatch) => {
+      pages += batch.pages;
+      people += batch.objects;
+      progress.update({
+        departmentsDone: Math.min(pages, tree.length),
+        employeesDone: people,
+        employeesTotal: total === null ? null : Math.max(total, people),
+        sourceCalls: connector.statistics().calls,
+        throttledMs: connector.statistics().throttledMs,
+        currentDepartment: names.get(batch.lastPageKey.split(':')[1] ?? '') ?? null,
+      });
+    };
+    const employees = new Stage(this.dataSource, connector, run, 'EMPLOYEE');
+    await employees.open();
+    const ids = tree.map((d) => d.id);
+    await employees.write(connector.employees(extent, ids, employees.options()), onBatch);
+    progress.update({ departmentsDone: tree.length });
+    return extent;
+  }
+
+  private async readMissing(connector: DirectoryConnector, run: Run, progress: ProgressReporter): Promise<void> {
+    for (const type of ['DEPARTMENT', 'EMPLOYEE'] as const) {
+      const stage = new Stage(this.dataSource, connector, run, type);
+      await stage.open();
+      await stage.write(readMissingAgain(this.dataSource, connector, run, type), () =>
+        progress.update({ sourceCalls: connector.statistics().calls }),
+      );
+    }
+  }
+
+  private async stagedDepartments(run: Run): Promise<{ id: string; name: string }[]> {
+    return this.dataSource.query(
+      `SELECT DISTINCT ON (s.external_key) s.external_id AS id, s.mapped ->> 'name' AS name
+         FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
+        WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' ORDER BY s.external_key`,
+      [run.task.id],
+    );
+  }
+
+  private async finishPreview(run: Run, complete: boolean): Promise<SyncTaskStatusName> {
+    const status: SyncTaskStatusName = complete ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
+    await this.end(run, status, null);
+    return status;
+  }
+
+  /** Page versions that neither the last complete snapshot, nor this one, nor an open task is made of. */
+  private async forgetOldPages(run: Run): Promise<void> {
+    await inTransaction(this.dataSource, async (client) => {
+      const kept = `SELECT id FROM sync_task WHERE identity_source_id = $1 AND (id = $2 OR status IN ('QUEUED', 'RUNNING')
+        OR id = (SELECT id FROM sync_task WHERE identity_source_id = $1 AND (certificate ->> 'complete')::boolean AND applied_at IS NOT NULL
+                  ORDER BY id DESC LIMIT 1))`;
+      const parameters = [run.task.identitySourceId, run.task.id];
+      await client.query(
+        `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE identity_source_id = $1)
+            AND task_id NOT IN (${kept})`,
+        parameters,
+      );
+      const { rows } = await client.query(
+        `DELETE FROM snapshot_page p WHERE identity_source_id = $1
+            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id) RETURNING id`,
+        parameters.slice(0, 1),
+      );
+      const ids = rows.map((row: { id: number }) => row.id);
+      await client.query('DELETE FROM staged_employee WHERE page_id = ANY ($1)', [ids]);
+      await client.query('DELETE FROM staged_department WHERE page_id = ANY ($1)', [ids]);
+    });
+  }
+
+  private beat(lease: Lease, interrupted: AbortController): NodeJS.Timeout {
+    let beating = false;
+    return setInterval(async () => {
+      if (beating) return;
+      beating = true;
+      const state = await lease.heartbeat().catch(() => 'KEPT' as const);
+      beating = false;
+      if (state === 'CANCEL_REQUESTED') interrupted.abort(new AppError('TASK_CANCELED', 'The task was canceled.'));
+      if (state === 'LOST') interrupted.abort(new AppError('LEASE_LOST', 'Another worker took the task over.'));
+    }, HEARTBEAT_MS);
+  }
+
+  private async interruptedBy(error: unknown, run: Run, stopping: AbortSignal, log: Logger): Promise<RunOutcome> {
+    const cause = run.signal.aborted && !stopping.aborted ? run.signal.reason : error;
+    if (cause instanceof AppError && cause.code === 'LEASE_LOST') {
+      log.warn('sync.lease-lost');
+      return 'NOT_OURS';
+    }
+    if (cause instanceof AppError && cause.code === 'TASK_CANCELED') {
+      log.info('sync.canceled');
+      await this.end(run, 'CANCELED', null);
+      return 'CANCELED';
+    }
+    if (stopping.aborted) {
+      log.info('sync.handed-on');
+      await run.lease.handOn();
+      return 'HANDED_ON';
+    }
+    log.error({ err: error }, 'sync.failed');
+    await this.end(run, 'FAILED', failureOf(error));
+    return 'FAILED';
+  }
+
+  private async end(run: Run, status: SyncTaskStatusName, failure: FailureState | null): Promise<void> {
+    await inTransaction(this.dataSource, async (client) => {
+      const { rowCount } = await client.query(
+        `UPDATE sync_task SET status = $3, failure = $4, finished_at = now(), lease_until = NULL,
+                progress = progress || '{"phase": "FINISHED", "currentDepartment": null, "estimatedSecondsLeft": null}'
+                  || CASE WHEN $3 IN ('SUCCEEDED', 'PARTIALLY_SUCCEEDED') THEN '{"percent": 100}'::jsonb ELSE '{}' END
+          WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
+        [run.task.id, run.lease.fence, status, failure && JSON.stringify(failure)],
+      );
+      if (rowCount) await writeTaskEvent(client, run.task.id);
+    });
+  }
+}
+
+/** What a caller is told; a fault of our own keeps its details for the log. */
+function failureOf(error: unknown): FailureState {
+  if (error instanceof DirectoryError) {
+    const code = error.thirdPartyCode ? ` (code ${error.thirdPartyCode})` : '';
+    return { code: error.code, message: `${error.message}${code} ${error.advice}` };
+  }
+  if (error instanceof AppError) return { code: error.code, message: error.message };
+  return { code: 'INTERNAL', message: 'An internal fault; the server log has it under this task’s id.' };
+}

@@ -1,0 +1,165 @@
+import type { DataSource } from 'typeorm';
+import type { EventLog, StoredEvent } from './event-log';
+import { recordsBetween } from './sync-record.list';
+import { SyncRecordEvent, type SyncRecordFilter, toSyncRecord } from './sync-record.type';
+import { SyncTask, type SyncTaskStatusName, type TaskState } from './sync-task.entity';
+import { SyncTaskEvent, toSyncTask } from './sync-task.type';
+
+const RECORDS_AT_ONCE = 500;
+const OPEN: ReadonlySet<SyncTaskStatusName> = new Set(['QUEUED', 'RUNNING', 'HELD']);
+
+/** What the streams read. */
+export interface StreamSources {
+  readonly dataSource: DataSource;
+  readonly events: EventLog;
+}
+
+type TaskEvent = StoredEvent & { readonly payload: TaskState };
+
+/** The task as it is now (or, with `after`, nothing first), then every change until it ends. */
+export async function* taskStream(from: StreamSources, taskId: string, after: number | undefined, signal: AbortSignal) {
+  const task = await from.dataSource.manager.findOneBy(SyncTask, { id: taskId });
+  if (!task) return;
+  if (after === undefined) {
+    yield taskEvent(task, undefined, task.lastSequence);
+    if (!OPEN.has(task.status)) return;
+  }
+  for await (const event of follow(from, after ?? task.lastSequence, { taskId }, signal)) {
+    if (!isTaskEvent(event)) continue;
+    yield taskEvent(task, event.payload, event.sequence);
+    if (!OPEN.has(event.payload.status)) return;
+  }
+}
+
+/** Open tasks as they are now (or, with `after`, nothing first), then every change of every task; never ends by itself. */
+export async function* tasksStream(
+  from: StreamSources,
+  identitySourceId: string | undefined,
+  after: number | undefined,
+  signal: AbortSignal,
+) {
+  // The number is taken first: what happens while the snapshot is read is delivered after it, never lost.
+  const start = after ?? (await from.events.last());
+  const rows = new Map<string, SyncTask>();
+  if (after === undefined) {
+    const source = identitySourceId === undefined ? {} : { identitySourceId };
+    for (const status of OPEN) {
+      for (const task of await from.dataSource.manager.findBy(SyncTask, { ...source, status })) {
+        yield taskEvent(task, undefined, task.lastSequence);
+      }
+    }
+  }
+  const filter = identitySourceId === undefined ? {} : { identitySourceId };
+  for await (const event of follow(from, start, filter, signal)) {
+    if (!isTaskEvent(event)) continue;
+    const task = rows.get(event.taskId) ?? (await from.dataSource.manager.findOneBy(SyncTask, { id: event.taskId }));
+    if (!task) continue;
+    if (OPEN.has(event.payload.status)) rows.set(event.taskId, task);
+    else rows.delete(event.taskId);
+    yield taskEvent(task, event.payload, event.sequence);
+  }
+}
+
+/** Records as they are now (or, with `after`, nothing first), then as they are planned and applied, until the task ends. */
+export async function* recordStream(
+  from: StreamSources,
+  taskId: string,
+  after: number | undefined,
+  filter: SyncRecordFilter | undefined,
+  signal: AbortSignal,
+) {
+  const start = after ?? (await latestRecordsStart(from.dataSource, taskId));
+  const [task] = await from.dataSource.query('SELECT status, last_sequence FROM sync_task WHERE id = $1', [taskId]);
+  if (!task) return;
+  const ended = !OPEN.has(task.status);
+  if (ended && task.last_sequence <= start) return;
+  for await (const event of follow(from, start, { taskId }, signal)) {
+    if (event.kind === 'RECORDS') yield* expand(from, event, start, filter);
+    else if (isTaskEvent(event) && !OPEN.has(event.payload.status)) return;
+    if (ended && event.sequence >= task.last_sequence) return;
+  }
+}
+
+/** One event about a run of records becomes one for each record; those the caller has had are left out. */
+async function* expand(from: StreamSources, event: StoredEvent, after: number, filter: SyncRecordFilter | undefined) {
+  const { taskId, firstOrdinal } = event;
+  if (firstOrdinal === null) return;
+  const firstSequence = event.sequence - event.size + 1;
+  const result = (event.payload as { state: string }).state;
+  const begin = firstOrdinal + Math.max(0, after - firstSequence + 1);
+  const end = firstOrdinal + event.size - 1;
+  for (let ordinal = begin; ordinal <= end; ordinal += RECORDS_AT_ONCE) {
+    const last = Math.min(end, ordinal + RECORDS_AT_ONCE - 1);
+    for (const row of await recordsBetween(from.dataSource, taskId, ordinal, last, withoutResult(filter))) {
+      const then = row.result === 'PLANNED' || row.result === 'APPLIED' ? { ...row, result } : row;
+      if (filter?.result && !filter.result.includes(then.result)) continue;
+      yield Object.assign(new SyncRecordEvent(), {
+        sequence: firstSequence + row.ordinal - firstOrdinal,
+        record: toSyncRecord(then),
+      });
+    }
+  }
+}
+
+/** The result is the event's, not today's, so it is compared afterwards. */
+function withoutResult(filter: SyncRecordFilter | undefined): SyncRecordFilter | undefined {
+  return filter && { ...filter, result: null };
+}
+
+/** The number just before the latest run of records: what stands now, once. */
+async function latestRecordsStart(dataSource: DataSource, taskId: string): Promise<number> {
+  const [row] = await dataSource.query(
+    `SELECT sequence - size AS start FROM event WHERE task_id = $1 AND kind = 'RECORDS' AND sequence IS NOT NULL
+      ORDER BY sequence DESC LIMIT 1`,
+    [taskId],
+  );
+  return row?.start ?? 0;
+}
+
+/** Every event after a number, for as long as somebody listens. */
+async function* follow(
+  from: StreamSources,
+  after: number,
+  filter: { taskId?: string; identitySourceId?: string },
+  signal: AbortSignal,
+): AsyncGenerator<StoredEvent> {
+  let cursor = after;
+  while (!signal.aborted && !from.events.isStopped) {
+    // Asked for before reading, so that news that comes meanwhile is not slept through.
+    const news = from.events.nextNews(signal);
+    const events = await from.events.after(cursor, filter);
+    for (const event of events) {
+      cursor = event.sequence;
+      yield event;
+    }
+    if (events.length === 0) await news;
+  }
+}
+
+function isTaskEvent(event: StoredEvent): event is TaskEvent {
+  return event.kind === 'TASK';
+}
+
+function taskEvent(task: SyncTask, state: TaskState | undefined, sequence: number): SyncTaskEvent {
+  return Object.assign(new SyncTaskEvent(), { sequence, task: toSyncTask(task, state, sequence) });
+}
+
+/** A stream that ends at once when its subscriber goes, also while it waits for news. */
+export function abortable<T>(open: (signal: AbortSignal) => AsyncGenerator<T>): AsyncIterableIterator<T> {
+  const controller = new AbortController();
+  const generator = open(controller.signal);
+  return {
+    next: () => generator.next(),
+    return: (value) => {
+      controller.abort();
+      return generator.return(value);
+    },
+    throw: (error) => {
+      controller.abort();
+      return generator.throw(error);
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

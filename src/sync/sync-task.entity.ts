@@ -1,0 +1,163 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { FieldMapping } from '../field-mapping/field-mapping';
+
+export type SyncTaskModeName = 'APPLY' | 'PREVIEW';
+export type SyncTaskTriggerName = 'MANUAL' | 'SCHEDULED' | 'EVENT' | 'REVERT';
+export type SyncTaskStatusName =
+  | 'QUEUED'
+  | 'RUNNING'
+  | 'HELD'
+  | 'SUCCEEDED'
+  | 'PARTIALLY_SUCCEEDED'
+  | 'FAILED'
+  | 'CANCELED';
+export type SyncPhaseName = 'WAITING' | 'FETCHING' | 'PLANNING' | 'APPLYING' | 'FINISHED';
+
+/** Statuses in which a task still has work before it. */
+export const OPEN_STATUSES: readonly SyncTaskStatusName[] = ['QUEUED', 'RUNNING'];
+
+/** How far a task has come. Departments and employees count objects read, or in the later phases planned and applied. */
+export interface ProgressState {
+  phase: SyncPhaseName;
+  percent: number;
+  departmentsDone: number;
+  departmentsTotal: number | null;
+  employeesDone: number;
+  employeesTotal: number | null;
+  ratePerSecond: number | null;
+  estimatedSecondsLeft: number | null;
+  sourceCalls: number;
+  throttledMs: number;
+  currentDepartment: string | null;
+}
+
+/** Objects of one type and action, by what became of them. */
+export interface CounterState {
+  objectType: string;
+  action: string;
+  planned: number;
+  applied: number;
+  held: number;
+  skipped: number;
+  failed: number;
+}
+
+/** Whether the snapshot was proven complete, and what it was made of. */
+export interface CertificateState {
+  complete: boolean;
+  /** Why it is not complete, in plain words. */
+  reasons: string[];
+  departmentsRead: number;
+  employeesRead: number;
+  pagesRead: number;
+  sourceCalls: number;
+  scopeFingerprint: string;
+}
+
+/** What a task shows while it runs and afterwards: one object, so that an event can carry it as it was. */
+export interface TaskState {
+  status: SyncTaskStatusName;
+  startedAt: string | null;
+  finishedAt: string | null;
+  progress: ProgressState;
+  counters: CounterState[];
+  certificate: CertificateState | null;
+  failure: FailureState | null;
+}
+
+export interface FailureState {
+  code: string;
+  message: string;
+}
+
+/** One synchronization run. */
+@Entity({ name: 'sync_task' })
+export class SyncTask {
+  @PrimaryColumn({ type: 'uuid', default: () => 'new_id()' })
+  id: string;
+
+  @Column({ type: 'uuid', name: 'identity_source_id' })
+  identitySourceId: string;
+
+  @Column({ type: 'text' })
+  mode: SyncTaskModeName;
+
+  @Column({ type: 'text' })
+  trigger: SyncTaskTriggerName;
+
+  @Column({ type: 'text', default: 'QUEUED' })
+  status: SyncTaskStatusName;
+
+  /** Who asked for it: a token's name; null for the scheduler. */
+  @Column({ type: 'text', name: 'started_by', nullable: true })
+  startedBy: string | null;
+
+  @Column({ type: 'boolean', name: 'includes_employees', default: true })
+  includesEmployees: boolean;
+
+  @Column({ type: 'timestamptz', name: 'queued_at', default: () => 'now()' })
+  queuedAt: Date;
+
+  @Column({ type: 'timestamptz', name: 'started_at', nullable: true })
+  startedAt: Date | null;
+
+  @Column({ type: 'timestamptz', name: 'finished_at', nullable: true })
+  finishedAt: Date | null;
+
+  @Column({ type: 'timestamptz', name: 'applied_at', nullable: true })
+  appliedAt: Date | null;
+
+  @Column({ type: 'timestamptz', name: 'cancel_requested_at', nullable: true })
+  cancelRequestedAt: Date | null;
+
+  /** Grows each time a worker takes the task; a worker whose number is old may write nothing. */
+  @Column({ type: 'integer', default: 0 })
+  fence: number;
+
+  @Column({ type: 'timestamptz', name: 'lease_until', nullable: true })
+  leaseUntil: Date | null;
+
+  @Column({ type: 'jsonb', default: {} })
+  progress: ProgressState;
+
+  @Column({ type: 'jsonb', default: [] })
+  counters: CounterState[];
+
+  @Column({ type: 'jsonb', nullable: true })
+  certificate: CertificateState | null;
+
+  /** What the directory let us see during this task. */
+  @Column({ type: 'jsonb', nullable: true })
+  extent: unknown;
+
+  @Column({ type: 'jsonb', nullable: true })
+  failure: FailureState | null;
+
+  /** The field mappings that the task was planned with. */
+  @Column({ type: 'jsonb' })
+  mappings: FieldMapping[];
+
+  @Column({ type: 'text', name: 'mapping_version' })
+  mappingVersion: string;
+
+  @Column({ type: 'timestamptz', name: 'planned_at', nullable: true })
+  plannedAt: Date | null;
+
+  @Column({ type: 'bigint', name: 'last_sequence', default: 0 })
+  lastSequence: number;
+}
+
+/** The progress of a task that nobody has begun. */
+export const NO_PROGRESS: ProgressState = {
+  phase: 'WAITING',
+  percent: 0,
+  departmentsDone: 0,
+  departmentsTotal: null,
+  employeesDone: 0,
+  employeesTotal: null,
+  ratePerSecond: null,
+  estimatedSecondsLeft: null,
+  sourceCalls: 0,
+  throttledMs: 0,
+  currentDepartment: null,
+};

@@ -1,0 +1,252 @@
+import {
+  Arg,
+  Args,
+  Authorized,
+  Ctx,
+  FieldResolver,
+  ID,
+  Mutation,
+  Query,
+  Resolver,
+  Root,
+  Subscription,
+} from 'type-graphql';
+import type { RequestContext } from '../api/context';
+import { badRequest } from '../api/errors';
+import { type Page, PageArgs } from '../api/pagination';
+import { SafeInt } from '../api/scalars';
+import { UserErrorCode } from '../api/user-error';
+import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
+import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
+import { DepartmentObject, EmployeeObject } from '../organisation/organisation.type';
+import { fromTypedId } from '../platform/typed-id';
+import type { CancelOutcome, StartOutcome } from './sync.service';
+import { listRecords } from './sync-record.list';
+import { SyncRecordConnection, SyncRecordEvent, SyncRecordFilter, SyncRecordObject } from './sync-record.type';
+import { abortable, recordStream, taskStream, tasksStream } from './sync-streams';
+import { listTasks, SyncTaskConnection, SyncTaskFilter } from './sync-task.list';
+import {
+  CancelSyncTaskInput,
+  CancelSyncTaskPayload,
+  StartSyncTaskInput,
+  StartSyncTaskPayload,
+  SyncTaskEvent,
+  SyncTaskObject,
+  toSyncTask,
+} from './sync-task.type';
+
+/** An id that names nothing: no row has it. */
+const NOBODY = '00000000-0000-0000-0000-000000000000';
+
+@Resolver(() => SyncTaskObject)
+export class SyncTaskResolver {
+  @Authorized('VIEWER')
+  @Query(() => SyncTaskObject, { nullable: true, description: 'One task; null when there is none with this id.' })
+  async syncTask(
+    @Ctx() ctx: RequestContext,
+    @Arg('id', () => ID, { description: 'The task.' }) id: string,
+  ): Promise<SyncTaskObject | null> {
+    return loadTask(ctx, fromTypedId('task', id) ?? NOBODY);
+  }
+
+  @Authorized('VIEWER')
+  @Query(() => SyncTaskConnection, { description: 'Tasks of all sources, newest first.' })
+  syncTasks(
+    @Ctx() ctx: RequestContext,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg('filter', () => SyncTaskFilter, { nullable: true, description: 'Which ones.' }) filter?: SyncTaskFilter,
+  ): Promise<Page<SyncTaskObject>> {
+    return listTasks(ctx, filter ?? {}, page);
+  }
+
+  @Authorized('OPERATOR')
+  @Mutation(() => StartSyncTaskPayload, { description: 'Starts a sync task, or returns the one already open.' })
+  async startSyncTask(
+    @Ctx() ctx: RequestContext,
+    @Arg('input', () => StartSyncTaskInput, { description: 'Which one.' }) input: StartSyncTaskInput,
+  ): Promise<StartSyncTaskPayload> {
+    const identitySourceId = fromTypedId('source', input.identitySourceId) ?? NOBODY;
+    const { mode, idempotencyKey = null } = input;
+    return toStartPayload(ctx, await ctx.sync.start(ctx.actor, { identitySourceId, mode, idempotencyKey }));
+  }
+
+  @Authorized('OPERATOR')
+  @Mutation(() => CancelSyncTaskPayload, {
+    description: 'Ends a task before it applies anything: a queued one at once, a running one between two batches.',
+  })
+  async cancelSyncTask(
+    @Ctx() ctx: RequestContext,
+    @Arg('input', () => CancelSyncTaskInput, { description: 'Which one.' }) input: CancelSyncTaskInput,
+  ): Promise<CancelSyncTaskPayload> {
+    return toCancelPayload(ctx, await ctx.sync.cancel(fromTypedId('task', input.id) ?? NOBODY));
+  }
+
+  @Authorized('VIEWER')
+  @Subscription(() => SyncTaskEvent, {
+    name: 'syncTask',
+    description: 'The task now, then every change until it ends; afterSequence resumes.',
+    subscribe: ({ args, context }) => {
+      const id = fromTypedId('task', args['id']) ?? NOBODY;
+      const after = sequence(args['afterSequence']);
+      return abortable((signal) => taskStream(context, id, after, signal)) as never;
+    },
+  })
+  syncTaskSubscription(
+    @Root() event: SyncTaskEvent,
+    @Arg('id', () => ID, { description: 'The task.' }) _id: string,
+    @Arg('afterSequence', () => SafeInt, {
+      nullable: true,
+      description: 'Only events after this number, and no snapshot first.',
+    })
+    _afterSequence?: number,
+  ): SyncTaskEvent {
+    return event;
+  }
+
+  @Authorized('VIEWER')
+  @Subscription(() => SyncTaskEvent, {
+    name: 'syncTasks',
+    description: 'The open tasks now, then every change of every task, of one source or of all; afterSequence resumes.',
+    subscribe: ({ args, context }) => {
+      const given = args['identitySourceId'];
+      const source = given == null ? undefined : (fromTypedId('source', given) ?? NOBODY);
+      const after = sequence(args['afterSequence']);
+      return abortable((signal) => tasksStream(context, source, after, signal)) as never;
+    },
+  })
+  syncTasksSubscription(
+    @Root() event: SyncTaskEvent,
+    @Arg('identitySourceId', () => ID, { nullable: true, description: 'Of this source only.' }) _id?: string,
+    @Arg('afterSequence', () => SafeInt, {
+      nullable: true,
+      description: 'Only events after this number, and no snapshot first.',
+    })
+    _afterSequence?: number,
+  ): SyncTaskEvent {
+    return event;
+  }
+
+  @Authorized('VIEWER')
+  @Subscription(() => SyncRecordEvent, {
+    description:
+      'A task’s records now, then as they are planned and applied, until the task ends; afterSequence resumes.',
+    subscribe: ({ args, context }) => {
+      const id = fromTypedId('task', args['taskId']) ?? NOBODY;
+      const after = sequence(args['afterSequence']);
+      const filter = args['filter'] ?? undefined;
+      return abortable((signal) => recordStream(context, id, after, filter, signal)) as never;
+    },
+  })
+  syncRecords(
+    @Root() event: SyncRecordEvent,
+    @Arg('taskId', () => ID, { description: 'The task.' }) _taskId: string,
+    @Arg('afterSequence', () => SafeInt, {
+      nullable: true,
+      description: 'Only events after this number, and no snapshot first.',
+    })
+    _afterSequence?: number,
+    @Arg('filter', () => SyncRecordFilter, { nullable: true, description: 'Which ones.' }) _filter?: SyncRecordFilter,
+  ): SyncRecordEvent {
+    return event;
+  }
+
+  @FieldResolver(() => IdentitySourceObject, { description: 'The source that it synchronizes.' })
+  async identitySource(@Root() task: SyncTaskObject, @Ctx() ctx: RequestContext) {
+    const source = await ctx.loaders.source.load(task.identitySourceId);
+    return source && toIdentitySource(source);
+  }
+
+  @FieldResolver(() => SyncRecordConnection, { description: 'What it did, or would do, object by object.' })
+  records(
+    @Root() task: SyncTaskObject,
+    @Ctx() ctx: RequestContext,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg('filter', () => SyncRecordFilter, { nullable: true, description: 'Which ones.' }) filter?: SyncRecordFilter,
+  ): Promise<Page<SyncRecordObject>> {
+    return listRecords(ctx.dataSource, task.uuid, filter, page);
+  }
+}
+
+@Resolver(() => SyncRecordObject)
+export class SyncRecordResolver {
+  @FieldResolver(() => SyncTaskObject, { description: 'The task it belongs to.' })
+  task(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): Promise<SyncTaskObject | null> {
+    return loadTask(ctx, record.row.taskId);
+  }
+
+  @FieldResolver(() => DepartmentObject, {
+    nullable: true,
+    description: 'The department as it is now; null for people, and where it is not here.',
+  })
+  department(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
+    return loadDepartment(ctx, record.objectType === 'DEPARTMENT' ? record.row.localId : null);
+  }
+
+  @FieldResolver(() => EmployeeObject, {
+    nullable: true,
+    description: 'The employee as they are now; null for departments, and where they are not here.',
+  })
+  employee(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): Promise<EmployeeObject | null> {
+    return loadEmployee(ctx, record.objectType === 'EMPLOYEE' ? record.row.localId : null);
+  }
+}
+
+export async function loadTask(ctx: RequestContext, uuid: string): Promise<SyncTaskObject | null> {
+  const row = await ctx.loaders.task.load(uuid);
+  return row && toSyncTask(row);
+}
+
+function sequence(given: unknown): number | undefined {
+  if (given == null) return undefined;
+  if (typeof given === 'number' && given >= 0) return given;
+  throw badRequest('afterSequence is a number of an event: 0 or more.');
+}
+
+async function toStartPayload(ctx: RequestContext, outcome: StartOutcome): Promise<StartSyncTaskPayload> {
+  const source = ['input', 'identitySourceId'];
+  switch (outcome.kind) {
+    case 'started':
+    case 'alreadyRunning':
+      return { syncTask: await loadTask(ctx, outcome.taskId), userErrors: [] };
+    case 'otherModeRunning':
+      return refused(
+        'TASK_RUNNING',
+        'A task of another mode is open for this source; wait for it to end, or cancel it.',
+        ['input', 'mode'],
+      );
+    case 'notFound':
+      return refused('NOT_FOUND', 'There is no identity source with this id.', source);
+    case 'sourceClosed':
+      return refused('SOURCE_CLOSED', 'The identity source is closed: enable it first, or start a PREVIEW.', source);
+    case 'notApplicable':
+      return refused('SYNC_NOT_APPLICABLE', 'A custom source has no directory to read.', source);
+    case 'keyReused':
+      return refused('IDEMPOTENCY_KEY_REUSED', 'This idempotency key was used with another input; use a new one.', [
+        'input',
+        'idempotencyKey',
+      ]);
+    default:
+      return assertNever(outcome);
+  }
+}
+
+async function toCancelPayload(ctx: RequestContext, outcome: CancelOutcome): Promise<CancelSyncTaskPayload> {
+  switch (outcome.kind) {
+    case 'canceled':
+      return { syncTask: await loadTask(ctx, outcome.taskId), userErrors: [] };
+    case 'notFound':
+      return refused('NOT_FOUND', 'There is no sync task with this id.', ['input', 'id']);
+    case 'ended':
+      return refused('TASK_NOT_CANCELABLE', `The task has ended (${outcome.status}).`, ['input', 'id']);
+    default:
+      return assertNever(outcome);
+  }
+}
+
+function refused(code: keyof typeof UserErrorCode, message: string, field: readonly string[]) {
+  return { syncTask: null, userErrors: [{ code: UserErrorCode[code], message, field }] };
+}
+
+function assertNever(outcome: never): never {
+  throw new Error(`Unhandled outcome ${JSON.stringify(outcome)}`);
+}

@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import type { PoolClient } from 'pg';
+import type { DataSource } from 'typeorm';
+import type { Actor } from '../access/actor';
+import { CONNECTORS } from '../connector/registry';
+import { inTransaction } from '../database/transaction';
+import { mappingVersion } from '../field-mapping/field-mapping';
+import type { IdentitySource } from '../identity-source/identity-source.entity';
+import { writeTaskEvent } from './apply';
+import type { EventLog } from './event-log';
+import { NO_PROGRESS, type SyncTaskModeName, type SyncTaskStatusName } from './sync-task.entity';
+import { SYNC_JOB } from './worker';
+
+export interface StartRequest {
+  readonly identitySourceId: string;
+  readonly mode: SyncTaskModeName;
+  readonly idempotencyKey: string | null;
+}
+
+export type StartOutcome =
+  | { readonly kind: 'started' | 'alreadyRunning'; readonly taskId: string }
+  | { readonly kind: 'otherModeRunning'; readonly taskId: string }
+  | { readonly kind: 'notFound' | 'sourceClosed' | 'notApplicable' | 'keyReused' };
+
+export type CancelOutcome =
+  | { readonly kind: 'canceled'; readonly taskId: string }
+  | { readonly kind: 'notFound' }
+  | { readonly kind: 'ended'; readonly status: SyncTaskStatusName };
+
+/** Starts and cancels sync tasks. */
+export class SyncService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly events: EventLog,
+  ) {}
+
+  /** Starts a task, or answers the one that is open for this source already. */
+  async start(actor: Actor, request: StartRequest): Promise<StartOutcome> {
+    const outcome = await inTransaction(this.dataSource, (client) => this.startIn(client, actor, request));
+    await this.events.publish();
+    return outcome;
+  }
+
+  /** Asks a task to end. It ends between two batches, before it applies; a queued one at once. */
+  async cancel(taskId: string): Promise<CancelOutcome> {
+    const outcome = await inTransaction(this.dataSource, (client) => cancelOpenTask(client, taskId));
+    await this.events.publish();
+    return outcome;
+  }
+
+  private async startIn(client: PoolClient, actor: Actor, request: StartRequest): Promise<StartOutcome> {
+    const digest = createHash('sha256')
+      .update(JSON.stringify([request.identitySourceId, request.mode]))
+      .digest();
+    if (request.idempotencyKey !== null) {
+      const former = await formerEffect(client, 'startSyncTask', request.idempotencyKey);
+      if (former)
+        return former.digest.equals(digest) ? { kind: 'started', taskId: former.objectId } : { kind: 'keyReused' };
+    }
+    // The share lock makes a concurrent disable wait, so that no task starts on a source that has just been closed.
+    const { rows } = await client.query<Pick<IdentitySource, 'type' | 'status'>>(
+      `SELECT type, status FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR SHARE`,
+      [request.identitySourceId],
+    );
+    const source = rows[0];
+    if (!source) return { kind: 'notFound' };
+    if (source.type === 'CUSTOM') return { kind: 'notApplicable' };
+    if (source.status === 'CLOSED' && request.mode === 'APPLY') return { kind: 'sourceClosed' };
+    const taskId = await insertTask(client, actor, request, source.type);
+    if (!taskId) return openTask(client, request);
+    if (request.idempotencyKey !== null) {
+      await rememberEffect(client, 'startSyncTask', request.idempotencyKey, digest, taskId);
+    }
+    return { kind: 'started', taskId };
+  }
+}
+
+async function insertTask(
+  client: PoolClient,
+  actor: Actor,
+  request: StartRequest,
+  type: 'WECOM',
+): Promise<string | undefined> {
+  const mappings = CONNECTORS[type].defaultMappings;
+  const { rows } = await client.query(
+    `INSERT INTO sync_task (identity_source_id, mode, trigger, started_by, mappings, mapping_version, progress)
+     VALUES ($1, $2, 'MANUAL', $3, $4, $5, $6)
+     ON CONFLICT (identity_source_id, (trigger = 'EVENT')) WHERE status IN ('QUEUED', 'RUNNING') DO NOTHING RETURNING id`,
+    [
+      request.identitySourceId,
+      request.mode,
+      actor.name,
+      JSON.stringify(mappings),
+      mappingVersion(mappings),
+      JSON.stringify(NO_PROGRESS),
+    ],
+  );
+  const taskId: string | undefined = rows[0]?.id;
+  if (!taskId) return undefined;
+  await writeTaskEvent(client, taskId);
+  await client.query(
+    `SELECT graphile_worker.add_job($1, json_build_object('taskId', $2::uuid), job_key => 'sync-task:' || $2, max_attempts => 100)`,
+    [SYNC_JOB, taskId],
+  );
+  return taskId;
+}
+
+async function openTask(client: PoolClient, request: StartRequest): Promise<StartOutcome> {
+  const { rows } = await client.query(
+    `SELECT id, mode FROM sync_task
+      WHERE identity_source_id = $1 AND trigger <> 'EVENT' AND status IN ('QUEUED', 'RUNNING')`,
+    [request.identitySourceId],
+  );
+  // It may have ended in between; then the caller's request is simply made once more.
+  if (!rows[0]) throw new Error('The open task ended while this one was started; try again.');
+  const kind = rows[0].mode === request.mode ? 'alreadyRunning' : 'otherModeRunning';
+  return { kind, taskId: rows[0].id };
+}
+
+/** Cancels a queued task at once and asks a running one to; in the caller's transaction. */
+export async function cancelOpenTask(client: PoolClient, taskId: string): Promise<CancelOutcome> {
+  const { rows } = await client.query(
+    `UPDATE sync_task SET cancel_requested_at = coalesce(cancel_requested_at, now()),
+            status = CASE status WHEN 'QUEUED' THEN 'CANCELED' ELSE status END,
+            finished_at = CASE status WHEN 'QUEUED' THEN now() END,
+            progress = CASE status WHEN 'QUEUED' THEN progress || '{"phase": "FINISHED"}' ELSE progress END
+      WHERE id = $1 AND status IN ('QUEUED', 'RUNNING') RETURNING id`,
+    [taskId],
+  );
+  if (rows[0]) {
+    await writeTaskEvent(client, taskId);
+    return { kind: 'canceled', taskId };
+  }
+  const { rows: ended } = await client.query('SELECT status FROM sync_task WHERE id = $1', [taskId]);
+  return ended[0] ? { kind: 'ended', status: ended[0].status } : { kind: 'notFound' };
+}
+
+/** What a mutation with this idempotency key did before. */
+export async function formerEffect(
+  client: PoolClient,
+  operation: string,
+  key: string,
+): Promise<{ digest: Buffer; objectId: string } | undefined> {
+  // Of two requests with one key at the same time, the second waits for the first.
+  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [`${operation}:${key}`]);
+  const { rows } = await client.query(
+    'SELECT input_digest AS digest, object_id AS "objectId" FROM idempotency_key WHERE operation = $1 AND key = $2',
+    [operation, key],
+  );
+  return rows[0];
+}
+
+export async function rememberEffect(
+  client: PoolClient,
+  operation: string,
+  key: string,
+  digest: Buffer,
+  objectId: string,
+): Promise<void> {
+  await client.query('INSERT INTO idempotency_key (operation, key, input_digest, object_id) VALUES ($1, $2, $3, $4)', [
+    operation,
+    key,
+    digest,
+    objectId,
+  ]);
+}

@@ -1,0 +1,66 @@
+import { Logger as GraphileLogger, type Runner, run } from 'graphile-worker';
+import type { Logger } from 'pino';
+import type { DataSource } from 'typeorm';
+import type { SyncRunner } from './sync-runner';
+
+export const SYNC_JOB = 'sync-task';
+
+/** Tasks of different sources that one process works on at a time. */
+const CONCURRENCY = 4;
+const LOOK_AGAIN_MS = 2_000;
+
+/**
+ * Works on queued tasks. graphile-worker delivers each job; because it frees a killed worker's job only after four hours, this
+ * looks for tasks whose lease has run out and queues them again.
+ */
+export class Worker {
+  private readonly stopping = new AbortController();
+  private runner: Runner | undefined;
+  private lookout: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly url: string,
+    private readonly syncRunner: SyncRunner,
+    private readonly log: Logger,
+  ) {}
+
+  async start(): Promise<void> {
+    this.runner = await run({
+      connectionString: this.url,
+      concurrency: CONCURRENCY,
+      noHandleSignals: true,
+      logger: new GraphileLogger((scope) => (level, message) => {
+        if (level === 'error' || level === 'warning') this.log.warn({ scope, message }, 'worker.message');
+      }),
+      taskList: {
+        [SYNC_JOB]: async (payload) => {
+          const { taskId } = payload as { taskId: string };
+          await this.syncRunner.run(taskId, this.stopping.signal);
+        },
+      },
+    });
+    this.lookout = setInterval(() => void this.queueAbandoned(), LOOK_AGAIN_MS);
+  }
+
+  /** Running tasks are handed on at their next batch, and nothing new is begun. */
+  async stop(): Promise<void> {
+    clearInterval(this.lookout);
+    this.stopping.abort();
+    await this.runner?.stop().catch(() => undefined);
+  }
+
+  private async queueAbandoned(): Promise<void> {
+    try {
+      await this.dataSource.query(
+        `SELECT graphile_worker.add_job($1, json_build_object('taskId', id), job_key => 'sync-task:' || id, max_attempts => 100)
+           FROM sync_task
+          WHERE (status = 'RUNNING' AND lease_until < now())
+             OR (status = 'QUEUED' AND queued_at < now() - interval '2 seconds')`,
+        [SYNC_JOB],
+      );
+    } catch (error) {
+      if (!this.stopping.signal.aborted) this.log.warn({ err: error }, 'worker.lookout-failed');
+    }
+  }
+}
