@@ -45,7 +45,8 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
   const apollo = new ApolloServer<RequestContext>({
     schema: options.schema,
     introspection: true,
-    csrfPrevention: true,
+    // The credential is a header that a browser never adds by itself, so another site's page cannot ride on it.
+    csrfPrevention: false,
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
     plugins: [ApolloServerPluginLandingPageDisabled(), presentErrors(options.log)],
@@ -122,11 +123,26 @@ function addOperations(app: Express, options: HttpServerOptions): void {
   });
 }
 
+/**
+ * A request that was well-formed as HTTP, so that clients of `application/json` get 200 with the errors in the body; clients of
+ * `application/graphql-response+json` get 400. Source: GraphQL over HTTP, sections 6.4.1 and 6.4.2.
+ */
+const WELL_FORMED: ReadonlySet<unknown> = new Set([
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'BAD_USER_INPUT',
+]);
+
 function presentErrors(log: Logger): ApolloServerPlugin<RequestContext> {
   return {
     requestDidStart: async () => ({
-      willSendResponse: async ({ response, errors, contextValue }) => {
+      willSendResponse: async ({ request, response, errors, contextValue }) => {
         if (!errors || response.body.kind !== 'single') return;
+        const codes = errors.map((error) => error.extensions?.['code']);
+        const accepts = request.http?.headers.get('accept') ?? '';
+        if (!accepts.includes('application/graphql-response+json') && codes.every((code) => WELL_FORMED.has(code))) {
+          response.http.status = 200;
+        }
         response.body.singleResult.errors = errors.map((error) => presentError(error, contextValue.requestId, log));
       },
     }),

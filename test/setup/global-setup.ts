@@ -1,0 +1,29 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { runMigrations } from 'graphile-worker';
+import { createDataSource, migrate } from '../../src/database/data-source';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded/embedded-postgres';
+import { administer, TEMPLATE, withDatabase } from './databases';
+
+declare global {
+  var embeddedPostgres: EmbeddedPostgres | undefined;
+}
+
+/** One PostgreSQL for all tests: that of DATABASE_URL, or an embedded one; with a migrated template to clone from. */
+export default async function globalSetup(): Promise<void> {
+  let url = process.env['DATABASE_URL'];
+  if (!url) {
+    globalThis.embeddedPostgres = await startEmbeddedPostgres({
+      dataDir: mkdtempSync(path.join(tmpdir(), 'rollcall-test-')),
+    });
+    url = globalThis.embeddedPostgres.url;
+  }
+  process.env['ROLLCALL_TEST_DATABASE_URL'] = url;
+  await administer(url, `DROP DATABASE IF EXISTS ${TEMPLATE} WITH (FORCE)`);
+  await administer(url, `CREATE DATABASE ${TEMPLATE}`);
+  const dataSource = await createDataSource(withDatabase(url, TEMPLATE)).initialize();
+  await migrate(dataSource);
+  await runMigrations({ connectionString: withDatabase(url, TEMPLATE) });
+  await dataSource.destroy();
+}

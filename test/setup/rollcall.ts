@@ -1,0 +1,214 @@
+import { randomBytes } from 'node:crypto';
+import { Client } from 'pg';
+import { pino } from 'pino';
+import { loadConfig } from '../../src/config/config';
+import { ApiClient } from '../../src/demo/api-client';
+import type { ShownTask } from '../../src/demo/terminal';
+import { Organization, organizationState } from '../../src/sandbox/organization';
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox';
+import { startServer } from '../../src/server';
+import { createTestDatabase } from './databases';
+
+/** A company small enough to see through: two levels, a leader, somebody in two departments. */
+export function smallCompany(): Organization {
+  return new Organization(
+    organizationState.parse({
+      departments: [
+        { id: 1, parentId: 0, name: '示例企业', order: 0 },
+        { id: 2, parentId: 1, name: '研发中心', order: 20 },
+        { id: 3, parentId: 2, name: '后端组', order: 10 },
+        { id: 4, parentId: 1, name: '市场部', order: 10 },
+      ],
+      users: [
+        user('zhangsan', '张三', [2], { isLeaderInDept: [1], position: '主任' }),
+        user('lisi', '李四', [3], { email: 'lisi@example.com', mobile: '13800000000', direct_leader: ['zhangsan'] }),
+        user('wangwu', '王五', [3, 4], { mainDepartment: 3 }),
+        user('zhaoliu', '赵六', [4], { status: 2 }),
+      ],
+    }),
+  );
+}
+
+export function user(userid: string, name: string, departments: number[], more: Record<string, unknown> = {}) {
+  return {
+    userid,
+    name,
+    departments,
+    mainDepartment: departments[0],
+    isLeaderInDept: departments.map(() => 0),
+    position: '',
+    status: 1,
+    extattr: [],
+    ...more,
+  };
+}
+
+export const TOKEN = randomBytes(24).toString('hex');
+
+export interface TestTask extends ShownTask {
+  id: string;
+  failure: { code: string; message: string } | null;
+  certificate: { complete: boolean; reasons: string[] } | null;
+}
+
+/** A whole server against a sandbox, in a database of its own. */
+export async function startRollcall(options: Partial<SandboxOptions> & { environment?: NodeJS.ProcessEnv } = {}) {
+  const { environment = {}, ...sandboxOptions } = options;
+  const database = await createTestDatabase();
+  const sandbox = await startSandbox({ organization: smallCompany(), ...sandboxOptions });
+  const config = loadConfig({
+    PORT: '0',
+    HOST: '127.0.0.1',
+    DATABASE_URL: database.url,
+    ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
+    ROLLCALL_ADMIN_TOKEN: TOKEN,
+    WECOM_API_URL: sandbox.url,
+    ...environment,
+  });
+  const start = () => startServer(config, pino({ level: 'silent' }));
+  let server = await start();
+  const sql = new Client({ connectionString: database.url });
+  await sql.connect();
+  const url = () => `http://127.0.0.1:${server.port}/graphql`;
+  let api = new ApiClient(url(), TOKEN);
+  return {
+    sandbox,
+    sql,
+    database,
+    config,
+    get api() {
+      return api;
+    },
+    get url() {
+      return url();
+    },
+    async restart() {
+      await api.close();
+      await server.stop();
+      server = await start();
+      api = new ApiClient(url(), TOKEN);
+    },
+    async stop() {
+      await api.close();
+      await server.stop();
+      await sandbox.close();
+      await sql.end();
+      await database.drop();
+    },
+  };
+}
+
+export type TestRollcall = Awaited<ReturnType<typeof startRollcall>>;
+
+const CREATE = `mutation ($input: CreateIdentitySourceInput!) {
+  createIdentitySource(input: $input) { identitySource { id name status version } userErrors { code message field } }
+}`;
+
+export interface SourcePayload {
+  identitySource: { id: string; name: string; status: string; version: number } | null;
+  userErrors: { code: string; message: string; field: string[] | null }[];
+}
+
+/** Asks for a source; the answer may be a refusal. */
+export async function createSource(api: ApiClient, input: Record<string, unknown>): Promise<SourcePayload> {
+  return (await api.request<{ createIdentitySource: SourcePayload }>(CREATE, { input })).createIdentitySource;
+}
+
+/** An enabled source that reads the sandbox. */
+export async function connectSource(rollcall: TestRollcall, name = 'WeCom'): Promise<string> {
+  const { corpId, agentId, secret } = rollcall.sandbox.company.settings;
+  const payload = await createSource(rollcall.api, {
+    type: 'WECOM',
+    name,
+    wecomSelfBuilt: { corpId, agentId, secret },
+  });
+  if (!payload.identitySource) throw new Error(JSON.stringify(payload.userErrors));
+  return payload.identitySource.id;
+}
+
+const START = `mutation ($input: StartSyncTaskInput!) {
+  startSyncTask(input: $input) { syncTask { id mode status } userErrors { code message field } }
+}`;
+
+export interface StartPayload {
+  syncTask: { id: string; mode: string; status: string } | null;
+  userErrors: { code: string; message: string }[];
+}
+
+export async function startTask(api: ApiClient, identitySourceId: string, more: Record<string, unknown> = {}) {
+  const input = { identitySourceId, ...more };
+  return (await api.request<{ startSyncTask: StartPayload }>(START, { input })).startSyncTask;
+}
+
+export const WATCH = `subscription ($id: ID!, $after: SafeInt) {
+  syncTask(id: $id, afterSequence: $after) { sequence task {
+    id status failure { code message } certificate { complete reasons }
+    progress { phase percent departmentsDone departmentsTotal employeesDone ratePerSecond }
+    counters { objectType action planned applied failed }
+  } }
+}`;
+
+/** Follows a task to its end over the subscription. */
+export async function watch(api: ApiClient, id: string): Promise<TestTask> {
+  let last: TestTask | undefined;
+  for await (const event of api.subscribe<{ syncTask: { task: TestTask } }>(WATCH, { id })) last = event.syncTask.task;
+  if (!last) throw new Error('The subscription ended without an event.');
+  return last;
+}
+
+export async function synchronize(
+  rollcall: TestRollcall,
+  sourceId: string,
+  more: Record<string, unknown> = {},
+): Promise<TestTask> {
+  const payload = await startTask(rollcall.api, sourceId, more);
+  if (!payload.syncTask) throw new Error(JSON.stringify(payload.userErrors));
+  return watch(rollcall.api, payload.syncTask.id);
+}
+
+export interface TestRecord {
+  objectType: string;
+  externalId: string;
+  action: string;
+  result: string;
+  reasonCode: string | null;
+  comparison: {
+    field: string;
+    thirdPartyField: string | null;
+    thirdPartyValue: string | null;
+    saseValueBefore: string | null;
+    saseValueAfter: string | null;
+    changed: boolean;
+  }[];
+}
+
+const RECORDS = `query ($id: ID!, $after: String, $filter: SyncRecordFilter) {
+  syncTask(id: $id) { records(first: 500, after: $after, filter: $filter) {
+    nodes { objectType externalId action result reasonCode
+      comparison { field thirdPartyField thirdPartyValue saseValueBefore saseValueAfter changed } }
+    pageInfo { hasNextPage endCursor } } }
+}`;
+
+export async function recordsOf(
+  api: ApiClient,
+  id: string,
+  filter: Record<string, unknown> = {},
+): Promise<TestRecord[]> {
+  const { syncTask } = await api.request<{ syncTask: { records: { nodes: TestRecord[] } } }>(RECORDS, { id, filter });
+  return syncTask.records.nodes;
+}
+
+/** Records in one line each: `MOVE employee lisi: departments, mainDepartment`. */
+export async function summaries(api: ApiClient, id: string): Promise<string[]> {
+  const records = await recordsOf(api, id);
+  return records.map((r) => {
+    const changed = r.comparison.filter((c) => c.changed).map((c) => c.field);
+    return `${r.action} ${r.objectType.toLowerCase()} ${r.externalId}: ${changed.join(', ')}`;
+  });
+}
+
+/** Changes the sandbox's organisation in place. */
+export function change(sandbox: Sandbox, edit: (organization: Organization) => void): void {
+  edit(sandbox.company.organization);
+  sandbox.company.changed();
+}

@@ -1,0 +1,94 @@
+import fc from 'fast-check';
+import { parseDepartment, parseEmployee } from '../../../src/connector/wecom/wecom.dto';
+
+describe('a WeCom member', () => {
+  it('is read whole', () => {
+    expect(
+      parseEmployee({
+        userid: 'zhangsan',
+        name: '张三',
+        department: [1, 2],
+        order: [1, 2],
+        is_leader_in_dept: [1, 0],
+        main_department: 2,
+        gender: '1',
+        mobile: '13800000000',
+        direct_leader: ['lisi'],
+        status: 1,
+        extattr: {
+          attrs: [
+            { type: 0, name: '工号', text: { value: 'A-17' } },
+            { type: 1, name: '主页', web: { url: 'http://x', title: 't' } },
+          ],
+        },
+      }),
+    ).toEqual({
+      externalId: 'zhangsan',
+      status: 'ACTIVE',
+      fields: {
+        userid: 'zhangsan',
+        name: '张三',
+        gender: '1',
+        mobile: '13800000000',
+        direct_leader: ['lisi'],
+        'extattr.工号': 'A-17',
+        'extattr.主页': 'http://x',
+      },
+      memberships: [
+        { departmentId: '1', isLeader: true, order: 1 },
+        { departmentId: '2', isLeader: false, order: 2 },
+      ],
+      mainDepartmentId: '2',
+    });
+  });
+
+  it('keeps absent, empty and null apart', () => {
+    expect(parseEmployee({ userid: 'a', email: '', mobile: null })?.fields).toEqual({
+      userid: 'a',
+      email: '',
+      mobile: null,
+    });
+  });
+
+  it.each([
+    [{ status: 1 }, 'ACTIVE'],
+    [{ status: '2' }, 'DISABLED'],
+    [{ status: 4 }, 'INACTIVE'],
+    [{ status: 5 }, 'LEFT'],
+    [{ enable: 0 }, 'DISABLED'],
+    [{ enable: 1 }, 'ACTIVE'],
+    [{}, 'ACTIVE'],
+  ])('with %j is %s', (given, status) => {
+    expect(parseEmployee({ userid: 'a', ...given })?.status).toBe(status);
+  });
+
+  it('has no main department that it is not in', () => {
+    expect(parseEmployee({ userid: 'a', department: [3], main_department: 4 })?.mainDepartmentId).toBeNull();
+  });
+
+  it('without an id is none, and whatever comes is no exception', () => {
+    expect(parseEmployee({ name: 'x' })).toBeUndefined();
+    fc.assert(
+      fc.property(fc.anything(), (value) => {
+        parseEmployee(value);
+        parseEmployee({ userid: 'a', department: value, extattr: value, status: value, name: value, order: value });
+        parseDepartment(value);
+      }),
+    );
+  });
+
+  it('holds no text that PostgreSQL refuses', () => {
+    const name = parseEmployee({ userid: 'a', name: 'x\0y\uD800z𠀀' })?.fields['name'];
+    expect(name).toBe('x\uFFFDy\uFFFDz𠀀');
+  });
+});
+
+describe('a WeCom department', () => {
+  it('hangs below its parent; the root below nothing', () => {
+    expect(parseDepartment({ id: 2, parentid: 1, name: 'x', order: '4294967295' })).toMatchObject({
+      parentId: '1',
+      order: 4294967295,
+    });
+    expect(parseDepartment({ id: 1, parentid: 0 })).toMatchObject({ parentId: null, leaderIds: undefined });
+  });
+});
