@@ -24,7 +24,9 @@ export async function* taskStream(from: StreamSources, taskId: string, after: nu
     yield taskEvent(task, undefined, task.lastSequence);
     if (!OPEN.has(task.status)) return;
   }
-  for await (const event of follow(from, after ?? task.lastSequence, { taskId }, signal)) {
+  const start = after ?? task.lastSequence;
+  if (await isOver(from.dataSource, taskId, start)) return;
+  for await (const event of follow(from, start, { taskId }, signal)) {
     if (!isTaskEvent(event)) continue;
     yield taskEvent(task, event.payload, event.sequence);
     if (!OPEN.has(event.payload.status)) return;
@@ -69,14 +71,10 @@ export async function* recordStream(
   signal: AbortSignal,
 ) {
   const start = after ?? (await latestRecordsStart(from.dataSource, taskId));
-  const [task] = await from.dataSource.query('SELECT status, last_sequence FROM sync_task WHERE id = $1', [taskId]);
-  if (!task) return;
-  const ended = !OPEN.has(task.status);
-  if (ended && task.last_sequence <= start) return;
+  if (await isOver(from.dataSource, taskId, start)) return;
   for await (const event of follow(from, start, { taskId }, signal)) {
     if (event.kind === 'RECORDS') yield* expand(from, event, start, filter);
     else if (isTaskEvent(event) && !OPEN.has(event.payload.status)) return;
-    if (ended && event.sequence >= task.last_sequence) return;
   }
 }
 
@@ -104,6 +102,16 @@ async function* expand(from: StreamSources, event: StoredEvent, after: number, f
 /** The result is the event's, not today's, so it is compared afterwards. */
 function withoutResult(filter: SyncRecordFilter | undefined): SyncRecordFilter | undefined {
   return filter && { ...filter, result: null };
+}
+
+/** Whether nothing more will come: the task is unknown, or has ended and its last event is not after the number. */
+async function isOver(dataSource: DataSource, taskId: string, after: number): Promise<boolean> {
+  const [task] = await dataSource.query(
+    `SELECT status, last_sequence AS last, EXISTS (SELECT FROM event WHERE task_id = $1 AND sequence IS NULL) AS pending
+       FROM sync_task WHERE id = $1`,
+    [taskId],
+  );
+  return !task || (!OPEN.has(task.status) && !task.pending && task.last <= after);
 }
 
 /** The number just before the latest run of records: what stands now, once. */

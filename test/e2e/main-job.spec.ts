@@ -69,13 +69,11 @@ describe('synchronizing a WeCom company', () => {
       departments.set(3, { id: 3, parentId: 4, name: '后端组', order: 10 });
     });
     const task = await synchronize(rollcall, source);
-    expect(await summaries(rollcall.api, task.id)).toEqual(
-      [
-        'MOVE department 3: parent',
-        'UPDATE employee lisi: email, position',
-        'MOVE employee wangwu: departments, mainDepartment',
-      ].map((line) => expect.stringContaining(line.split(':')[0] ?? '')),
-    );
+    expect(await summaries(rollcall.api, task.id)).toEqual([
+      'MOVE department 3: parent',
+      'UPDATE employee lisi: position, email',
+      'MOVE employee wangwu: departments, mainDepartment',
+    ]);
     const [lisi] = await recordsOf(rollcall.api, task.id, { text: 'lisi' });
     expect(
       lisi?.comparison
@@ -121,8 +119,6 @@ describe('synchronizing a WeCom company', () => {
   it('takes a change back that was applied while another page could not be read', async () => {
     await synchronize(rollcall, source);
     patch('lisi', { position: '工程师' });
-    rollcall.sandbox.faults.add({ kind: 'errcode', errcode: 60123, path: 'user/list', query: { department_id: '4' } });
-    rollcall.sandbox.faults.clear();
     rollcall.sandbox.faults.add({ kind: 'errcode', errcode: 40058, path: 'user/list', query: { department_id: '4' } });
     expect((await synchronize(rollcall, source)).status).toBe('PARTIALLY_SUCCEEDED');
     rollcall.sandbox.faults.clear();
@@ -145,7 +141,7 @@ describe('synchronizing a WeCom company', () => {
   it('answers the open task to a second request, and refuses another mode', async () => {
     rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 400, path: 'agent/get' });
     const [first, second] = await Promise.all([startTask(rollcall.api, source), startTask(rollcall.api, source)]);
-    expect(second.syncTask?.id).toBe(first.syncTask?.id);
+    expect([second.syncTask?.id]).toEqual([first.syncTask?.id]);
     const preview = await startTask(rollcall.api, source, { mode: 'PREVIEW' });
     expect(preview.userErrors).toMatchObject([{ code: 'TASK_RUNNING' }]);
     await watch(rollcall.api, first.syncTask?.id ?? '');

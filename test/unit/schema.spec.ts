@@ -4,21 +4,6 @@ import { type GraphQLSchema, isEnumType, isInputObjectType, isInterfaceType, isO
 import { buildAppSchema, printAppSchema } from '../../src/api/schema';
 import { projectRoot } from '../../src/platform/project-root';
 
-interface Handler {
-  readonly target: { readonly name: string };
-  readonly methodName: string;
-}
-
-declare global {
-  // Where type-graphql keeps what the decorators said.
-  var TypeGraphQLMetadataStorage: {
-    readonly queries: readonly Handler[];
-    readonly mutations: readonly Handler[];
-    readonly subscriptions: readonly Handler[];
-    readonly authorizedFields: readonly { readonly target: { readonly name: string }; readonly fieldName: string }[];
-  };
-}
-
 describe('the GraphQL schema', () => {
   const schema = buildAppSchema();
 

@@ -8,7 +8,7 @@ describe('a secret box', () => {
   it('opens what it sealed, whatever it is', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string(), (secret, context) => {
-        fc.pre(secret.isWellFormed());
+        fc.pre(Buffer.from(secret).toString() === secret); // no half of a surrogate pair
         expect(box.open(box.seal(secret, context), context)).toBe(secret);
       }),
     );

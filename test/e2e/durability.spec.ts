@@ -1,0 +1,89 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { ApiClient } from '../../src/demo/api-client';
+import { differences } from '../../src/demo/compare';
+import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox';
+import { createTestDatabase } from '../setup/databases';
+import { connectSource, createSource, smallCompany, startRollcall, startTask, TOKEN, watch } from '../setup/rollcall';
+
+const SETUP = path.join(__dirname, '..', 'setup');
+
+describe('a server that is killed with SIGKILL', () => {
+  let sandbox: Sandbox;
+  let database: Awaited<ReturnType<typeof createTestDatabase>>;
+  const processes: ChildProcess[] = [];
+
+  beforeEach(async () => {
+    database = await createTestDatabase();
+    sandbox = await startSandbox({ organization: smallCompany() });
+  });
+  afterEach(async () => {
+    for (const child of processes.splice(0)) child.kill('SIGKILL');
+    await sandbox.close();
+    await database.drop();
+  });
+
+  const spawnServer = async () => {
+    const child = fork(path.join(SETUP, 'server-process.ts'), [], {
+      execArgv: ['--require', path.join(SETUP, 'register-typescript.cjs')],
+      env: {
+        ...process.env,
+        PORT: '0',
+        HOST: '127.0.0.1',
+        DATABASE_URL: database.url,
+        ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
+        ROLLCALL_ADMIN_TOKEN: TOKEN,
+        WECOM_API_URL: sandbox.url,
+      },
+    });
+    processes.push(child);
+    const [{ port }] = await once(child, 'message');
+    return { child, api: new ApiClient(`http://127.0.0.1:${port}/graphql`, TOKEN) };
+  };
+
+  it.each([
+    ['reading', { kind: 'slow', milliseconds: 20_000, path: 'user/list', times: 1 } as const, 300],
+    ['planning or applying', undefined, 60],
+  ])(
+    'while %s leaves its task to another, which ends it within seconds as if undisturbed',
+    async (_step, fault, delay) => {
+      const first = await spawnServer();
+      const { corpId, agentId, secret } = sandbox.company.settings;
+      const { identitySource } = await createSource(first.api, {
+        type: 'WECOM',
+        name: 'WeCom',
+        wecomSelfBuilt: { corpId, agentId, secret },
+      });
+      if (fault) sandbox.faults.add(fault);
+      const { syncTask } = await startTask(first.api, identitySource?.id ?? '');
+      await new Promise((resolve) => setTimeout(resolve, delay));
+      first.child.kill('SIGKILL');
+      const second = await spawnServer();
+      const begun = Date.now();
+      const task = await watch(second.api, syncTask?.id ?? '');
+      expect(task.status).toBe('SUCCEEDED');
+      expect(Date.now() - begun).toBeLessThan(15_000);
+      expect(await differences(second.api, identitySource?.id ?? '', sandbox.company.organization)).toEqual([]);
+      await first.api.close();
+      await second.api.close();
+    },
+  );
+});
+
+describe('a server that is stopped', () => {
+  it('hands its running task on, and the next start ends it', async () => {
+    const rollcall = await startRollcall();
+    try {
+      const source = await connectSource(rollcall);
+      rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 3_000, path: 'user/list', times: 1 });
+      const { syncTask } = await startTask(rollcall.api, source);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await rollcall.restart();
+      expect((await watch(rollcall.api, syncTask?.id ?? '')).status).toBe('SUCCEEDED');
+      expect(await differences(rollcall.api, source, rollcall.sandbox.company.organization)).toEqual([]);
+    } finally {
+      await rollcall.stop();
+    }
+  });
+});
