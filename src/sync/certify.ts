@@ -84,9 +84,9 @@ async function countFacts(dataSource: DataSource, run: Run, extent: DirectoryExt
     [run.task.id],
   );
   const counts = await dataSource.query(
-    `SELECT tp.object_type AS type, count(DISTINCT k)::int AS total
-       FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
-      WHERE tp.task_id = $1 GROUP BY tp.object_type`,
+    `SELECT type, count(*)::int AS total FROM (
+       SELECT DISTINCT tp.object_type AS type, k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+        WHERE tp.task_id = $1) seen GROUP BY type`,
     [run.task.id],
   );
   const total = (type: string): number => counts.find((row: { type: string }) => row.type === type)?.total ?? 0;

@@ -21,6 +21,7 @@ const EMPLOYEE_STATEMENTS = [
   employees.COLLECT_CANDIDATES,
   employees.COLLECT_EMPLOYEES,
   employees.COLLECT_MEMBERSHIPS,
+  employees.COLLECT_UNRESOLVED,
   employees.SUMMARISE_MEMBERSHIPS,
   employees.SUMMARISE_LOCAL_PLACES,
   employees.COLLECT_MANAGERS,
@@ -33,11 +34,12 @@ const EMPLOYEE_STATEMENTS = [
 
 const STATEMENTS = [...DEPARTMENT_STATEMENTS, ...EMPLOYEE_STATEMENTS, departments.RECORD_DEPARTMENT_REMOVALS];
 
-/** Freshly filled: without figures of their own the planner would guess them wrong by orders of magnitude. */
+/** Freshly filled: without an index and figures of their own the planner would guess them wrong by orders of magnitude. */
 const ANALYSE_AFTER = new Map([
   [employees.COLLECT_CANDIDATES, 'candidate'],
   [employees.COLLECT_EMPLOYEES, 'plan_employee'],
   [employees.COLLECT_MEMBERSHIPS, 'plan_membership'],
+  [employees.COLLECT_UNRESOLVED, 'plan_unresolved'],
   [employees.SUMMARISE_MEMBERSHIPS, 'plan_place'],
   [employees.SUMMARISE_LOCAL_PLACES, 'local_place'],
   [employees.COLLECT_SEEN, 'seen_key'],
@@ -52,7 +54,9 @@ export async function plan(dataSource: DataSource, run: Run): Promise<CounterSta
     for (const statement of STATEMENTS) {
       await client.query(inline(statement, run));
       const filled = ANALYSE_AFTER.get(statement);
-      if (filled) await client.query(`ANALYZE ${filled}`);
+      if (!filled) continue;
+      await client.query(`CREATE INDEX ON ${filled} (external_key)`);
+      await client.query(`ANALYZE ${filled}`);
     }
     const counters = await countPlanned(client, run);
     await client.query(`UPDATE sync_task SET planned_at = now(), counters = $2 WHERE id = $1`, [

@@ -53,7 +53,7 @@ async function nextMissing(
      )
      SELECT l.external_key AS key, l.external_id AS id FROM link l
       WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.missing_since IS NULL AND l.external_key > $4
-        AND l.external_key NOT IN (SELECT k FROM seen)
+        AND NOT EXISTS (SELECT FROM seen WHERE seen.k = l.external_key)
         AND NOT EXISTS (SELECT FROM task_page a WHERE a.task_id = $1 AND a.object_type = $3 AND a.page_key = 'again:' || l.external_key)
       ORDER BY l.external_key LIMIT ${BATCH}`,
     [run.task.id, run.task.identitySourceId, objectType, after],

@@ -14,6 +14,9 @@ import { readMissingAgain } from './read-again';
 import { Stage, type StagedBatch } from './stage';
 import { type CertificateState, type FailureState, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
 
+/** So many changes of one kind make the planner's figures wrong. */
+const MANY = 1_000;
+
 /** Opens the connector of a task's source, with its secret. */
 export type OpenConnector = (identitySourceId: string) => Promise<DirectoryConnector>;
 
@@ -61,7 +64,8 @@ export class SyncRunner {
       if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, certificate?.complete ?? false);
       progress.update({ phase: 'APPLYING' });
       await progress.flush();
-      const { status } = await apply(this.dataSource, run, certificate?.complete ?? false, progress.current);
+      const { status, counters } = await apply(this.dataSource, run, certificate?.complete ?? false, progress.current);
+      if (counters.some((c) => c.action !== 'NONE' && c.applied >= MANY)) await this.analyse();
       await this.forgetOldPages(run);
       return status;
     } finally {
@@ -142,6 +146,13 @@ export class SyncRunner {
     const status: SyncTaskStatusName = complete ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
     await this.end(run, status, null);
     return status;
+  }
+
+  /** Fresh figures for the planner after many changes: autovacuum would bring them only minutes later. */
+  private async analyse(): Promise<void> {
+    await this.dataSource.query(
+      'ANALYZE department, employee, membership, link, snapshot_page, task_page, staged_employee',
+    );
   }
 
   /** Page versions that neither the last complete snapshot, nor this one, nor an open task is made of. */

@@ -1,4 +1,5 @@
 import { Logger as GraphileLogger, type Runner, run } from 'graphile-worker';
+import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { SyncRunner } from './sync-runner';
@@ -15,19 +16,24 @@ const LOOK_AGAIN_MS = 2_000;
  */
 export class Worker {
   private readonly stopping = new AbortController();
+  private readonly pool: Pool;
   private runner: Runner | undefined;
   private lookout: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly url: string,
+    url: string,
     private readonly syncRunner: SyncRunner,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.pool = new Pool({ connectionString: url, max: CONCURRENCY + 2, application_name: 'rollcall worker' });
+    // Without a listener, a connection that PostgreSQL ends while it is idle would end the whole process.
+    this.pool.on('error', (error) => this.log.warn({ err: error }, 'worker.connection-lost'));
+  }
 
   async start(): Promise<void> {
     this.runner = await run({
-      connectionString: this.url,
+      pgPool: this.pool,
       concurrency: CONCURRENCY,
       noHandleSignals: true,
       logger: new GraphileLogger((scope) => (level, message) => {
@@ -48,6 +54,7 @@ export class Worker {
     clearInterval(this.lookout);
     this.stopping.abort();
     await this.runner?.stop().catch(() => undefined);
+    await this.pool.end();
   }
 
   private async queueAbandoned(): Promise<void> {

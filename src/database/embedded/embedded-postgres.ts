@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -14,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -36,6 +38,8 @@ export interface EmbeddedPostgres {
 
 /** Where root keeps what another user must reach. */
 const SHARED_FOLDER = '/var/lib/rollcall';
+/** Names the data folder that a cluster there belongs to. */
+const OWNER_FILE = 'data-dir';
 const DATABASE = 'rollcall';
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 20_000;
@@ -125,7 +129,11 @@ function prepareCluster(dataDir: string): Cluster {
   mkdirSync(home, { recursive: true, mode: asRoot ? 0o755 : 0o700 });
   const shared = asRoot ? SHARED_FOLDER : dataDir;
   const binaries = installBinaries(packaged, path.join(shared, `postgresql-${packaged.version}`), user);
-  if (asRoot) writeFileSync(path.join(dataDir, 'postgres-is-in'), `${home}\n`);
+  if (asRoot) {
+    writeFileSync(path.join(dataDir, 'postgres-is-in'), `${home}\n`);
+    writeFileSync(path.join(home, OWNER_FILE), dataDir);
+    removeForgotten();
+  }
   const cluster = {
     user,
     binaries,
@@ -136,6 +144,21 @@ function prepareCluster(dataDir: string): Cluster {
   if (!existsSync(cluster.folder)) initialise(cluster);
   requireVersion(cluster);
   return cluster;
+}
+
+/**
+ * Clusters whose data folder was a temporary one (a demo's, a test's) and is gone. Others stay: a data folder that is missing may
+ * be on a disk that is not mounted.
+ */
+function removeForgotten(): void {
+  for (const entry of readdirSync(SHARED_FOLDER)) {
+    const owner = path.join(SHARED_FOLDER, entry, OWNER_FILE);
+    if (!existsSync(owner)) continue;
+    const dataDir = readFileSync(owner, 'utf8');
+    if (dataDir.startsWith(`${realpathSync(tmpdir())}${path.sep}`) && !existsSync(dataDir)) {
+      rmSync(path.dirname(owner), { recursive: true, force: true });
+    }
+  }
 }
 
 function passwordBeside(dataDir: string, home: string): string {

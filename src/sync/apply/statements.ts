@@ -5,6 +5,11 @@
 
 const OPEN = `r.task_id = $1 AND r.result IS NULL`;
 
+/** Whoever comes in this run can be a manager in it: the reference is checked at the end of the statement. */
+const MANAGER = `CASE WHEN (r.edges ->> 'manager')::uuid NOT IN (
+  SELECT failed.local_id FROM sync_record failed WHERE failed.task_id = $1 AND failed.result = 'FAILED')
+  THEN (r.edges ->> 'manager')::uuid END`;
+
 export const CREATE_DEPARTMENTS = `
 INSERT INTO department (id, identity_source_id, parent_id, name, english_name, "order")
 SELECT r.local_id, $2, (r.edges ->> 'parent')::uuid, r.after ->> 'name', r.after ->> 'englishName', (r.after ->> 'order')::bigint
@@ -17,10 +22,10 @@ UPDATE department d SET parent_id = (r.edges ->> 'parent')::uuid, name = r.after
 
 export const CREATE_EMPLOYEES = `
 INSERT INTO employee (id, identity_source_id, username, display_name, english_name, position, email, mobile, telephone,
-                      address, gender, status, main_department_id)
+                      address, gender, status, main_department_id, manager_id)
 SELECT r.local_id, $2, r.after ->> 'username', r.after ->> 'displayName', r.after ->> 'englishName', r.after ->> 'position',
        r.after ->> 'email', r.after ->> 'mobile', r.after ->> 'telephone', r.after ->> 'address', r.after ->> 'gender',
-       r.after ->> 'status', (r.edges ->> 'main')::uuid
+       r.after ->> 'status', (r.edges ->> 'main')::uuid, ${MANAGER}
   FROM sync_record r WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'CREATE' ORDER BY r.ordinal`;
 
 export const UPDATE_EMPLOYEES = `
@@ -28,7 +33,7 @@ UPDATE employee e SET username = r.after ->> 'username', display_name = r.after 
        english_name = r.after ->> 'englishName', position = r.after ->> 'position', email = r.after ->> 'email',
        mobile = r.after ->> 'mobile', telephone = r.after ->> 'telephone', address = r.after ->> 'address',
        gender = r.after ->> 'gender', status = r.after ->> 'status', main_department_id = (r.edges ->> 'main')::uuid,
-       suspended_at = NULL, removal_due_at = NULL, updated_at = now()
+       manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN ${MANAGER} ELSE e.manager_id END, suspended_at = NULL, removal_due_at = NULL, updated_at = now()
   FROM sync_record r
  WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action IN ('UPDATE', 'MOVE', 'RESTORE') AND e.id = r.local_id`;
 
@@ -59,12 +64,6 @@ SELECT r.local_id, (d ->> 0)::uuid, (d ->> 1)::boolean, (d ->> 2)::bigint
  ORDER BY r.ordinal
 ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_leader, "order" = excluded."order"
  WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`;
-
-/** A second pass, once everybody is here. */
-export const WRITE_MANAGERS = `
-UPDATE employee e SET manager_id = boss.id
-  FROM sync_record r LEFT JOIN employee boss ON boss.id = (r.edges ->> 'manager')::uuid
- WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND 'manager' = ANY (r.changed) AND r.edges IS NOT NULL AND e.id = r.local_id`;
 
 export const WRITE_LINKS = `
 INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at, unresolved)

@@ -47,6 +47,15 @@ SELECT e.external_key, t.local_id AS department_id, t.path_after, u."order",
   JOIN department_target t ON t.external_key = u.department_key AND t.stays
  WHERE e.status <> 'LEFT'`;
 
+/** References to departments that are neither here nor coming. */
+export const COLLECT_UNRESOLVED = `
+CREATE TEMP TABLE plan_unresolved ON COMMIT DROP AS
+SELECT e.external_key, array_agg('D:' || k.department_key) AS keys
+  FROM plan_employee e CROSS JOIN unnest(e.department_keys) AS k (department_key)
+  LEFT JOIN department_target t ON t.external_key = k.department_key AND t.stays
+ WHERE t.external_key IS NULL
+ GROUP BY e.external_key`;
+
 /** The same as one row a person, in a form that compares and a form that people read. */
 export const SUMMARISE_MEMBERSHIPS = `
 CREATE TEMP TABLE plan_place ON COMMIT DROP AS
@@ -106,7 +115,9 @@ SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1
              CASE WHEN v.places_after IS DISTINCT FROM v.places_before THEN 'departments' END,
              CASE WHEN v.main_id IS DISTINCT FROM v.main_before THEN 'mainDepartment' END,
              CASE WHEN v.mapped ? 'manager' AND v.manager_id IS DISTINCT FROM v.manager_before THEN 'manager' END], NULL)
-           || CASE WHEN v.linked AND v.hash = v.link_hash THEN '{}'::text[] ELSE
+           || CASE WHEN NOT v.linked THEN
+                ARRAY(SELECT key FROM jsonb_each_text(v.mapped) WHERE key <> 'manager' AND btrim(value) <> '')
+              WHEN v.hash = v.link_hash THEN '{}'::text[] ELSE
               ARRAY(SELECT key FROM jsonb_each_text(v.mapped)
                      WHERE key <> 'manager' AND canonical(key, value) IS DISTINCT FROM canonical(key, v.before ->> key)) END
            AS changed
@@ -114,10 +125,8 @@ SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1
         SELECT e.*, place.edges, place.main_id, place.departments AS departments_after, place.places AS places_after,
                here.departments AS departments_before, here.places AS places_before,
                w.main_department_id AS main_before, w.manager_id AS manager_before, boss.local_id AS manager_id,
-               NULLIF(ARRAY(SELECT 'D:' || k FROM unnest(e.department_keys) k
-                             WHERE NOT EXISTS (SELECT FROM department_target t WHERE t.external_key = k AND t.stays)
-                            UNION ALL SELECT 'E:' || e.manager_key WHERE e.manager_key IS NOT NULL AND boss.local_id IS NULL),
-                      '{}') AS unresolved,
+               CASE WHEN e.manager_key IS NOT NULL AND boss.local_id IS NULL
+                 THEN array_append(lost.keys, 'E:' || e.manager_key) ELSE lost.keys END AS unresolved,
                e.mapped || jsonb_build_object('status', e.status, 'departments', place.shown, 'mainDepartment', place.main_path)
                  || CASE WHEN e.manager_key IS NOT NULL AND boss.local_id IS NULL THEN '{"manager": null}' ELSE '{}' END::jsonb
                  AS after,
@@ -129,6 +138,7 @@ SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1
           FROM plan_employee e
           LEFT JOIN plan_place place ON place.external_key = e.external_key
           LEFT JOIN local_place here ON here.external_key = e.external_key
+          LEFT JOIN plan_unresolved lost ON lost.external_key = e.external_key
           LEFT JOIN employee w ON e.linked AND w.id = e.local_id
           LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id
           LEFT JOIN link old_boss ON old_boss.local_id = w.manager_id
@@ -155,7 +165,7 @@ SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.missing_since IS NULL
    AND (gone.external_key IS NOT NULL
         OR ((t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
-            AND l.external_key NOT IN (SELECT external_key FROM seen_key)
+            AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
                               AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL)))`;
 
@@ -171,7 +181,7 @@ SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1
   JOIN sync_task t ON t.id = $1 AND (t.certificate ->> 'complete')::boolean
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.missing_since IS NOT NULL
    AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.external_key = l.external_key AND e.status <> 'LEFT')
-   AND l.external_key NOT IN (SELECT external_key FROM seen_key)`;
+   AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)`;
 
 /** Everybody whom the snapshot names, from the pages' own lists. */
 export const COLLECT_SEEN = `

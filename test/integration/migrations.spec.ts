@@ -1,0 +1,42 @@
+import { createDataSource, migrate } from '../../src/database/data-source';
+import { createTestDatabase } from '../setup/databases';
+
+describe('migrations', () => {
+  const tables = `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name <> 'migration' ORDER BY 1`;
+
+  it('go forward twice, back, and forward again, on an empty and on a filled database', async () => {
+    const database = await createTestDatabase('nothing');
+    const dataSource = await createDataSource(database.url).initialize();
+    try {
+      await migrate(dataSource);
+      await migrate(dataSource);
+      const made = await dataSource.query(tables);
+      expect(made.length).toBeGreaterThan(10);
+      await dataSource.query(`INSERT INTO identity_source (type, name, status) VALUES ('CUSTOM', '自定义', 'CLOSED')`);
+      await dataSource.query(
+        `INSERT INTO department (identity_source_id, name) SELECT id, '部门' FROM identity_source`,
+      );
+      await dataSource.undoLastMigration();
+      expect(await dataSource.query(tables)).toEqual([]);
+      await migrate(dataSource);
+      expect(await dataSource.query(tables)).toEqual(made);
+    } finally {
+      await dataSource.destroy();
+      await database.drop();
+    }
+  });
+
+  it('leave nothing in which entities and database disagree', async () => {
+    const database = await createTestDatabase();
+    const dataSource = await createDataSource(database.url).initialize();
+    try {
+      const { upQueries } = await dataSource.driver.createSchemaBuilder().log();
+      // Indexes and constraints are written in migrations alone, so only columns and their types are compared.
+      const columns = upQueries.map((q) => q.query).filter((q) => /COLUMN|CREATE TABLE/.test(q));
+      expect(columns).toEqual([]);
+    } finally {
+      await dataSource.destroy();
+      await database.drop();
+    }
+  });
+});
