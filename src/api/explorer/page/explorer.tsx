@@ -52,13 +52,15 @@ function Explorer() {
         </label>
         {token === '' && <span>Enter the administrator’s token: it was printed at the first start.</span>}
       </header>
-      <GraphiQL
-        key={token}
-        fetcher={fetcher}
-        defaultQuery={EXAMPLES}
-        shouldPersistHeaders={false}
-        isHeadersEditorEnabled={false}
-      />
+      {token !== '' && (
+        <GraphiQL
+          key={token}
+          fetcher={fetcher}
+          defaultQuery={EXAMPLES}
+          shouldPersistHeaders={false}
+          isHeadersEditorEnabled={false}
+        />
+      )}
     </div>
   );
 }
