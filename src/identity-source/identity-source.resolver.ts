@@ -11,7 +11,7 @@ import {
   type EmployeeObject,
   EmployeeOrder,
 } from '../organisation/organisation.type';
-import { fromTypedId } from '../platform/typed-id';
+import { uuidOf } from '../platform/typed-id';
 import { listTasks, SyncTaskConnection, SyncTaskFilter } from '../sync/sync-task.list';
 import { SyncTaskObject, toSyncTask } from '../sync/sync-task.type';
 import { IdentitySource } from './identity-source.entity';
@@ -36,9 +36,6 @@ import {
 
 const COLUMNS = `id, type, name, description, status, schema, wecom_mode AS "wecomMode", corp_id AS "corpId", agent_id AS "agentId",
   secret_changed_at AS "secretChangedAt", version, created_at AS "createdAt", updated_at AS "updatedAt"`;
-
-/** An id that names nothing: no row has it. */
-const NOBODY = '00000000-0000-0000-0000-000000000000';
 
 @Resolver(() => IdentitySourceObject)
 export class IdentitySourceResolver {
@@ -69,7 +66,7 @@ export class IdentitySourceResolver {
     @Ctx() ctx: RequestContext,
     @Arg('id', () => ID, { description: 'The source.' }) id: string,
   ): Promise<IdentitySourceObject | null> {
-    const row = await ctx.loaders.source.load(fromTypedId('source', id) ?? NOBODY);
+    const row = await ctx.loaders.source.load(uuidOf('source', id));
     return row && !row.deletedAt ? toIdentitySource(row) : null;
   }
 
@@ -103,7 +100,7 @@ export class IdentitySourceResolver {
     @Arg('input', () => UpdateIdentitySourceInput, { description: 'The changes.' }) input: UpdateIdentitySourceInput,
   ): Promise<UpdateIdentitySourcePayload> {
     const { description, schema } = input;
-    const id = fromTypedId('source', input.id) ?? NOBODY;
+    const id = uuidOf('source', input.id);
     const [version, name] = [input.version ?? undefined, input.name ?? undefined];
     const wecomSelfBuilt = input.wecomSelfBuilt ?? undefined;
     return payload(await ctx.identitySources.update({ id, version, name, description, schema, wecomSelfBuilt }));
@@ -117,7 +114,7 @@ export class IdentitySourceResolver {
     @Ctx() ctx: RequestContext,
     @Arg('input', () => EnableIdentitySourceInput, { description: 'Which one.' }) input: EnableIdentitySourceInput,
   ): Promise<EnableIdentitySourcePayload> {
-    return payload(await ctx.identitySources.enable(fromTypedId('source', input.id) ?? NOBODY));
+    return payload(await ctx.identitySources.enable(uuidOf('source', input.id)));
   }
 
   @Authorized('ADMINISTRATOR')
@@ -128,7 +125,7 @@ export class IdentitySourceResolver {
     @Ctx() ctx: RequestContext,
     @Arg('input', () => DisableIdentitySourceInput, { description: 'Which one.' }) input: DisableIdentitySourceInput,
   ): Promise<DisableIdentitySourcePayload> {
-    return payload(await ctx.identitySources.disable(fromTypedId('source', input.id) ?? NOBODY));
+    return payload(await ctx.identitySources.disable(uuidOf('source', input.id)));
   }
 
   @FieldResolver(() => String, {
@@ -164,7 +161,7 @@ export class IdentitySourceResolver {
     @Args(() => PageArgs) page: PageArgs,
     @Arg('parentId', () => ID, { nullable: true, description: 'Whose children.' }) parentId?: string,
   ): Promise<Page<DepartmentObject>> {
-    const parent = parentId == null ? null : (fromTypedId('department', parentId) ?? NOBODY);
+    const parent = parentId == null ? null : uuidOf('department', parentId);
     return listDepartments(ctx, { sourceId: source.uuid, parent }, page);
   }
 

@@ -1,6 +1,6 @@
 import type { RequestContext } from '../api/context';
 import { containing, type Page, type PageArgs, readPage, type SortKey } from '../api/pagination';
-import { fromTypedId } from '../platform/typed-id';
+import { uuidOf } from '../platform/typed-id';
 import { type Department, type Employee, PRESENT_STATUSES } from './organisation.entity';
 import {
   type DepartmentFilter,
@@ -11,9 +11,6 @@ import {
   toDepartment,
   toEmployee,
 } from './organisation.type';
-
-/** An id that names nothing: no row has it. */
-const NOBODY = '00000000-0000-0000-0000-000000000000';
 
 const DEPARTMENT_COLUMNS = `d.id, d.identity_source_id AS "identitySourceId", d.parent_id AS "parentId", d.name,
   d.english_name AS "englishName", d."order"`;
@@ -96,5 +93,5 @@ function memberOf(parameter: number, includeSubtree: boolean): string {
 
 /** The uuid to filter by; an id of another type matches nothing. */
 function idFilter(prefix: 'source' | 'department', id: string | null | undefined): string | undefined {
-  return id == null ? undefined : (fromTypedId(prefix, id) ?? NOBODY);
+  return id == null ? undefined : uuidOf(prefix, id);
 }

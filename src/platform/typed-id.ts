@@ -17,6 +17,14 @@ export function fromTypedId(prefix: IdPrefix, id: string): string | undefined {
   }
 }
 
+/** An id that names nothing: no row has it. */
+const NOBODY = '00000000-0000-0000-0000-000000000000';
+
+/** The row's uuid to look up; an id that is none, or names another type, finds no row. */
+export function uuidOf(prefix: IdPrefix, id: string): string {
+  return fromTypedId(prefix, id) ?? NOBODY;
+}
+
 /** The type that an id names, or undefined. */
 export function prefixOf(id: string): IdPrefix | undefined {
   const prefix = id.slice(0, Math.max(0, id.lastIndexOf('_')));

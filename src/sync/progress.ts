@@ -80,12 +80,14 @@ export class ProgressReporter {
 
   private derive(state: ProgressState): ProgressState {
     const [start, span] = PHASES[state.phase];
+    // On the first run nobody knows how many people there are; departments alone then tell how far the read is.
+    const counted = state.employeesTotal === null ? 0 : state.employeesDone;
     const total = (state.departmentsTotal ?? 0) + (state.employeesTotal ?? 0);
-    const done = state.departmentsDone + state.employeesDone;
+    const done = state.departmentsDone + counted;
     const share = state.phase === 'FETCHING' && total > 0 ? Math.min(1, done / total) : 0;
     const seconds = (Date.now() - this.startedAt) / 1000;
-    const rate = seconds > 0.2 ? done / seconds : null;
-    const left = rate && total > done ? Math.ceil((total - done) / rate) : null;
+    const rate = seconds > 0.2 ? (state.departmentsDone + state.employeesDone) / seconds : null;
+    const left = done > 0 && total > done ? Math.ceil((seconds * (total - done)) / done) : null;
     return {
       ...state,
       percent: Math.round((start + span * share) * 10) / 10,

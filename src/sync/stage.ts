@@ -18,6 +18,8 @@ export type StagedType = 'DEPARTMENT' | 'EMPLOYEE';
 /** A batch is written when it holds this many objects or pages: what bounds the memory of a read. */
 const BATCH_OBJECTS = 2_000;
 const BATCH_PAGES = 200;
+/** Or when it is this old: a slow read shows its progress and loses little when it is interrupted. */
+const BATCH_MS = 500;
 
 const STAGED_COLUMNS: Readonly<Record<StagedType, string>> = {
   DEPARTMENT:
@@ -103,14 +105,17 @@ export class Stage {
   ): Promise<void> {
     let batch: PageToWrite[] = [];
     let objects = 0;
+    let begun = Date.now();
     for await (const page of pages) {
       const prepared = this.prepare(page);
       batch.push(prepared);
       objects += prepared.rows.length;
-      if (objects < BATCH_OBJECTS && batch.length < BATCH_PAGES) continue;
+      const due = objects >= BATCH_OBJECTS || batch.length >= BATCH_PAGES || Date.now() - begun >= BATCH_MS;
+      if (!due) continue;
       await this.flush(batch, onBatch);
       batch = [];
       objects = 0;
+      begun = Date.now();
     }
     await this.flush(batch, onBatch);
   }

@@ -1,7 +1,7 @@
 import { Field, ID, InputType } from 'type-graphql';
 import type { RequestContext } from '../api/context';
 import { type Page, type PageArgs, readPage } from '../api/pagination';
-import { fromTypedId } from '../platform/typed-id';
+import { uuidOf } from '../platform/typed-id';
 import type { SyncTask, SyncTaskModeName, SyncTaskStatusName } from './sync-task.entity';
 import { SyncTaskModeEnum, type SyncTaskObject, SyncTaskStatusEnum, toSyncTask } from './sync-task.type';
 
@@ -19,9 +19,6 @@ export class SyncTaskFilter {
   mode?: SyncTaskModeName | null;
 }
 
-/** An id that names nothing: no row has it. */
-const NOBODY = '00000000-0000-0000-0000-000000000000';
-
 export const TASK_COLUMNS = `id, identity_source_id AS "identitySourceId", mode, trigger, status, started_by AS "startedBy",
   includes_employees AS "includesEmployees", queued_at AS "queuedAt", started_at AS "startedAt", finished_at AS "finishedAt",
   progress, counters, certificate, failure, last_sequence AS "lastSequence"`;
@@ -35,7 +32,7 @@ export async function listTasks(
   const parameters: unknown[] = [];
   const where: string[] = [];
   if (filter.identitySourceId != null) {
-    const source = fromTypedId('source', filter.identitySourceId) ?? NOBODY;
+    const source = uuidOf('source', filter.identitySourceId);
     where.push(`identity_source_id = $${parameters.push(source)}`);
   }
   if (filter.status) where.push(`status = ANY ($${parameters.push(filter.status)})`);

@@ -19,7 +19,7 @@ import { UserErrorCode } from '../api/user-error';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
 import { DepartmentObject, EmployeeObject } from '../organisation/organisation.type';
-import { fromTypedId } from '../platform/typed-id';
+import { uuidOf } from '../platform/typed-id';
 import type { CancelOutcome, StartOutcome } from './sync.service';
 import { listRecords } from './sync-record.list';
 import { SyncRecordConnection, SyncRecordEvent, SyncRecordFilter, SyncRecordObject } from './sync-record.type';
@@ -35,9 +35,6 @@ import {
   toSyncTask,
 } from './sync-task.type';
 
-/** An id that names nothing: no row has it. */
-const NOBODY = '00000000-0000-0000-0000-000000000000';
-
 @Resolver(() => SyncTaskObject)
 export class SyncTaskResolver {
   @Authorized('VIEWER')
@@ -46,7 +43,7 @@ export class SyncTaskResolver {
     @Ctx() ctx: RequestContext,
     @Arg('id', () => ID, { description: 'The task.' }) id: string,
   ): Promise<SyncTaskObject | null> {
-    return loadTask(ctx, fromTypedId('task', id) ?? NOBODY);
+    return loadTask(ctx, uuidOf('task', id));
   }
 
   @Authorized('VIEWER')
@@ -65,7 +62,7 @@ export class SyncTaskResolver {
     @Ctx() ctx: RequestContext,
     @Arg('input', () => StartSyncTaskInput, { description: 'Which one.' }) input: StartSyncTaskInput,
   ): Promise<StartSyncTaskPayload> {
-    const identitySourceId = fromTypedId('source', input.identitySourceId) ?? NOBODY;
+    const identitySourceId = uuidOf('source', input.identitySourceId);
     const { mode, idempotencyKey = null } = input;
     return toStartPayload(ctx, await ctx.sync.start(ctx.actor, { identitySourceId, mode, idempotencyKey }));
   }
@@ -78,7 +75,7 @@ export class SyncTaskResolver {
     @Ctx() ctx: RequestContext,
     @Arg('input', () => CancelSyncTaskInput, { description: 'Which one.' }) input: CancelSyncTaskInput,
   ): Promise<CancelSyncTaskPayload> {
-    return toCancelPayload(ctx, await ctx.sync.cancel(fromTypedId('task', input.id) ?? NOBODY));
+    return toCancelPayload(ctx, await ctx.sync.cancel(uuidOf('task', input.id)));
   }
 
   @Authorized('VIEWER')
@@ -86,7 +83,7 @@ export class SyncTaskResolver {
     name: 'syncTask',
     description: 'The task now, then every change until it ends; afterSequence resumes.',
     subscribe: ({ args, context }) => {
-      const id = fromTypedId('task', args['id']) ?? NOBODY;
+      const id = uuidOf('task', args['id']);
       const after = sequence(args['afterSequence']);
       return abortable((signal) => taskStream(context, id, after, signal)) as never;
     },
@@ -109,7 +106,7 @@ export class SyncTaskResolver {
     description: 'The open tasks now, then every change of every task, of one source or of all; afterSequence resumes.',
     subscribe: ({ args, context }) => {
       const given = args['identitySourceId'];
-      const source = given == null ? undefined : (fromTypedId('source', given) ?? NOBODY);
+      const source = given == null ? undefined : uuidOf('source', given);
       const after = sequence(args['afterSequence']);
       return abortable((signal) => tasksStream(context, source, after, signal)) as never;
     },
@@ -131,7 +128,7 @@ export class SyncTaskResolver {
     description:
       'A task’s records now, then as they are planned and applied, until the task ends; afterSequence resumes.',
     subscribe: ({ args, context }) => {
-      const id = fromTypedId('task', args['taskId']) ?? NOBODY;
+      const id = uuidOf('task', args['taskId']);
       const after = sequence(args['afterSequence']);
       const filter = args['filter'] ?? undefined;
       return abortable((signal) => recordStream(context, id, after, filter, signal)) as never;
