@@ -28,7 +28,9 @@ export class Worker {
   ) {
     this.pool = new Pool({ connectionString: url, max: CONCURRENCY + 2, application_name: 'rollcall worker' });
     // Without a listener, a connection that PostgreSQL ends while it is idle would end the whole process.
-    this.pool.on('error', (error) => this.log.warn({ err: error }, 'worker.connection-lost'));
+    const lost = (error: Error) => this.log.warn({ err: error }, 'worker.connection-lost');
+    this.pool.on('error', lost);
+    this.pool.on('connect', (client) => client.on('error', lost));
   }
 
   async start(): Promise<void> {
