@@ -134,6 +134,8 @@ export interface ConnectorField {
   readonly name: string;
   /** English, for people. */
   readonly label: string;
+  /** Values that the directory puts where it tells nothing (WeCom's gender "0"). */
+  readonly notTold?: readonly string[];
 }
 
 /**

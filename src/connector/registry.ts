@@ -1,4 +1,4 @@
-import type { FieldMapping } from '../field-mapping/field-mapping';
+import { type FieldMapping, plainMapping } from '../field-mapping/field-mapping';
 import type { AccessTokenStore, ConnectorField, DirectoryConnector } from './directory-connector';
 import { openWecomConnector } from './wecom/wecom.connector';
 import { wecomFields } from './wecom/wecom.fields';
@@ -17,17 +17,18 @@ export interface ConnectorEnvironment {
   readonly tokens: AccessTokenStore;
 }
 
+/** A connector with what the sync engine must know of its kind. */
+export interface OpenedConnector {
+  readonly connector: DirectoryConnector;
+  /** By third-party field: values that stand where the directory tells nothing. */
+  readonly notTold: Readonly<Record<string, readonly string[]>>;
+}
+
 interface ConnectorKind {
   open(settings: ConnectorSettings, environment: ConnectorEnvironment): DirectoryConnector;
   readonly fields: readonly ConnectorField[];
   readonly defaultMappings: readonly FieldMapping[];
 }
-
-const employee = (localField: string, ...thirdPartyFields: string[]): FieldMapping => ({
-  objectType: 'EMPLOYEE',
-  thirdPartyFields,
-  localField,
-});
 
 /** One line for each kind of directory; nothing else knows the list. */
 export const CONNECTORS: Readonly<Record<ConnectorSettings['type'], ConnectorKind>> = {
@@ -40,18 +41,25 @@ export const CONNECTORS: Readonly<Record<ConnectorSettings['type'], ConnectorKin
       }),
     fields: wecomFields,
     defaultMappings: [
-      { objectType: 'DEPARTMENT', thirdPartyFields: ['name'], localField: 'name' },
-      { objectType: 'DEPARTMENT', thirdPartyFields: ['name_en'], localField: 'englishName' },
-      employee('username', 'userid'),
-      employee('displayName', 'name'),
-      employee('englishName', 'alias'),
-      employee('position', 'position'),
-      employee('email', 'email', 'biz_mail'),
-      employee('mobile', 'mobile'),
-      employee('telephone', 'telephone'),
-      employee('address', 'address'),
-      employee('gender', 'gender'),
-      employee('manager', 'direct_leader'),
+      plainMapping('DEPARTMENT', 'name', 'name'),
+      plainMapping('DEPARTMENT', 'englishName', 'name_en'),
+      plainMapping('EMPLOYEE', 'username', 'userid'),
+      plainMapping('EMPLOYEE', 'displayName', 'name'),
+      plainMapping('EMPLOYEE', 'englishName', 'alias'),
+      plainMapping('EMPLOYEE', 'position', 'position'),
+      plainMapping('EMPLOYEE', 'email', 'email', 'biz_mail'),
+      plainMapping('EMPLOYEE', 'mobile', 'mobile'),
+      plainMapping('EMPLOYEE', 'telephone', 'telephone'),
+      plainMapping('EMPLOYEE', 'address', 'address'),
+      plainMapping('EMPLOYEE', 'gender', 'gender'),
+      plainMapping('EMPLOYEE', 'manager', 'direct_leader'),
     ],
   },
 };
+
+/** Opens a source's connector. Nothing is called before the first read. */
+export function openConnector(settings: ConnectorSettings, environment: ConnectorEnvironment): OpenedConnector {
+  const kind = CONNECTORS[settings.type];
+  const notTold = Object.fromEntries(kind.fields.map((field) => [field.name, field.notTold ?? []]));
+  return { connector: kind.open(settings, environment), notTold };
+}

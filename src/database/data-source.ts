@@ -1,6 +1,7 @@
 import { types as pgTypes } from 'pg';
 import { DataSource } from 'typeorm';
 import { Foundation1795000000000 } from '../../migrations/1795000000000-foundation';
+import { SettingsAndHolding1796000000000 } from '../../migrations/1796000000000-settings-and-holding';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
@@ -20,7 +21,7 @@ export function createDataSource(url: string): DataSource {
     applicationName: 'rollcall',
     poolSize: POOL_SIZE,
     entities: [IdentitySource, Department, Employee, Membership, SyncTask],
-    migrations: [Foundation1795000000000],
+    migrations: [Foundation1795000000000, SettingsAndHolding1796000000000],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',
     // Without a listener, a connection that PostgreSQL ends while it is idle would end the whole process.

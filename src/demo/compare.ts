@@ -40,12 +40,13 @@ const STATUSES: Readonly<Record<number, string>> = { 1: 'ACTIVE', 2: 'DISABLED',
 
 /** Every difference between what the API returns and the organisation's true state, in words; none when they are equal. */
 export async function differences(api: ApiClient, sourceId: string, truth: Organization): Promise<string[]> {
+  const told = toldFields(truth);
   const expected = new Map<string, string>();
   for (const d of truth.departments.values()) {
     expected.set(`department ${d.id}`, text([d.name, d.order, d.parentId === 0 ? null : String(d.parentId)]));
   }
   for (const user of truth.users.values())
-    if (STATUSES[user.status]) expected.set(`employee ${user.userid}`, expectedEmployee(user));
+    if (STATUSES[user.status]) expected.set(`employee ${user.userid}`, expectedEmployee(user, told));
   const found: string[] = [];
   const check = (key: string, actual: string) => {
     const wanted = expected.get(key);
@@ -57,21 +58,32 @@ export async function differences(api: ApiClient, sourceId: string, truth: Organ
     check(`department ${d.externalId}`, text([d.name, d.order, d.parent?.externalId ?? null]));
   }
   for await (const e of api.all<ApiEmployee>(EMPLOYEES, { source: sourceId }))
-    check(`employee ${e.externalId}`, actualEmployee(e));
+    check(`employee ${e.externalId}`, actualEmployee(e, told));
   return [...found, ...[...expected.keys()].map((key) => `${key} is missing`)];
 }
 
-function expectedEmployee(user: SandboxUser): string {
-  const places = user.departments.map((id, i) => `${id}${user.isLeaderInDept[i] === 1 ? ' leader' : ''}`).sort();
-  const main = user.mainDepartment === undefined ? null : String(user.mainDepartment);
-  const { userid, name, position, email, mobile, status } = user;
-  return text([userid, name, filled(position), filled(email), filled(mobile), STATUSES[status], main, places]);
+type Withholdable = 'position' | 'email' | 'mobile';
+
+/** A field that nobody has counts as withheld, not as empty: it keeps whatever is here. */
+function toldFields(truth: Organization): ReadonlySet<Withholdable> {
+  const users = [...truth.users.values()];
+  const names = ['position', 'email', 'mobile'] as const;
+  return new Set(names.filter((name) => users.some((user) => filled(user[name]) !== null)));
 }
 
-function actualEmployee(e: ApiEmployee): string {
+function expectedEmployee(user: SandboxUser, told: ReadonlySet<Withholdable>): string {
+  const places = user.departments.map((id, i) => `${id}${user.isLeaderInDept[i] === 1 ? ' leader' : ''}`).sort();
+  const main = user.mainDepartment === undefined ? null : String(user.mainDepartment);
+  const { userid, name, status } = user;
+  const contact = [...told].map((field) => filled(user[field]));
+  return text([userid, name, ...contact, STATUSES[status], main, places]);
+}
+
+function actualEmployee(e: ApiEmployee, told: ReadonlySet<Withholdable>): string {
   const places = e.memberships.map((m) => `${m.department.externalId}${m.isLeader ? ' leader' : ''}`).sort();
   const main = e.mainDepartment?.externalId ?? null;
-  return text([e.username, e.displayName, e.position, e.email, e.mobile, e.status, main, places]);
+  const contact = [...told].map((field) => e[field]);
+  return text([e.username, e.displayName, ...contact, e.status, main, places]);
 }
 
 function filled(value: string | undefined): string | null {

@@ -9,7 +9,7 @@ export interface ShownTask {
     employeesDone: number;
     ratePerSecond: number | null;
   };
-  counters: { objectType: string; action: string; planned: number; applied: number; failed: number }[];
+  counters: { objectType: string; action: string; planned: number; applied: number; held: number; failed: number }[];
 }
 
 const WIDTH = 30;
@@ -23,10 +23,13 @@ export function progressLine(task: ShownTask): string {
   return `  ${bar} ${percent.toFixed(0).padStart(3)} %  ${phase.padEnd(9)} ${departmentsDone}/${departmentsTotal ?? '?'} departments  ${employeesDone} people${rate}`;
 }
 
-/** Draws over the last line in a terminal; elsewhere only the end is printed. */
+let shownPhase = '';
+
+/** Draws over the last line in a terminal; elsewhere each phase and the end get a line of their own. */
 export function drawProgress(task: ShownTask, last: boolean): void {
   if (process.stdout.isTTY) process.stdout.write(`\r\x1b[2K${progressLine(task)}${last ? '\n' : ''}`);
-  else if (last) console.log(progressLine(task));
+  else if (last || task.progress.phase !== shownPhase) console.log(progressLine(task));
+  shownPhase = task.progress.phase;
 }
 
 /** Such as "12 employees MOVE, 1 department CREATE"; "nothing" when nothing changed. */

@@ -1,14 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { ThirdPartyFields, ThirdPartyValue } from '../connector/directory-connector';
+import { type FieldTransform, sourcesOf } from './transforms';
 
 export type MappedObjectType = 'DEPARTMENT' | 'EMPLOYEE';
 
-/** One third-party field, or the first filled of several, becomes one local field. */
+/** Who decides a field's value: the source, the source until somebody edits it here, or whoever sets it first. */
+export type FieldOwnerName = 'SOURCE' | 'SOURCE_UNTIL_EDITED' | 'SET_ONCE';
+
+/** One third-party field, passed through the transforms in their order, becomes one local field. */
 export interface FieldMapping {
   readonly objectType: MappedObjectType;
-  /** Tried in order; the first with a value counts. */
-  readonly thirdPartyFields: readonly string[];
+  readonly thirdPartyField: string;
+  /** A built-in field, or `extension.<key>`. */
   readonly localField: string;
+  readonly transforms: readonly FieldTransform[];
+  readonly owner: FieldOwnerName;
 }
 
 /** Built-in local fields with what people call them. `manager` holds the manager's external id until it is resolved. */
@@ -24,6 +30,7 @@ export const LOCAL_FIELDS: Readonly<Record<MappedObjectType, Readonly<Record<str
     telephone: 'Telephone',
     address: 'Address',
     gender: 'Gender',
+    employmentStatus: 'Employment status',
     manager: 'Manager',
   },
 };
@@ -34,79 +41,63 @@ export const STRUCTURAL_FIELDS: Readonly<Record<MappedObjectType, Readonly<Recor
   EMPLOYEE: { status: 'Status', departments: 'Departments', mainDepartment: 'Main department' },
 };
 
-/** Local values by field; null clears the field. */
-export type MappedValues = Readonly<Record<string, string | null>>;
-
 /** Fields that cannot be empty: without a told value the id stands in (a name that the directory never tells). */
-const NEVER_EMPTY = new Set(['name', 'username', 'displayName']);
+export const NEVER_EMPTY: ReadonlySet<string> = new Set(['name', 'username', 'displayName']);
 
-/**
- * Third-party values become local ones. Total: whatever the directory told, the answer is a text or null for each mapped
- * field. Absent, empty and null all clear.
- */
-export function mapFields(
-  objectType: MappedObjectType,
-  externalId: string,
-  fields: ThirdPartyFields,
-  mappings: readonly FieldMapping[],
-): MappedValues {
-  const values: Record<string, string | null> = {};
-  for (const mapping of mappings) {
-    if (mapping.objectType !== objectType) continue;
-    const value = convert(mapping.localField, firstFilled(mapping.thirdPartyFields, fields));
-    values[mapping.localField] = value ?? (NEVER_EMPTY.has(mapping.localField) ? externalId : null);
-  }
-  return values;
+/** What marks a local field as an extension field; the rest is its key. */
+export const EXTENSION_PREFIX = 'extension.';
+
+/** The owner of a field when nothing else is said: people's edits of position and employment status outlast the source. */
+export function defaultOwner(localField: string): FieldOwnerName {
+  return localField === 'position' || localField === 'employmentStatus' ? 'SOURCE_UNTIL_EDITED' : 'SOURCE';
 }
 
-/** The third-party values that the mappings of this type use, as one text each: what a record shows. */
-export function usedValues(
+/** A mapping in its simplest form: the value as it comes, or that of the first filled field of several. */
+export function plainMapping(
   objectType: MappedObjectType,
-  fields: ThirdPartyFields,
-  mappings: readonly FieldMapping[],
-): Record<string, string | null> {
-  const used: Record<string, string | null> = {};
-  for (const mapping of mappings) {
-    if (mapping.objectType !== objectType) continue;
-    for (const name of mapping.thirdPartyFields) if (name in fields) used[name] = asText(fields[name]);
-  }
-  return used;
+  localField: string,
+  thirdPartyField: string,
+  ...otherwise: string[]
+): FieldMapping {
+  const transforms: FieldTransform[] = otherwise.length > 0 ? [{ kind: 'FALLBACK', fields: otherwise }] : [];
+  return { objectType, thirdPartyField, localField, transforms, owner: defaultOwner(localField) };
+}
+
+/** The third-party fields that a mapping can take its value from. */
+export function mappingSources(mapping: FieldMapping): string[] {
+  return [mapping.thirdPartyField, ...mapping.transforms.flatMap(sourcesOf)];
 }
 
 /** Which of a mapping's third-party fields supplied the value; the first where none is filled. */
-export function supplyingField(mapping: FieldMapping, used: Readonly<Record<string, unknown>>): string {
-  const filled = mapping.thirdPartyFields.find((name) => isFilled(used[name]));
-  return filled ?? mapping.thirdPartyFields[0] ?? '';
+export function supplyingField(mapping: FieldMapping, told: Readonly<Record<string, unknown>>): string {
+  return mappingSources(mapping).find((name) => isFilled(told[name])) ?? mapping.thirdPartyField;
 }
 
-/** Changes whenever the mappings do; pages staged under another version are mapped again. */
-export function mappingVersion(mappings: readonly FieldMapping[]): string {
-  return createHash('sha256').update(JSON.stringify(mappings)).digest('hex').slice(0, 16);
+/**
+ * Changes whenever anything does that a snapshot's rows depend on; rows staged under another version are made again.
+ * @param more settings beside the mappings, such as the scope
+ */
+export function settingsVersion(mappings: readonly FieldMapping[], more: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify([mappings, more]))
+    .digest('hex')
+    .slice(0, 16);
 }
 
-function firstFilled(names: readonly string[], fields: ThirdPartyFields): string | null {
-  for (const name of names) {
-    const text = asText(fields[name]);
-    if (isFilled(text)) return text;
+/** What a directory told, as one text a field; several values stand one a line, and what is empty is left out. */
+export function filledFields(fields: ThirdPartyFields): Record<string, string> {
+  const filled: Record<string, string> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    const text = asText(value);
+    if (isFilled(text)) filled[name] = text;
   }
-  return null;
+  return filled;
 }
 
-/** Several values become one a line; for a manager only the first counts, see {@link convert}. */
-function asText(value: ThirdPartyValue | undefined): string | null {
-  if (value === undefined || value === null) return null;
-  return typeof value === 'string' ? value : value.join('\n');
+function asText(value: ThirdPartyValue): string | null {
+  return value === null || typeof value === 'string' ? value : value.join('\n');
 }
 
-function isFilled(value: unknown): value is string {
+export function isFilled(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '';
-}
-
-const GENDERS: Readonly<Record<string, string>> = { '0': 'UNKNOWN', '1': 'MALE', '2': 'FEMALE' };
-
-function convert(localField: string, value: string | null): string | null {
-  if (value === null) return null;
-  if (localField === 'gender') return GENDERS[value] ?? (/^(MALE|FEMALE|UNKNOWN)$/.test(value) ? value : null);
-  if (localField === 'manager') return value.split('\n').find((id) => id.trim() !== '') ?? null;
-  return value;
 }

@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { FieldMapping } from '../field-mapping/field-mapping';
 
 export type IdentitySourceTypeName = 'WECOM' | 'CUSTOM';
 export type IdentitySourceStatusName = 'ENABLED' | 'CLOSED';
@@ -40,6 +41,42 @@ export class IdentitySource {
 
   @Column({ type: 'timestamptz', name: 'secret_changed_at', nullable: true })
   secretChangedAt: Date | null;
+
+  @Column({ type: 'boolean', name: 'automatic_enabled', default: true })
+  automaticEnabled: boolean;
+
+  @Column({ type: 'boolean', name: 'automatic_user_information', default: true })
+  automaticUserInformation: boolean;
+
+  /** Hours from one automatic run to the next: 1 to 24. */
+  @Column({ type: 'integer', name: 'cycle_hours', default: 24 })
+  cycleHours: number;
+
+  /** When the next automatic run is due; null while there is none. */
+  @Column({ type: 'timestamptz', name: 'next_run_at', nullable: true })
+  nextRunAt: Date | null;
+
+  @Column({ type: 'text', name: 'scope_mode', default: 'ALL' })
+  scopeMode: 'ALL' | 'PARTIAL';
+
+  @Column({ type: 'text', name: 'scope_department_ids', array: true, default: '{}' })
+  scopeDepartmentIds: string[];
+
+  /** Null: the connector's defaults. */
+  @Column({ type: 'jsonb', name: 'field_mappings', nullable: true })
+  fieldMappings: FieldMapping[] | null;
+
+  @Column({ type: 'integer', name: 'max_removals', default: 50 })
+  maxRemovals: number;
+
+  @Column({ type: 'double precision', name: 'max_removal_percent', default: 10 })
+  maxRemovalPercent: number;
+
+  @Column({ type: 'integer', name: 'minimum_objects', default: 5 })
+  minimumObjects: number;
+
+  @Column({ type: 'integer', name: 'leaver_grace_days', default: 7 })
+  leaverGraceDays: number;
 
   @Column({ type: 'integer', default: 1 })
   version: number;

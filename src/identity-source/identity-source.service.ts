@@ -1,8 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { type DirectoryConnector, DirectoryError } from '../connector/directory-connector';
-import { CONNECTORS, type ConnectorEnvironment, type ConnectorSettings } from '../connector/registry';
+import { DirectoryError } from '../connector/directory-connector';
+import {
+  type ConnectorEnvironment,
+  type ConnectorSettings,
+  type OpenedConnector,
+  openConnector,
+} from '../connector/registry';
 import { inTransaction } from '../database/transaction';
 import { AppError } from '../platform/app-error';
 import type { SecretBox } from '../platform/secret-box';
@@ -193,7 +198,7 @@ export class IdentitySourceService {
   }
 
   /** The connector of a source, with its secret opened. */
-  async openConnector(id: string): Promise<DirectoryConnector> {
+  async openConnector(id: string): Promise<OpenedConnector> {
     const source = await this.dataSource.manager.findOneByOrFail(IdentitySource, { id });
     if (!source.sealedSecret || source.corpId === null || source.agentId === null) {
       throw new AppError('SECRET_UNREADABLE', 'This identity source has no credentials to read a directory with.');
@@ -205,14 +210,14 @@ export class IdentitySourceService {
     });
   }
 
-  private open(credentials: WecomCredentials): DirectoryConnector {
+  private open(credentials: WecomCredentials): OpenedConnector {
     const settings: ConnectorSettings = { type: 'WECOM', ...credentials };
-    return CONNECTORS.WECOM.open(settings, this.environment);
+    return openConnector(settings, this.environment);
   }
 
   private async liveCheck(credentials: WecomCredentials): Promise<Refusal | undefined> {
     try {
-      await this.open(credentials).extent(AbortSignal.timeout(LIVE_CHECK_MS));
+      await this.open(credentials).connector.extent(AbortSignal.timeout(LIVE_CHECK_MS));
       return undefined;
     } catch (error) {
       if (error instanceof DirectoryError) {

@@ -28,6 +28,10 @@ export class Department {
   @Column({ type: 'bigint', nullable: true })
   order: number | null;
 
+  /** Extension fields' values by key, as text. */
+  @Column({ type: 'jsonb', name: 'extension_values', default: {} })
+  extensionValues: Record<string, string>;
+
   @Column({ type: 'timestamptz', name: 'created_at', default: () => 'now()' })
   createdAt: Date;
 
@@ -89,6 +93,14 @@ export class Employee {
   /** When the first complete run removes a suspended person. */
   @Column({ type: 'timestamptz', name: 'removal_due_at', nullable: true })
   removalDueAt: Date | null;
+
+  /** Extension fields' values by key, as text. */
+  @Column({ type: 'jsonb', name: 'extension_values', default: {} })
+  extensionValues: Record<string, string>;
+
+  /** Built-in fields that were edited here although the source tells them. */
+  @Column({ type: 'text', name: 'edited_fields', array: true, default: '{}' })
+  editedFields: string[];
 
   @Column({ type: 'timestamptz', name: 'created_at', default: () => 'now()' })
   createdAt: Date;

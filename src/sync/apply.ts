@@ -1,25 +1,14 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
+import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
 import { AppError } from '../platform/app-error';
 import * as sql from './apply/statements';
 import type { Run } from './lease';
 import { type CounterState, NO_PROGRESS, type ProgressState, type SyncTaskStatusName } from './sync-task.entity';
 
-/** From suspension to removal, for people missing from the directory. */
-export const LEAVER_GRACE_DAYS = 7;
-
 /** A paused worker's open transaction must not block the one that took over. */
 const IDLE_LIMIT_MS = 15_000;
-
-const BEFORE_SUSPENSION = [sql.CREATE_DEPARTMENTS, sql.UPDATE_DEPARTMENTS, sql.CREATE_EMPLOYEES, sql.UPDATE_EMPLOYEES];
-const AFTER_SUSPENSION = [
-  sql.REMOVE_EMPLOYEES,
-  sql.DELETE_MEMBERSHIPS,
-  sql.WRITE_MEMBERSHIPS,
-  sql.WRITE_LINKS,
-  sql.MARK_MISSING,
-];
 
 /** How the task ended, as the apply step leaves it. */
 export interface Applied {
@@ -27,9 +16,13 @@ export interface Applied {
   readonly counters: CounterState[];
 }
 
+/** Something here changed since the plan was made: it has to be made again. */
+export class PlanOutdated extends Error {}
+
 /**
  * The fifth step, in one transaction: readers see the organisation before or after, never between. The task's end is written
  * in the same transaction, so it is applied exactly once, whoever is killed when.
+ * @throws PlanOutdated when an object changed here since the plan; nothing is then written
  */
 export async function apply(
   dataSource: DataSource,
@@ -38,18 +31,41 @@ export async function apply(
   progress: ProgressState,
 ): Promise<Applied> {
   return inTransaction(dataSource, async (client) => {
-    await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`);
-    await client.query(`SET LOCAL work_mem = '64MB'`);
-    // Applying is serial for a source: whoever else applies waits here, and then finds its lease gone.
-    await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [run.task.identitySourceId]);
+    await beginApplying(client, run.task.identitySourceId);
     await run.lease.check(client);
-    for (const statement of BEFORE_SUSPENSION) await execute(client, statement, run);
-    await client.query(sql.SUSPEND_EMPLOYEES, [run.task.id, LEAVER_GRACE_DAYS]);
-    for (const statement of AFTER_SUSPENSION) await execute(client, statement, run);
-    await deleteDepartments(client, run);
-    await execute(client, sql.MARK_PAGES_APPLIED, run);
+    await execute(client, sql.SKIP_OLDER_READS, run);
+    if ((await client.query(sql.IS_OUTDATED, [run.task.id, run.task.identitySourceId])).rows[0].outdated) {
+      throw new PlanOutdated();
+    }
+    await applyRecords(client, run);
+    await settleFormerHolds(client, run);
+    await execute(client, sql.FORGET_REJECTIONS, run);
+    if (run.task.includesEmployees) await execute(client, sql.MARK_PAGES_APPLIED, run);
     return finish(client, run, complete, progress);
   });
+}
+
+/** Applying is serial for a source: whoever else applies waits here, and a task then finds its lease gone. */
+export async function beginApplying(client: PoolClient, identitySourceId: string): Promise<void> {
+  await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`);
+  await client.query(`SET LOCAL work_mem = '64MB'`);
+  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [identitySourceId]);
+}
+
+async function applyRecords(client: PoolClient, run: Run): Promise<void> {
+  const { id, mappings, settings } = run.task;
+  const extensionsMapped = mappings.some((mapping) => mapping.localField.startsWith(EXTENSION_PREFIX));
+  await execute(client, sql.createDepartments(extensionsMapped), run);
+  await execute(client, sql.updateDepartments(extensionsMapped), run);
+  await execute(client, sql.createEmployees(extensionsMapped), run);
+  await execute(client, sql.updateEmployees(extensionsMapped), run);
+  await client.query(sql.SUSPEND_EMPLOYEES, [id, settings.safeguards.leaverGraceDays]);
+  await execute(client, sql.REMOVE_EMPLOYEES, run);
+  await execute(client, sql.DELETE_MEMBERSHIPS, run);
+  await execute(client, sql.WRITE_MEMBERSHIPS, run);
+  await execute(client, sql.WRITE_LINKS, run);
+  await execute(client, sql.MARK_MISSING, run);
+  await deleteDepartments(client, run);
 }
 
 async function deleteDepartments(client: PoolClient, run: Run): Promise<void> {
@@ -65,14 +81,63 @@ async function execute(client: PoolClient, statement: string, run: Run): Promise
   return rowCount ?? 0;
 }
 
+/** What earlier tasks held is taken over or lapses; a task with nothing left to decide ends. */
+async function settleFormerHolds(client: PoolClient, run: Run): Promise<void> {
+  const { rows } = await client.query(sql.SETTLE_FORMER_HOLDS, [run.task.id, run.task.identitySourceId]);
+  for (const { taskId, ordinals } of rows) await endIfDecided(client, taskId, ordinals);
+}
+
+/**
+ * Counts a held task anew and ends it once nothing is left to decide; in the transaction that decided.
+ * @param ordinals the records whose result changed, to be told to subscribers
+ */
+export async function endIfDecided(client: PoolClient, taskId: string, ordinals: readonly number[]): Promise<void> {
+  await client.query(
+    `INSERT INTO event (kind, identity_source_id, task_id, first_ordinal, size, payload)
+     SELECT 'RECORDS', t.identity_source_id, t.id, o, 1, '{}' FROM sync_task t, unnest($2::int[]) o WHERE t.id = $1 ORDER BY o`,
+    [taskId, ordinals],
+  );
+  const { rows } = await client.query(
+    `SELECT counters, (certificate ->> 'complete')::boolean AS complete FROM sync_task WHERE id = $1`,
+    [taskId],
+  );
+  const { counters, clean, held } = await countResults(client, taskId, rows[0].counters);
+  const ended: SyncTaskStatusName = clean && rows[0].complete ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
+  const status = held ? 'HELD' : ended;
+  await client.query(`UPDATE sync_task SET counters = $2, status = $3 WHERE id = $1`, [
+    taskId,
+    JSON.stringify(counters),
+    status,
+  ]);
+  await writeTaskEvent(client, taskId);
+}
+
+interface Results {
+  readonly counters: CounterState[];
+  /** Nothing failed, and nothing was skipped that ought to have been done. */
+  readonly clean: boolean;
+  readonly held: boolean;
+}
+
+async function countResults(client: PoolClient, taskId: string, former: readonly CounterState[]): Promise<Results> {
+  const { rows } = await client.query(sql.COUNT_RESULTS, [taskId]);
+  const unchanged = former.filter((counter) => counter.action === 'NONE');
+  const { rows: faults } = await client.query(
+    `SELECT EXISTS (SELECT FROM sync_record WHERE task_id = $1
+        AND (result = 'FAILED' OR reason_code IN ('INVALID_VALUE', 'VALUE_TAKEN', 'CHANGED_SINCE_PLAN')
+             -- A run that brings departments only never removes one that somebody is in.
+             OR (reason_code = 'DEPARTMENT_NOT_EMPTY' AND (SELECT includes_employees FROM sync_task WHERE id = $1)))) AS any`,
+    [taskId],
+  );
+  const counters = [...(rows as CounterState[]), ...unchanged];
+  return { counters, clean: !faults[0].any, held: counters.some((counter) => counter.held > 0) };
+}
+
 async function finish(client: PoolClient, run: Run, complete: boolean, progress: ProgressState): Promise<Applied> {
   const { id, identitySourceId } = run.task;
-  const { rows } = await client.query(sql.COUNT_RESULTS, [id]);
   const { rows: former } = await client.query('SELECT counters FROM sync_task WHERE id = $1', [id]);
-  const unchanged = former[0].counters.filter((counter: CounterState) => counter.action === 'NONE');
-  const counters: CounterState[] = [...rows, ...unchanged];
-  const clean = complete && counters.every((counter) => counter.failed === 0 && counter.skipped === 0);
-  const status: SyncTaskStatusName = clean ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
+  const { counters, clean, held } = await countResults(client, id, former[0].counters);
+  const status: SyncTaskStatusName = held ? 'HELD' : clean && complete ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
   const finished = {
     ...NO_PROGRESS,
     ...progress,
@@ -82,9 +147,10 @@ async function finish(client: PoolClient, run: Run, complete: boolean, progress:
     currentDepartment: null,
   };
   const ended = await client.query(
-    `UPDATE sync_task SET status = $3, applied_at = now(), finished_at = now(), lease_until = NULL, counters = $4, progress = $5
+    `UPDATE sync_task SET status = $3, applied_at = now(), finished_at = now(), lease_until = NULL, counters = $4, progress = $5,
+            extent_accepted = extent_accepted OR ($6 AND NOT EXISTS (SELECT FROM sync_record WHERE task_id = $1 AND result = 'HELD'))
       WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
-    [id, run.lease.fence, status, JSON.stringify(counters), JSON.stringify(finished)],
+    [id, run.lease.fence, status, JSON.stringify(counters), JSON.stringify(finished), complete],
   );
   if (ended.rowCount === 0) throw new AppError('LEASE_LOST', 'Another worker took the task over.');
   await client.query(

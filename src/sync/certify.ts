@@ -2,10 +2,16 @@ import { createHash } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { DirectoryConnector, DirectoryExtent } from '../connector/directory-connector';
 import type { Run } from './lease';
-import type { CertificateState } from './sync-task.entity';
+import type { CertificateState, ScopeState } from './sync-task.entity';
 
 /** How many reasons a certificate spells out; the rest is counted. */
 const REASONS_SHOWN = 20;
+
+/** What a task could see: what the directory shows, and which of the chosen departments are there. */
+export interface SnapshotExtent extends DirectoryExtent {
+  /** With a partial scope: the chosen departments that the snapshot has. */
+  readonly chosenDepartmentIds: readonly string[];
+}
 
 /** What certifying a snapshot looks at, as counted from its rows. */
 export interface SnapshotFacts {
@@ -15,39 +21,54 @@ export interface SnapshotFacts {
   readonly departments: number;
   readonly employees: number;
   readonly pages: number;
-  readonly extent: DirectoryExtent;
-  /** That of the last complete snapshot; undefined for the first. */
-  readonly formerExtent: DirectoryExtent | undefined;
+  readonly extent: SnapshotExtent;
+  /** That of the last complete snapshot whose removals were decided; undefined for the first. */
+  readonly formerExtent: SnapshotExtent | undefined;
+  readonly includesEmployees: boolean;
+  /** Today's settings: a department that is no longer chosen is not lost. */
+  readonly scope: ScopeState;
 }
 
-/**
- * Whether a snapshot may be believed where something is missing from it. Pure. Complete only if every page was read, it is
- * not empty, and the directory shows no less than the last complete time.
- */
-export function certify(facts: SnapshotFacts): Pick<CertificateState, 'complete' | 'reasons'> {
+/** The verdict on a snapshot. */
+export interface Verdict {
+  /** Whether absence from it may be believed. */
+  readonly complete: boolean;
+  /** What could be seen the last time and no longer can: removals then wait for approval, however few. */
+  readonly lost: readonly string[];
+  /** Why it is not complete, or why removals wait, in plain words. */
+  readonly reasons: string[];
+}
+
+/** Whether a snapshot may be believed where something is missing from it. Pure. */
+export function certify(facts: SnapshotFacts): Verdict {
   const reasons = facts.problems.slice(0, REASONS_SHOWN);
   if (facts.problemCount > reasons.length) reasons.push(`and ${facts.problemCount - reasons.length} more pages`);
-  if (facts.employees === 0) {
+  if (facts.includesEmployees && facts.employees === 0) {
     reasons.push(
       'The directory showed no employee at all: a withdrawn visible range looks the same as an empty company.',
     );
   }
-  const lost = facts.formerExtent ? lostFrom(facts.formerExtent, facts.extent) : [];
+  if (!facts.includesEmployees && facts.departments === 0) reasons.push('The directory showed no department at all.');
+  const complete = reasons.length === 0;
+  const lost = facts.formerExtent ? lostFrom(facts.formerExtent, facts.extent, facts.scope) : [];
   if (lost.length > 0) {
-    reasons.push(`The visible range shrank: ${lost.slice(0, REASONS_SHOWN).join(', ')} can no longer be seen.`);
+    const names = lost.slice(0, REASONS_SHOWN).join(', ');
+    reasons.push(`What can be seen shrank: ${names} no longer can. Removals wait for approval.`);
   }
-  return { complete: reasons.length === 0, reasons };
+  return { complete, lost, reasons };
 }
 
-function lostFrom(former: DirectoryExtent, now: DirectoryExtent): string[] {
+function lostFrom(former: SnapshotExtent, now: SnapshotExtent, scope: ScopeState): string[] {
   const gone = (label: string, before: readonly string[], after: readonly string[]) => {
     const still = new Set(after);
     return before.filter((id) => !still.has(id)).map((id) => `${label} ${id}`);
   };
+  const stillChosen = (former.chosenDepartmentIds ?? []).filter((id) => scope.departmentIds.includes(id));
   return [
     ...gone('department', former.departmentIds, now.departmentIds),
     ...gone('employee', former.employeeIds, now.employeeIds),
     ...gone('group', former.groupIds, now.groupIds),
+    ...gone('the chosen department', stillChosen, now.chosenDepartmentIds),
   ];
 }
 
@@ -57,50 +78,68 @@ export async function storeCertificate(
   connector: DirectoryConnector,
   run: Run,
   extent: DirectoryExtent,
-): Promise<CertificateState> {
+): Promise<CertificateState & Pick<Verdict, 'lost'>> {
   const facts = await countFacts(dataSource, run, extent);
+  const { lost, ...verdict } = certify(facts);
   const certificate: CertificateState = {
-    ...certify(facts),
+    ...verdict,
     departmentsRead: facts.departments,
     employeesRead: facts.employees,
     pagesRead: facts.pages,
     sourceCalls: connector.statistics().calls,
-    scopeFingerprint: createHash('sha256').update(JSON.stringify(extent)).digest('hex').slice(0, 16),
+    scopeFingerprint: createHash('sha256').update(JSON.stringify(facts.extent)).digest('hex').slice(0, 16),
   };
-  await dataSource.query(`UPDATE sync_task SET certificate = $3, extent = $4 WHERE id = $1 AND fence = $2`, [
-    run.task.id,
-    run.lease.fence,
-    JSON.stringify(certificate),
-    JSON.stringify(extent),
-  ]);
-  return certificate;
+  await dataSource.query(
+    `UPDATE sync_task SET certificate = $3, extent = $4, extent_accepted = $5, filled = (${FILLED}) WHERE id = $1 AND fence = $2`,
+    [
+      run.task.id,
+      run.lease.fence,
+      JSON.stringify(certificate),
+      JSON.stringify(facts.extent),
+      verdict.complete && lost.length === 0 && run.task.mode === 'APPLY',
+    ],
+  );
+  return { ...certificate, lost };
 }
 
+/** The third-party fields that anybody in the snapshot has, by object type. */
+const FILLED = `SELECT coalesce(jsonb_object_agg(object_type, fields), '{}') FROM (
+  SELECT tp.object_type, jsonb_agg(DISTINCT f) AS fields
+    FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.filled) f
+   WHERE tp.task_id = $1 GROUP BY tp.object_type) by_type`;
+
 async function countFacts(dataSource: DataSource, run: Run, extent: DirectoryExtent): Promise<SnapshotFacts> {
+  const { id, identitySourceId, settings } = run.task;
   const [pages] = await dataSource.query(
     `SELECT count(*) FILTER (WHERE page_id IS NOT NULL)::int AS pages, count(problem)::int AS "problemCount",
             coalesce((array_agg(problem ORDER BY page_key) FILTER (WHERE problem IS NOT NULL))[1:${REASONS_SHOWN}], '{}') AS problems
        FROM task_page WHERE task_id = $1 AND page_key NOT LIKE 'again:%'`,
-    [run.task.id],
+    [id],
   );
   const counts = await dataSource.query(
     `SELECT type, count(*)::int AS total FROM (
        SELECT DISTINCT tp.object_type AS type, k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
         WHERE tp.task_id = $1) seen GROUP BY type`,
-    [run.task.id],
+    [id],
   );
   const total = (type: string): number => counts.find((row: { type: string }) => row.type === type)?.total ?? 0;
+  const chosen = await dataSource.query(
+    `SELECT DISTINCT s.external_id AS id FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
+      WHERE tp.task_id = $1 AND s.external_id = ANY ($2) ORDER BY 1`,
+    [id, settings.scope.departmentIds],
+  );
   const [former] = await dataSource.query(
-    `SELECT extent FROM sync_task
-      WHERE identity_source_id = $1 AND id <> $2 AND (certificate ->> 'complete')::boolean AND extent IS NOT NULL
+    `SELECT extent FROM sync_task WHERE identity_source_id = $1 AND id <> $2 AND extent_accepted AND extent IS NOT NULL
       ORDER BY id DESC LIMIT 1`,
-    [run.task.identitySourceId, run.task.id],
+    [identitySourceId, id],
   );
   return {
     ...pages,
     departments: total('DEPARTMENT'),
     employees: total('EMPLOYEE'),
-    extent,
+    extent: { ...extent, chosenDepartmentIds: chosen.map((row: { id: string }) => row.id) },
     formerExtent: former?.extent,
+    scope: settings.scope,
+    includesEmployees: run.task.includesEmployees,
   };
 }

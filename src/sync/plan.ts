@@ -1,12 +1,16 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
+import { gate } from './gate';
 import type { Run } from './lease';
 import * as departments from './plan/departments';
 import * as employees from './plan/employees';
+import * as fields from './plan/fields';
 import type { CounterState } from './sync-task.entity';
 
 const DEPARTMENT_STATEMENTS = [
+  fields.COLLECT_MAPPED_FIELDS,
+  departments.COLLECT_READ_DEPARTMENTS,
   departments.COLLECT_DEPARTMENTS,
   departments.COLLECT_KEPT_DEPARTMENTS,
   departments.FORGET_UNKNOWN_PARENTS,
@@ -26,13 +30,26 @@ const EMPLOYEE_STATEMENTS = [
   employees.SUMMARISE_LOCAL_PLACES,
   employees.COLLECT_MANAGERS,
   employees.RECORD_EMPLOYEES,
-  employees.COLLECT_SEEN,
-  employees.RECORD_SUSPENSIONS,
-  employees.RECORD_REMOVALS,
-  employees.REFUSE_TAKEN_USERNAMES,
 ];
 
-const STATEMENTS = [...DEPARTMENT_STATEMENTS, ...EMPLOYEE_STATEMENTS, departments.RECORD_DEPARTMENT_REMOVALS];
+const LEAVER_STATEMENTS = [employees.COLLECT_OUTSIDE_SCOPE, employees.RECORD_SUSPENSIONS, employees.RECORD_REMOVALS];
+
+/** In their order; which ones depends on whether people are synchronized and whether the scope is the whole directory. */
+function statements(run: Run): string[] {
+  const { includesEmployees, settings } = run.task;
+  const partial = settings.scope.mode === 'PARTIAL';
+  return [
+    ...DEPARTMENT_STATEMENTS,
+    ...(includesEmployees
+      ? [
+          ...EMPLOYEE_STATEMENTS,
+          partial ? employees.COLLECT_SEEN_IN_SCOPE : employees.COLLECT_SEEN,
+          ...LEAVER_STATEMENTS,
+        ]
+      : [employees.SEE_NOBODY]),
+    departments.RECORD_DEPARTMENT_REMOVALS,
+  ];
+}
 
 /** Freshly filled: without an index and figures of their own the planner would guess them wrong by orders of magnitude. */
 const ANALYSE_AFTER = new Map([
@@ -43,21 +60,28 @@ const ANALYSE_AFTER = new Map([
   [employees.SUMMARISE_MEMBERSHIPS, 'plan_place'],
   [employees.SUMMARISE_LOCAL_PLACES, 'local_place'],
   [employees.COLLECT_SEEN, 'seen_key'],
+  [employees.COLLECT_SEEN_IN_SCOPE, 'seen_key'],
   [departments.COLLECT_TARGETS, 'department_target'],
 ]);
 
-/** The third step: snapshot rows against the local organisation, as sets; every difference becomes one record. */
-export async function plan(dataSource: DataSource, run: Run): Promise<CounterState[]> {
+/**
+ * The third and fourth step: snapshot rows against the local organisation, as sets; every difference becomes one record, and
+ * removals over the limits are held.
+ * @param lost what could be seen the last time and no longer can
+ */
+export async function plan(dataSource: DataSource, run: Run, lost: readonly string[]): Promise<CounterState[]> {
   return inTransaction(dataSource, async (client) => {
     await client.query(`SET LOCAL work_mem = '64MB'`);
     await client.query('DELETE FROM sync_record WHERE task_id = $1', [run.task.id]);
-    for (const statement of STATEMENTS) {
+    for (const statement of statements(run)) {
       await client.query(inline(statement, run));
       const filled = ANALYSE_AFTER.get(statement);
       if (!filled) continue;
       await client.query(`CREATE INDEX ON ${filled} (external_key)`);
       await client.query(`ANALYZE ${filled}`);
     }
+    if (run.task.includesEmployees) await refuseTakenValues(client, run);
+    await gate(client, run, lost);
     const counters = await countPlanned(client, run);
     await client.query(`UPDATE sync_task SET planned_at = now(), counters = $2 WHERE id = $1`, [
       run.task.id,
@@ -73,6 +97,12 @@ export async function plan(dataSource: DataSource, run: Run): Promise<CounterSta
   });
 }
 
+/** Each pass settles at least one name, so it ends. */
+async function refuseTakenValues(client: PoolClient, run: Run): Promise<void> {
+  const refuse = inline(employees.REFUSE_TAKEN_USERNAMES, run);
+  while (((await client.query(refuse)).rowCount ?? 0) > 0);
+}
+
 /** CREATE TABLE AS takes no parameters; both ids come from the database and are checked to be what they must be. */
 function inline(statement: string, run: Run): string {
   const ids = [run.task.id, run.task.identitySourceId];
@@ -82,7 +112,8 @@ function inline(statement: string, run: Run): string {
 
 async function countPlanned(client: PoolClient, run: Run): Promise<CounterState[]> {
   const { rows } = await client.query(
-    `SELECT object_type AS "objectType", action, count(*)::int AS planned, 0 AS applied, 0 AS held,
+    `SELECT object_type AS "objectType", action, count(*)::int AS planned, 0 AS applied,
+            (count(*) FILTER (WHERE result = 'HELD'))::int AS held,
             (count(*) FILTER (WHERE result = 'SKIPPED'))::int AS skipped, (count(*) FILTER (WHERE result = 'FAILED'))::int AS failed
        FROM sync_record WHERE task_id = $1 GROUP BY object_type, action
      UNION ALL

@@ -40,6 +40,15 @@ export async function* readMissingAgain(
   }
 }
 
+/** People all of whose departments are still in the directory but no longer chosen: reading them again would prove nothing. */
+const LEFT_SCOPE = `ARRAY(
+  SELECT m.employee_id FROM membership m JOIN link d ON d.local_id = m.department_id
+   WHERE d.identity_source_id = $2 AND EXISTS (SELECT FROM sync_task t WHERE t.id = $1 AND t.settings #>> '{scope,mode}' = 'PARTIAL')
+   GROUP BY m.employee_id
+  HAVING bool_and(EXISTS (SELECT FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
+                           WHERE tp.task_id = $1 AND s.external_key = d.external_key)
+                  AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key = 'employees-of:' || d.external_key)))`;
+
 async function nextMissing(
   dataSource: DataSource,
   run: Run,
@@ -53,7 +62,8 @@ async function nextMissing(
      )
      SELECT l.external_key AS key, l.external_id AS id FROM link l
       WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.missing_since IS NULL AND l.external_key > $4
-        AND NOT EXISTS (SELECT FROM seen WHERE seen.k = l.external_key)
+        AND l.rejected_at IS NULL AND NOT EXISTS (SELECT FROM seen WHERE seen.k = l.external_key)
+        AND NOT (l.kind = 'EMPLOYEE' AND l.local_id = ANY (${LEFT_SCOPE}))
         AND NOT EXISTS (SELECT FROM task_page a WHERE a.task_id = $1 AND a.object_type = $3 AND a.page_key = 'again:' || l.external_key)
       ORDER BY l.external_key LIMIT ${BATCH}`,
     [run.task.id, run.task.identitySourceId, objectType, after],

@@ -10,7 +10,8 @@ import type {
 } from '../connector/directory-connector';
 import { type CopyValue, copyRows } from '../database/copy';
 import { inTransaction } from '../database/transaction';
-import { type FieldMapping, mapFields, usedValues } from '../field-mapping/field-mapping';
+import { filledFields } from '../field-mapping/field-mapping';
+import { compileMapper, type Mapper } from '../field-mapping/mapper';
 import type { Run } from './lease';
 
 export type StagedType = 'DEPARTMENT' | 'EMPLOYEE';
@@ -23,9 +24,9 @@ const BATCH_MS = 500;
 
 const STAGED_COLUMNS: Readonly<Record<StagedType, string>> = {
   DEPARTMENT:
-    'staged_department (page_id, external_key, external_id, parent_key, "order", leader_keys, third_party, mapped, hash)',
+    'staged_department (page_id, external_key, external_id, parent_key, "order", leader_keys, third_party, mapped, hash, invalid)',
   EMPLOYEE: `staged_employee (page_id, external_key, external_id, status, manager_key, main_department_key, department_keys,
-     leader_flags, orders, third_party, mapped, hash)`,
+     leader_flags, orders, third_party, mapped, hash, invalid)`,
 };
 
 /** A page version that is already stored and may be shared by another task. */
@@ -49,6 +50,8 @@ interface PageToWrite {
   readonly digest: string | null;
   readonly knownId: number | null;
   readonly keys: readonly string[];
+  /** Third-party fields that somebody on it has. */
+  readonly filled: readonly string[];
   readonly rows: readonly (readonly CopyValue[])[];
   readonly problem: string | null;
   readonly count: number;
@@ -61,13 +64,18 @@ interface PageToWrite {
 export class Stage {
   private known = new Map<string, KnownPage>();
   private done = new Set<string>();
+  private readonly map: Mapper;
 
+  /** @param notTold by third-party field: values that stand where the directory tells nothing */
   constructor(
     private readonly dataSource: DataSource,
     private readonly connector: DirectoryConnector,
     private readonly run: Run,
     private readonly objectType: StagedType,
-  ) {}
+    private readonly notTold: Readonly<Record<string, readonly string[]>>,
+  ) {
+    this.map = compileMapper(objectType, run.task.mappings);
+  }
 
   /** Loads which pages are stored already, and which of them this task has read before it was interrupted. */
   async open(): Promise<void> {
@@ -83,9 +91,9 @@ export class Stage {
     this.done = new Set(read.map((row: { page_key: string }) => row.page_key));
     const stored = await this.dataSource.query(
       `SELECT DISTINCT ON (page_key) id, page_key, digest, cardinality(keys) AS count FROM snapshot_page
-        WHERE identity_source_id = $1 AND object_type = $2 AND mapping_version = $3
+        WHERE identity_source_id = $1 AND object_type = $2 AND settings_version = $3
         ORDER BY page_key, applied DESC, id DESC`,
-      [task.identitySourceId, this.objectType, task.mappingVersion],
+      [task.identitySourceId, this.objectType, task.settingsVersion],
     );
     this.known = new Map(stored.map((row: KnownPage & { page_key: string }) => [row.page_key, row]));
   }
@@ -125,60 +133,68 @@ export class Stage {
     const { content } = page;
     if (content.kind === 'unreadable') {
       const problem = `${page.key}: ${content.error.message}`;
-      return { ...base, digest: null, knownId: null, keys: [], rows: [], problem, count: 0 };
+      return { ...base, digest: null, knownId: null, keys: [], filled: [], rows: [], problem, count: 0 };
     }
     const known = this.known.get(page.key);
     if (known && known.digest === content.digest) {
       const count = known.count;
-      return { ...base, digest: content.digest, knownId: known.id, keys: [], rows: [], problem: null, count };
+      return {
+        ...base,
+        digest: content.digest,
+        knownId: known.id,
+        keys: [],
+        filled: [],
+        rows: [],
+        problem: null,
+        count,
+      };
     }
     if (content.kind === 'unchanged')
       throw new Error(`The connector called ${page.key} unchanged without a known digest.`);
     const rows = new Map<string, readonly CopyValue[]>();
+    const filled = new Set<string>();
     for (const object of content.objects) {
       const key = this.connector.keyOf(object.externalId);
-      rows.set(key, 'memberships' in object ? this.employeeRow(key, object) : this.departmentRow(key, object));
+      const told = filledFields(object.fields);
+      for (const name in told) if (!this.notTold[name]?.includes(told[name] ?? '')) filled.add(name);
+      rows.set(
+        key,
+        'memberships' in object ? this.employeeRow(key, object, told) : this.departmentRow(key, object, told),
+      );
     }
     const problem = content.problems.length > 0 ? `${page.key}: ${content.problems.join('; ')}` : null;
     const keys = [...rows.keys()];
     // An answer that could not be understood whole must be parsed, and complained about, again.
     const stored = problem === null ? content.digest : `incomplete:${content.digest}`;
-    return { ...base, digest: stored, knownId: null, keys, rows: [...rows.values()], problem, count: keys.length };
+    const written = { keys, filled: [...filled], rows: [...rows.values()], count: keys.length };
+    return { ...base, ...written, digest: stored, knownId: null, problem };
   }
 
-  private departmentRow(key: string, d: ThirdPartyDepartment): readonly CopyValue[] {
-    const mapped = this.map('DEPARTMENT', d.externalId, d.fields);
+  private departmentRow(key: string, d: ThirdPartyDepartment, told: Record<string, string>): readonly CopyValue[] {
+    const { values, invalid } = this.map(d.externalId, told);
     const leaders = d.leaderIds ? d.leaderIds.map((id) => this.connector.keyOf(id)) : null;
     const parent = d.parentId === null ? null : this.connector.keyOf(d.parentId);
-    const shown = { ...usedValues('DEPARTMENT', d.fields, this.mappings), parent: d.parentId, order: text(d.order) };
-    const hashed = digest([mapped, parent, d.order]);
-    return [key, d.externalId, parent, d.order, leaders, JSON.stringify(shown), JSON.stringify(mapped), hashed];
+    const mapped = JSON.stringify(values);
+    const shown = JSON.stringify({ ...told, parent: d.parentId, order: d.order === null ? null : String(d.order) });
+    return [key, d.externalId, parent, d.order, leaders, shown, mapped, digest(mapped), noneAsNull(invalid)];
   }
 
-  private employeeRow(key: string, e: ThirdPartyEmployee): readonly CopyValue[] {
-    const mapped = this.map('EMPLOYEE', e.externalId, e.fields);
-    const manager = mapped['manager'] ? this.connector.keyOf(mapped['manager']) : null;
+  private employeeRow(key: string, e: ThirdPartyEmployee, told: Record<string, string>): readonly CopyValue[] {
+    const { values, invalid } = this.map(e.externalId, told);
+    const manager = values['manager'] === undefined ? null : this.connector.keyOf(values['manager']);
     const main = e.mainDepartmentId === null ? null : this.connector.keyOf(e.mainDepartmentId);
     const departments = e.memberships.map((m) => this.connector.keyOf(m.departmentId));
     const leaders = e.memberships.map((m) => m.isLeader ?? null);
     const orders = e.memberships.map((m) => m.order);
+    const mapped = JSON.stringify(values);
     const shown = JSON.stringify({
-      ...usedValues('EMPLOYEE', e.fields, this.mappings),
+      ...told,
       status: e.status,
       mainDepartment: e.mainDepartmentId,
       departments: e.memberships.map((m) => m.departmentId).join('\n'),
     });
-    const hashed = digest([mapped, e.status]);
-    const values = JSON.stringify(mapped);
-    return [key, e.externalId, e.status, manager, main, departments, leaders, orders, shown, values, hashed];
-  }
-
-  private get mappings(): readonly FieldMapping[] {
-    return this.run.task.mappings;
-  }
-
-  private map(type: StagedType, id: string, fields: ThirdPartyDepartment['fields']) {
-    return mapFields(type, id, fields, this.mappings);
+    const place = [e.status, manager, main, departments, leaders, orders];
+    return [key, e.externalId, ...place, shown, mapped, digest(mapped), noneAsNull(invalid)];
   }
 
   private async flush(batch: readonly PageToWrite[], onBatch: (batch: StagedBatch) => void): Promise<void> {
@@ -212,17 +228,19 @@ export class Stage {
     const fresh = batch.filter((page) => page.digest !== null && page.knownId === null);
     if (fresh.length === 0) return batch.map(() => null);
     const { rows } = await client.query(
-      `INSERT INTO snapshot_page (identity_source_id, object_type, page_key, digest, mapping_version, keys)
-       SELECT $1, $2, p.key, p.digest, $3, ARRAY(SELECT jsonb_array_elements_text(p.keys))
-         FROM unnest($4::text[], $5::text[], $6::jsonb[]) AS p (key, digest, keys)
+      `INSERT INTO snapshot_page (identity_source_id, object_type, page_key, digest, settings_version, keys, filled)
+       SELECT $1, $2, p.key, p.digest, $3, ARRAY(SELECT jsonb_array_elements_text(p.keys)),
+              ARRAY(SELECT jsonb_array_elements_text(p.filled))
+         FROM unnest($4::text[], $5::text[], $6::jsonb[], $7::jsonb[]) AS p (key, digest, keys, filled)
        RETURNING id, page_key`,
       [
         this.run.task.identitySourceId,
         this.objectType,
-        this.run.task.mappingVersion,
+        this.run.task.settingsVersion,
         fresh.map((p) => p.key),
         fresh.map((p) => p.digest),
         fresh.map((p) => JSON.stringify(p.keys)),
+        fresh.map((p) => JSON.stringify(p.filled)),
       ],
     );
     const byKey = new Map(rows.map((row: { id: number; page_key: string }) => [row.page_key, row.id]));
@@ -234,10 +252,11 @@ function* withPageIds(batch: readonly PageToWrite[], ids: readonly (number | nul
   for (const [i, page] of batch.entries()) for (const row of page.rows) yield [ids[i] ?? null, ...row];
 }
 
-function digest(value: unknown): string {
-  return `\\x${hash('md5', JSON.stringify(value))}`;
+function digest(text: string): string {
+  return `\\x${hash('md5', text)}`;
 }
 
-function text(value: number | null): string | null {
-  return value === null ? null : String(value);
+/** An empty array costs bytes in every row; NULL costs none. */
+function noneAsNull(names: readonly string[]): readonly string[] | null {
+  return names.length > 0 ? names : null;
 }

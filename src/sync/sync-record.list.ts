@@ -7,7 +7,7 @@ const RESULT = `coalesce(r.result, CASE WHEN t.applied_at IS NULL THEN 'PLANNED'
 
 const COLUMNS = `r.id, r.task_id AS "taskId", r.ordinal, r.object_type AS "objectType", r.external_id AS "externalId",
   r.local_id AS "localId", r.name, r.action, ${RESULT} AS result, r.reason_code AS "reasonCode", r.third_party AS "thirdParty",
-  r.before, r.after, r.changed, t.mappings`;
+  r.before, r.after, r.changed, r.kept, t.mappings`;
 
 const FROM = 'sync_record r JOIN sync_task t ON t.id = r.task_id';
 

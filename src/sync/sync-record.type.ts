@@ -3,6 +3,7 @@ import { Node } from '../api/node';
 import { connectionOf } from '../api/pagination';
 import { SafeInt } from '../api/scalars';
 import {
+  EXTENSION_PREFIX,
   type FieldMapping,
   LOCAL_FIELDS,
   type MappedObjectType,
@@ -34,7 +35,17 @@ registerEnumType(SyncResultEnum, {
 /** Reasons with the plain words that go with them. */
 const REASONS = {
   LEFT_SOURCE: 'No longer in the directory.',
+  OUT_OF_SCOPE: 'Still in the directory, but outside the synchronization scope.',
+  EXTENT_SHRANK: 'Less of the directory can be seen than the last time, so every removal waits for approval.',
+  OVER_REMOVAL_LIMIT: 'More removals at once than the safeguards allow; they wait for approval.',
   GRACE_ENDED: 'Missing from the directory for longer than the grace period.',
+  REJECTED: 'Kept by decision; not asked again before it is seen again.',
+  LAPSED: 'Seen again by a later run, so there is nothing left to decide.',
+  TAKEN_OVER: 'Still missing in a later run, which decides about it now.',
+  CHANGED_SINCE_PLAN: 'Changed here after the plan was made.',
+  NEWER_READ: 'Something read later was applied already.',
+  INVALID_VALUE:
+    'A told value is none of its field’s kind; that field keeps what is here. Correct it in the directory, or its mapping.',
   VALUE_TAKEN: 'Another person who is present has this user name.',
   PARENT_UNKNOWN: 'The parent department cannot be seen, so this one stands at the top level.',
   DEPARTMENT_CYCLE: 'The directory’s parents run in a circle, which was cut here: this one stands at the top level.',
@@ -48,6 +59,25 @@ registerEnumType(SyncReasonCodeEnum, {
   name: 'SyncReasonCode',
   description: 'Why a record is what it is.',
   valuesConfig: Object.fromEntries(Object.entries(REASONS).map(([code, description]) => [code, { description }])),
+});
+
+export const KeptReasonEnum = {
+  EDITED_HERE: 'EDITED_HERE',
+  SET_ONCE: 'SET_ONCE',
+  WITHHELD: 'WITHHELD',
+  INVALID: 'INVALID',
+  TAKEN: 'TAKEN',
+} as const;
+registerEnumType(KeptReasonEnum, {
+  name: 'KeptReason',
+  description: 'Why a field keeps what is here.',
+  valuesConfig: {
+    EDITED_HERE: { description: 'It was edited here, and the mapping lets edits outlast the source.' },
+    SET_ONCE: { description: 'The mapping sets it only where nothing is here.' },
+    WITHHELD: { description: 'The directory shows it of nobody, so it is withheld rather than empty.' },
+    INVALID: { description: 'The told value is none of the field’s kind.' },
+    TAKEN: { description: 'Another present person has the told value, which must be unique.' },
+  },
 });
 
 @ObjectType({
@@ -78,6 +108,12 @@ export class FieldComparison {
 
   @Field(() => Boolean, { description: 'Whether the task changes it.' })
   changed: boolean;
+
+  @Field(() => KeptReasonEnum, {
+    nullable: true,
+    description: 'Why what is here stays although the directory tells something else; null where it does not.',
+  })
+  kept: keyof typeof KeptReasonEnum | null;
 }
 
 /** A record's row with what belongs to its task. */
@@ -96,6 +132,7 @@ export interface SyncRecordRow {
   readonly before: Record<string, string | null> | null;
   readonly after: Record<string, string | null> | null;
   readonly changed: readonly string[];
+  readonly kept: Readonly<Record<string, keyof typeof KeptReasonEnum>> | null;
   readonly mappings: readonly FieldMapping[];
 }
 
@@ -179,7 +216,8 @@ export function compare(row: SyncRecordRow): FieldComparison[] {
     .filter((mapping) => mapping.objectType === row.objectType)
     .map((mapping) => {
       const from = supplyingField(mapping, thirdParty);
-      const label = LOCAL_FIELDS[row.objectType][mapping.localField] ?? mapping.localField;
+      const label =
+        LOCAL_FIELDS[row.objectType][mapping.localField] ?? mapping.localField.slice(EXTENSION_PREFIX.length);
       return comparison(row, mapping.localField, label, from, thirdParty[from] ?? null);
     });
   const structural = Object.entries(STRUCTURAL_FIELDS[row.objectType]).map(([field, label]) =>
@@ -195,17 +233,15 @@ function comparison(
   from: string | null,
   value: string | null,
 ): FieldComparison {
-  const changed = row.changed.includes(field);
   const before = row.before?.[field] ?? null;
-  const after = row.after && field in row.after ? (row.after[field] ?? null) : row.action === 'REMOVE' ? null : before;
   return {
     field,
     label,
     thirdPartyField: from,
     thirdPartyValue: value,
     saseValueBefore: before,
-    // An equal value in another form (case of an e-mail) is not written unless something else is.
-    saseValueAfter: after,
-    changed,
+    saseValueAfter: row.after?.[field] ?? null,
+    changed: row.changed.includes(field),
+    kept: row.kept?.[field] ?? null,
   };
 }

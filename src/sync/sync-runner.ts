@@ -2,23 +2,27 @@ import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, DirectoryError, type DirectoryExtent } from '../connector/directory-connector';
+import type { OpenedConnector } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
 import { AppError } from '../platform/app-error';
-import { apply, writeTaskEvent } from './apply';
+import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
 import { storeCertificate } from './certify';
 import type { EventLog } from './event-log';
 import { HEARTBEAT_MS, Lease, type Run } from './lease';
 import { plan } from './plan';
 import { ProgressReporter } from './progress';
 import { readMissingAgain } from './read-again';
-import { Stage, type StagedBatch } from './stage';
-import { type CertificateState, type FailureState, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
+import { Stage, type StagedBatch, type StagedType } from './stage';
+import { type FailureState, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
 
 /** So many changes of one kind make the planner's figures wrong. */
 const MANY = 1_000;
 
 /** Opens the connector of a task's source, with its secret. */
-export type OpenConnector = (identitySourceId: string) => Promise<DirectoryConnector>;
+export type OpenConnector = (identitySourceId: string) => Promise<OpenedConnector>;
+
+/** So often a plan is made again because something changed here meanwhile; then the next run brings the rest. */
+const MAX_PLANS = 5;
 
 /** What a run ended as; `HANDED_ON` and `NOT_OURS` leave the task to another worker. */
 export type RunOutcome = SyncTaskStatusName | 'HANDED_ON' | 'NOT_OURS';
@@ -60,11 +64,14 @@ export class SyncRunner {
   private async steps(run: Run): Promise<SyncTaskStatusName> {
     const progress = new ProgressReporter(this.dataSource, this.events, run);
     try {
-      const certificate = run.task.plannedAt ? run.task.certificate : await this.readAndPlan(run, progress);
-      if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, certificate?.complete ?? false);
+      const { certificate, lost } = run.task.plannedAt
+        ? { certificate: run.task.certificate, lost: [] }
+        : await this.readAndPlan(run, progress);
+      const complete = certificate?.complete ?? false;
+      if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, complete);
       progress.update({ phase: 'APPLYING' });
       await progress.flush();
-      const { status, counters } = await apply(this.dataSource, run, certificate?.complete ?? false, progress.current);
+      const { status, counters } = await this.applyPlan(run, complete, lost, progress);
       if (counters.some((c) => c.action !== 'NONE' && c.applied >= MANY)) await this.analyse();
       await this.forgetOldPages(run);
       return status;
@@ -73,37 +80,77 @@ export class SyncRunner {
     }
   }
 
-  private async readAndPlan(run: Run, progress: ProgressReporter): Promise<CertificateState> {
-    const connector = await this.openConnector(run.task.identitySourceId);
-    const extent = await this.read(connector, run, progress);
-    let certificate = await storeCertificate(this.dataSource, connector, run, extent);
-    if (certificate.complete) {
-      await this.readMissing(connector, run, progress);
-      certificate = { ...certificate, sourceCalls: connector.statistics().calls };
+  /** An edit or an event between plan and apply changes what is to be done: the plan is then made again from the same rows. */
+  private async applyPlan(
+    run: Run,
+    complete: boolean,
+    lost: readonly string[],
+    progress: ProgressReporter,
+  ): Promise<Applied> {
+    for (let plans = 1; ; plans++) {
+      try {
+        return await apply(this.dataSource, run, complete, progress.current);
+      } catch (error) {
+        if (!(error instanceof PlanOutdated) || plans >= MAX_PLANS) throw error;
+        await plan(this.dataSource, run, lost);
+      }
     }
-    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
-    await plan(this.dataSource, run);
-    await this.events.publish();
-    return certificate;
   }
 
-  private async read(connector: DirectoryConnector, run: Run, progress: ProgressReporter): Promise<DirectoryExtent> {
+  private async readAndPlan(run: Run, progress: ProgressReporter) {
+    const { connector, notTold } = await this.openConnector(run.task.identitySourceId);
+    const stage = (type: StagedType) => new Stage(this.dataSource, connector, run, type, notTold);
+    const extent = await this.read(connector, stage, run, progress);
+    const { lost, ...certificate } = await storeCertificate(this.dataSource, connector, run, extent);
+    if (certificate.complete) await this.readMissing(connector, stage, run, progress);
+    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
+    await plan(this.dataSource, run, lost);
+    await this.events.publish();
+    return { certificate, lost };
+  }
+
+  private async read(
+    connector: DirectoryConnector,
+    stage: (type: StagedType) => Stage,
+    run: Run,
+    progress: ProgressReporter,
+  ): Promise<DirectoryExtent> {
     progress.update({ phase: 'FETCHING' });
     const extent = await connector.extent(run.signal);
-    const departments = new Stage(this.dataSource, connector, run, 'DEPARTMENT');
+    const departments = stage('DEPARTMENT');
     await departments.open();
     await departments.write(connector.departments(extent, departments.options()), () => undefined);
-    const tree = await this.stagedDepartments(run);
+    const tree = await this.departmentsInScope(run);
+    progress.update({ departmentsTotal: tree.length });
+    if (!run.task.includesEmployees) {
+      progress.update({ departmentsDone: tree.length, sourceCalls: connector.statistics().calls });
+      return extent;
+    }
+    const employees = stage('EMPLOYEE');
+    await employees.open();
+    const ids = tree.map((d) => d.id);
+    const onBatch = await this.reportBatches(connector, run, tree, progress);
+    await employees.write(connector.employees(extent, ids, employees.options()), onBatch);
+    progress.update({ departmentsDone: tree.length });
+    return extent;
+  }
+
+  private async reportBatches(
+    connector: DirectoryConnector,
+    run: Run,
+    tree: readonly { id: string; name: string }[],
+    progress: ProgressReporter,
+  ): Promise<(batch: StagedBatch) => void> {
     const [expected] = await this.dataSource.query(
       `SELECT count(*)::int AS total FROM link WHERE identity_source_id = $1 AND kind = 'EMPLOYEE' AND missing_since IS NULL`,
       [run.task.identitySourceId],
     );
     const names = new Map(tree.map((d) => [d.id, d.name]));
+    const total = expected.total > 0 ? expected.total : null;
+    progress.update({ employeesTotal: total });
     let pages = 0;
     let people = 0;
-    const total = expected.total > 0 ? expected.total : null;
-    progress.update({ departmentsTotal: tree.length, employeesTotal: total });
-    const onBatch = (batch: StagedBatch) => {
+    return (batch) => {
       pages += batch.pages;
       people += batch.objects;
       progress.update({
@@ -115,30 +162,39 @@ export class SyncRunner {
         currentDepartment: names.get(batch.lastPageKey.split(':')[1] ?? '') ?? null,
       });
     };
-    const employees = new Stage(this.dataSource, connector, run, 'EMPLOYEE');
-    await employees.open();
-    const ids = tree.map((d) => d.id);
-    await employees.write(connector.employees(extent, ids, employees.options()), onBatch);
-    progress.update({ departmentsDone: tree.length });
-    return extent;
   }
 
-  private async readMissing(connector: DirectoryConnector, run: Run, progress: ProgressReporter): Promise<void> {
-    for (const type of ['DEPARTMENT', 'EMPLOYEE'] as const) {
-      const stage = new Stage(this.dataSource, connector, run, type);
-      await stage.open();
-      await stage.write(readMissingAgain(this.dataSource, connector, run, type), () =>
+  private async readMissing(
+    connector: DirectoryConnector,
+    stage: (type: StagedType) => Stage,
+    run: Run,
+    progress: ProgressReporter,
+  ): Promise<void> {
+    const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
+    for (const type of types) {
+      const again = stage(type);
+      await again.open();
+      await again.write(readMissingAgain(this.dataSource, connector, run, type), () =>
         progress.update({ sourceCalls: connector.statistics().calls }),
       );
     }
   }
 
-  private async stagedDepartments(run: Run): Promise<{ id: string; name: string }[]> {
+  /** The departments whose people are to be read: all, or the chosen ones with what is below them. */
+  private async departmentsInScope(run: Run): Promise<{ id: string; name: string }[]> {
+    const { mode, departmentIds } = run.task.settings.scope;
     return this.dataSource.query(
-      `SELECT DISTINCT ON (s.external_key) s.external_id AS id, s.mapped ->> 'name' AS name
-         FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
-        WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' ORDER BY s.external_key`,
-      [run.task.id],
+      `WITH RECURSIVE staged AS MATERIALIZED (
+         SELECT DISTINCT ON (s.external_key) s.external_key, s.external_id, s.parent_key, s.mapped ->> 'name' AS name
+           FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
+          WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' ORDER BY s.external_key
+       ), chosen AS (
+         SELECT staged.* FROM staged WHERE $2 = 'ALL' OR external_id = ANY ($3)
+         UNION
+         SELECT staged.* FROM staged JOIN chosen ON staged.parent_key = chosen.external_key
+       )
+       SELECT external_id AS id, name FROM chosen ORDER BY external_key`,
+      [run.task.id, mode, departmentIds],
     );
   }
 

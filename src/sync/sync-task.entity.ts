@@ -70,6 +70,27 @@ export interface FailureState {
   message: string;
 }
 
+/** Which part of the directory a source synchronizes. */
+export interface ScopeState {
+  readonly mode: 'ALL' | 'PARTIAL';
+  /** With PARTIAL: the chosen departments' external ids, each with its subtree. */
+  readonly departmentIds: readonly string[];
+}
+
+/** When removals wait for approval, and how long leavers stay. */
+export interface SafeguardState {
+  readonly maxRemovals: number;
+  readonly maxRemovalPercent: number;
+  readonly minimumObjects: number;
+  readonly leaverGraceDays: number;
+}
+
+/** A source's settings as they were when the task was started. */
+export interface TaskSettings {
+  readonly scope: ScopeState;
+  readonly safeguards: SafeguardState;
+}
+
 /** One synchronization run. */
 @Entity({ name: 'sync_task' })
 export class SyncTask {
@@ -130,6 +151,14 @@ export class SyncTask {
   @Column({ type: 'jsonb', nullable: true })
   extent: unknown;
 
+  /** Third-party fields that anybody in the snapshot has, by object type; null before it was certified. */
+  @Column({ type: 'jsonb', nullable: true })
+  filled: Record<string, string[]> | null;
+
+  /** Whether what could be seen is what the next run is compared with: not while removals for its shrinking wait. */
+  @Column({ type: 'boolean', name: 'extent_accepted', default: false })
+  extentAccepted: boolean;
+
   @Column({ type: 'jsonb', nullable: true })
   failure: FailureState | null;
 
@@ -137,8 +166,16 @@ export class SyncTask {
   @Column({ type: 'jsonb' })
   mappings: FieldMapping[];
 
-  @Column({ type: 'text', name: 'mapping_version' })
-  mappingVersion: string;
+  /** Changes with everything that a snapshot's rows depend on: mappings and scope. */
+  @Column({ type: 'text', name: 'settings_version' })
+  settingsVersion: string;
+
+  @Column({ type: 'jsonb', default: {} })
+  settings: TaskSettings;
+
+  /** The preview applied, or the task reverted. */
+  @Column({ type: 'uuid', name: 'origin_id', nullable: true })
+  originId: string | null;
 
   @Column({ type: 'timestamptz', name: 'planned_at', nullable: true })
   plannedAt: Date | null;

@@ -337,3 +337,27 @@ export class CancelSyncTaskPayload {
   @Field(() => [UserError], { description: 'Why it was refused; empty when it was not.' })
   userErrors: readonly UserError[];
 }
+
+@InputType({ description: 'Which removals to approve or to reject.' })
+export class DecideHeldRecordsInput {
+  @Field(() => ID, { description: 'The held task.' })
+  taskId: string;
+
+  @Field(() => Boolean, {
+    description:
+      'True removes them now; false keeps them, and they are not asked about again before they are seen again.',
+  })
+  approve: boolean;
+
+  @Field(() => [ID], { nullable: true, description: 'These records only; all that are held when left out.' })
+  recordIds?: string[] | null;
+}
+
+@ObjectType({ description: 'What became of decideHeldRecords.' })
+export class DecideHeldRecordsPayload {
+  @Field(() => SyncTaskObject, { nullable: true, description: 'The task as it is now; null when refused.' })
+  syncTask: SyncTaskObject | null;
+
+  @Field(() => [UserError], { description: 'Why it was refused; empty when it was not.' })
+  userErrors: readonly UserError[];
+}

@@ -20,6 +20,7 @@ import { IdentitySourceObject, toIdentitySource } from '../identity-source/ident
 import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
 import { DepartmentObject, EmployeeObject } from '../organisation/organisation.type';
 import { uuidOf } from '../platform/typed-id';
+import { type DecisionOutcome, decideHeldRecords } from './held-records';
 import type { CancelOutcome, StartOutcome } from './sync.service';
 import { listRecords } from './sync-record.list';
 import { SyncRecordConnection, SyncRecordEvent, SyncRecordFilter, SyncRecordObject } from './sync-record.type';
@@ -28,6 +29,8 @@ import { listTasks, SyncTaskConnection, SyncTaskFilter } from './sync-task.list'
 import {
   CancelSyncTaskInput,
   CancelSyncTaskPayload,
+  DecideHeldRecordsInput,
+  DecideHeldRecordsPayload,
   StartSyncTaskInput,
   StartSyncTaskPayload,
   SyncTaskEvent,
@@ -76,6 +79,17 @@ export class SyncTaskResolver {
     @Arg('input', () => CancelSyncTaskInput, { description: 'Which one.' }) input: CancelSyncTaskInput,
   ): Promise<CancelSyncTaskPayload> {
     return toCancelPayload(ctx, await ctx.sync.cancel(uuidOf('task', input.id)));
+  }
+
+  @Authorized('OPERATOR')
+  @Mutation(() => DecideHeldRecordsPayload, { description: 'Approves or rejects removals that a task holds.' })
+  async decideHeldRecords(
+    @Ctx() ctx: RequestContext,
+    @Arg('input', () => DecideHeldRecordsInput, { description: 'Which ones, and how.' }) input: DecideHeldRecordsInput,
+  ): Promise<DecideHeldRecordsPayload> {
+    const recordIds = input.recordIds?.map((id) => uuidOf('record', id)) ?? null;
+    const decision = { taskId: uuidOf('task', input.taskId), approve: input.approve, recordIds };
+    return toDecidePayload(ctx, await decideHeldRecords(ctx.dataSource, ctx.events, decision));
   }
 
   @Authorized('VIEWER')
@@ -235,6 +249,23 @@ async function toCancelPayload(ctx: RequestContext, outcome: CancelOutcome): Pro
       return refused('NOT_FOUND', 'There is no sync task with this id.', ['input', 'id']);
     case 'ended':
       return refused('TASK_NOT_CANCELABLE', `The task has ended (${outcome.status}).`, ['input', 'id']);
+    default:
+      return assertNever(outcome);
+  }
+}
+
+async function toDecidePayload(ctx: RequestContext, outcome: DecisionOutcome): Promise<DecideHeldRecordsPayload> {
+  switch (outcome.kind) {
+    case 'decided':
+      return { syncTask: await loadTask(ctx, outcome.taskId), userErrors: [] };
+    case 'notFound':
+      return refused('NOT_FOUND', 'There is no sync task with this id.', ['input', 'taskId']);
+    case 'nothingHeld':
+      return refused('NOTHING_HELD', `The task holds nothing (${outcome.status}).`, ['input', 'taskId']);
+    case 'notHeld': {
+      const message = `${outcome.count} of these records are not held by this task, or were decided already. Nothing was decided.`;
+      return refused('NOTHING_HELD', message, ['input', 'recordIds']);
+    }
     default:
       return assertNever(outcome);
   }

@@ -4,11 +4,11 @@ import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
 import { CONNECTORS } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
-import { mappingVersion } from '../field-mapping/field-mapping';
+import { settingsVersion } from '../field-mapping/field-mapping';
 import type { IdentitySource } from '../identity-source/identity-source.entity';
 import { writeTaskEvent } from './apply';
 import type { EventLog } from './event-log';
-import { NO_PROGRESS, type SyncTaskModeName, type SyncTaskStatusName } from './sync-task.entity';
+import { NO_PROGRESS, type SyncTaskModeName, type SyncTaskStatusName, type TaskSettings } from './sync-task.entity';
 import { SYNC_JOB } from './worker';
 
 export interface StartRequest {
@@ -58,15 +58,15 @@ export class SyncService {
         return former.digest.equals(digest) ? { kind: 'started', taskId: former.objectId } : { kind: 'keyReused' };
     }
     // The share lock makes a concurrent disable wait, so that no task starts on a source that has just been closed.
-    const { rows } = await client.query<Pick<IdentitySource, 'type' | 'status'>>(
-      `SELECT type, status FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR SHARE`,
+    const { rows } = await client.query<SettingsRow>(
+      `SELECT ${SETTINGS_COLUMNS} FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR SHARE`,
       [request.identitySourceId],
     );
     const source = rows[0];
     if (!source) return { kind: 'notFound' };
     if (source.type === 'CUSTOM') return { kind: 'notApplicable' };
     if (source.status === 'CLOSED' && request.mode === 'APPLY') return { kind: 'sourceClosed' };
-    const taskId = await insertTask(client, actor, request, source.type);
+    const taskId = await insertTask(client, actor, request, { ...source, type: source.type });
     if (!taskId) return openTask(client, request);
     if (request.idempotencyKey !== null) {
       await rememberEffect(client, 'startSyncTask', request.idempotencyKey, digest, taskId);
@@ -75,23 +75,51 @@ export class SyncService {
   }
 }
 
+const SETTINGS_COLUMNS = `type, status, scope_mode AS "scopeMode", scope_department_ids AS "scopeDepartmentIds",
+  field_mappings AS "fieldMappings", max_removals AS "maxRemovals", max_removal_percent AS "maxRemovalPercent",
+  minimum_objects AS "minimumObjects", leaver_grace_days AS "leaverGraceDays"`;
+
+type SettingsRow = Pick<
+  IdentitySource,
+  | 'type'
+  | 'status'
+  | 'scopeMode'
+  | 'scopeDepartmentIds'
+  | 'fieldMappings'
+  | 'maxRemovals'
+  | 'maxRemovalPercent'
+  | 'minimumObjects'
+  | 'leaverGraceDays'
+>;
+
+/** What a task is run with: the source's settings as they are now. */
+function settingsOf(source: SettingsRow & { readonly type: 'WECOM' }) {
+  const mappings = source.fieldMappings ?? CONNECTORS[source.type].defaultMappings;
+  const scope = { mode: source.scopeMode, departmentIds: source.scopeMode === 'ALL' ? [] : source.scopeDepartmentIds };
+  const { maxRemovals, maxRemovalPercent, minimumObjects, leaverGraceDays } = source;
+  const safeguards = { maxRemovals, maxRemovalPercent, minimumObjects, leaverGraceDays };
+  const settings: TaskSettings = { scope, safeguards };
+  return { mappings, settings, version: settingsVersion(mappings, scope) };
+}
+
 async function insertTask(
   client: PoolClient,
   actor: Actor,
   request: StartRequest,
-  type: 'WECOM',
+  source: SettingsRow & { readonly type: 'WECOM' },
 ): Promise<string | undefined> {
-  const mappings = CONNECTORS[type].defaultMappings;
+  const { mappings, settings, version } = settingsOf(source);
   const { rows } = await client.query(
-    `INSERT INTO sync_task (identity_source_id, mode, trigger, started_by, mappings, mapping_version, progress)
-     VALUES ($1, $2, 'MANUAL', $3, $4, $5, $6)
+    `INSERT INTO sync_task (identity_source_id, mode, trigger, started_by, mappings, settings_version, settings, progress)
+     VALUES ($1, $2, 'MANUAL', $3, $4, $5, $6, $7)
      ON CONFLICT (identity_source_id, (trigger = 'EVENT')) WHERE status IN ('QUEUED', 'RUNNING') DO NOTHING RETURNING id`,
     [
       request.identitySourceId,
       request.mode,
       actor.name,
       JSON.stringify(mappings),
-      mappingVersion(mappings),
+      version,
+      JSON.stringify(settings),
       JSON.stringify(NO_PROGRESS),
     ],
   );

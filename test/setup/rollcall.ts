@@ -144,14 +144,17 @@ export const WATCH = `subscription ($id: ID!, $after: SafeInt) {
   syncTask(id: $id, afterSequence: $after) { sequence task {
     id status failure { code message } certificate { complete reasons }
     progress { phase percent departmentsDone departmentsTotal employeesDone ratePerSecond }
-    counters { objectType action planned applied failed }
+    counters { objectType action planned applied held skipped failed }
   } }
 }`;
 
-/** Follows a task to its end over the subscription. */
+/** Follows a task over the subscription, to its end or until it waits for approval. */
 export async function watch(api: ApiClient, id: string): Promise<TestTask> {
   let last: TestTask | undefined;
-  for await (const event of api.subscribe<{ syncTask: { task: TestTask } }>(WATCH, { id })) last = event.syncTask.task;
+  for await (const event of api.subscribe<{ syncTask: { task: TestTask } }>(WATCH, { id })) {
+    last = event.syncTask.task;
+    if (last.status === 'HELD') break;
+  }
   if (!last) throw new Error('The subscription ended without an event.');
   return last;
 }
@@ -167,6 +170,7 @@ export async function synchronize(
 }
 
 export interface TestRecord {
+  id: string;
   objectType: string;
   externalId: string;
   action: string;
@@ -179,13 +183,14 @@ export interface TestRecord {
     saseValueBefore: string | null;
     saseValueAfter: string | null;
     changed: boolean;
+    kept: string | null;
   }[];
 }
 
 const RECORDS = `query ($id: ID!, $after: String, $filter: SyncRecordFilter) {
   syncTask(id: $id) { records(first: 500, after: $after, filter: $filter) {
-    nodes { objectType externalId action result reasonCode
-      comparison { field thirdPartyField thirdPartyValue saseValueBefore saseValueAfter changed } }
+    nodes { id objectType externalId action result reasonCode
+      comparison { field thirdPartyField thirdPartyValue saseValueBefore saseValueAfter changed kept } }
     pageInfo { hasNextPage endCursor } } }
 }`;
 
@@ -196,6 +201,20 @@ export async function recordsOf(
 ): Promise<TestRecord[]> {
   const { syncTask } = await api.request<{ syncTask: { records: { nodes: TestRecord[] } } }>(RECORDS, { id, filter });
   return syncTask.records.nodes;
+}
+
+const DECIDE = `mutation ($input: DecideHeldRecordsInput!) {
+  decideHeldRecords(input: $input) { syncTask { status } userErrors { code message field } }
+}`;
+
+export interface DecisionPayload {
+  syncTask: { status: string } | null;
+  userErrors: { code: string; message: string; field: string[] | null }[];
+}
+
+/** Approves or rejects what a task holds. */
+export async function decide(api: ApiClient, input: { taskId: string; approve: boolean; recordIds?: string[] }) {
+  return (await api.request<{ decideHeldRecords: DecisionPayload }>(DECIDE, { input })).decideHeldRecords;
 }
 
 /** Records in one line each: `MOVE employee lisi: departments, mainDepartment`. */

@@ -1,29 +1,55 @@
 import { certify, type SnapshotFacts } from '../../src/sync/certify';
 
-describe('a snapshot is complete', () => {
-  const extent = { departmentIds: ['1'], employeeIds: [], groupIds: [] };
-  const whole: SnapshotFacts = {
-    problems: [],
-    problemCount: 0,
-    departments: 2,
-    employees: 3,
-    pages: 3,
-    extent,
-    formerExtent: extent,
-  };
+const extent = { departmentIds: ['1'], employeeIds: [], groupIds: [], chosenDepartmentIds: [] };
+const whole: SnapshotFacts = {
+  problems: [],
+  problemCount: 0,
+  departments: 2,
+  employees: 3,
+  pages: 3,
+  extent,
+  formerExtent: extent,
+  includesEmployees: true,
+  scope: { mode: 'ALL', departmentIds: [] },
+};
 
-  it('when every page was read and nobody was expected to be visible who is not', () => {
-    expect(certify(whole)).toEqual({ complete: true, reasons: [] });
+describe('a snapshot is complete', () => {
+  it('when every page was read and somebody is in it', () => {
+    expect(certify(whole)).toEqual({ complete: true, lost: [], reasons: [] });
     expect(certify({ ...whole, formerExtent: undefined }).complete).toBe(true);
+  });
+
+  it('also without people, where the run brings departments only', () => {
+    expect(certify({ ...whole, employees: 0, includesEmployees: false }).complete).toBe(true);
+    expect(certify({ ...whole, employees: 0, departments: 0, includesEmployees: false }).complete).toBe(false);
   });
 
   it.each<[string, Partial<SnapshotFacts>]>([
     ['a page could not be read', { problems: ['employees-of:7: busy'], problemCount: 1 }],
     ['it is empty', { employees: 0 }],
-    ['the visible range shrank', { formerExtent: { ...extent, employeeIds: ['ada'] } }],
   ])('but not when %s', (_what, facts) => {
     const { complete, reasons } = certify({ ...whole, ...facts });
     expect(complete).toBe(false);
     expect(reasons).toHaveLength(1);
+  });
+});
+
+describe('removals wait', () => {
+  it.each<[string, Partial<SnapshotFacts>, string]>([
+    ['the visible range shrank', { formerExtent: { ...extent, employeeIds: ['ada'] } }, 'employee ada'],
+    [
+      'a chosen department is gone',
+      { scope: { mode: 'PARTIAL', departmentIds: ['7'] }, formerExtent: { ...extent, chosenDepartmentIds: ['7'] } },
+      'the chosen department 7',
+    ],
+  ])('when %s', (_what, facts, lost) => {
+    const verdict = certify({ ...whole, ...facts });
+    expect(verdict).toMatchObject({ complete: true, lost: [lost] });
+    expect(verdict.reasons).toHaveLength(1);
+  });
+
+  it('but not when somebody chose other departments', () => {
+    const facts = { formerExtent: { ...extent, chosenDepartmentIds: ['7'] } };
+    expect(certify({ ...whole, ...facts }).lost).toEqual([]);
   });
 });

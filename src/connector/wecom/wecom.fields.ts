@@ -13,7 +13,7 @@ export const wecomFields: readonly ConnectorField[] = [
   employee('english_name', 'English name (old accounts)'),
   employee('position', 'Position'),
   employee('mobile', 'Mobile'),
-  employee('gender', 'Gender'),
+  { ...employee('gender', 'Gender'), notTold: ['0'] },
   employee('email', 'E-mail'),
   employee('biz_mail', 'Company mailbox'),
   employee('telephone', 'Telephone'),

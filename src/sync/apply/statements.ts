@@ -3,37 +3,53 @@
  * records whose result is still open, so what was shown is what happens.
  */
 
-const OPEN = `r.task_id = $1 AND r.result IS NULL`;
+export const OPEN = `r.task_id = $1 AND r.result IS NULL`;
+
+/** The parts for extension fields, left out where no mapping names one: what is not mapped keeps its values. */
+interface ExtensionParts {
+  readonly column: string;
+  readonly value: string;
+  readonly assignment: string;
+}
+
+function extensionParts(mapped: boolean): ExtensionParts {
+  if (!mapped) return { column: '', value: '', assignment: '' };
+  const value = 'extension_values(r.after)';
+  return { column: ', extension_values', value: `, ${value}`, assignment: `, extension_values = ${value}` };
+}
 
 /** Whoever comes in this run can be a manager in it: the reference is checked at the end of the statement. */
 const MANAGER = `CASE WHEN (r.edges ->> 'manager')::uuid NOT IN (
   SELECT failed.local_id FROM sync_record failed WHERE failed.task_id = $1 AND failed.result = 'FAILED')
   THEN (r.edges ->> 'manager')::uuid END`;
 
-export const CREATE_DEPARTMENTS = `
-INSERT INTO department (id, identity_source_id, parent_id, name, english_name, "order")
-SELECT r.local_id, $2, (r.edges ->> 'parent')::uuid, r.after ->> 'name', r.after ->> 'englishName', (r.after ->> 'order')::bigint
+export const createDepartments = (extensionsMapped: boolean) => `
+INSERT INTO department (id, identity_source_id, parent_id, name, english_name, "order"${extensionParts(extensionsMapped).column})
+SELECT r.local_id, $2, (r.edges ->> 'parent')::uuid, r.after ->> 'name', r.after ->> 'englishName', (r.after ->> 'order')::bigint${extensionParts(extensionsMapped).value}
   FROM sync_record r WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'CREATE' ORDER BY r.ordinal`;
 
-export const UPDATE_DEPARTMENTS = `
-UPDATE department d SET parent_id = (r.edges ->> 'parent')::uuid, name = r.after ->> 'name',
-       english_name = r.after ->> 'englishName', "order" = (r.after ->> 'order')::bigint, updated_at = now()
+export const updateDepartments = (extensionsMapped: boolean) => `
+UPDATE department d SET parent_id = (r.edges ->> 'parent')::uuid, name = r.after ->> 'name', english_name = r.after ->> 'englishName',
+       "order" = (r.after ->> 'order')::bigint, updated_at = now()${extensionParts(extensionsMapped).assignment}
   FROM sync_record r WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action IN ('UPDATE', 'MOVE') AND d.id = r.local_id`;
 
-export const CREATE_EMPLOYEES = `
-INSERT INTO employee (id, identity_source_id, username, display_name, english_name, position, email, mobile, telephone,
-                      address, gender, status, main_department_id, manager_id)
+export const createEmployees = (extensionsMapped: boolean) => `
+INSERT INTO employee (id, identity_source_id, username, display_name, english_name, position, email, mobile, telephone, address, gender,
+                      employment_status, status, main_department_id, manager_id${extensionParts(extensionsMapped).column})
 SELECT r.local_id, $2, r.after ->> 'username', r.after ->> 'displayName', r.after ->> 'englishName', r.after ->> 'position',
        r.after ->> 'email', r.after ->> 'mobile', r.after ->> 'telephone', r.after ->> 'address', r.after ->> 'gender',
-       r.after ->> 'status', (r.edges ->> 'main')::uuid, ${MANAGER}
+       coalesce(r.after ->> 'employmentStatus', 'UNKNOWN'), r.after ->> 'status', (r.edges ->> 'main')::uuid,
+       ${MANAGER}${extensionParts(extensionsMapped).value}
   FROM sync_record r WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'CREATE' ORDER BY r.ordinal`;
 
-export const UPDATE_EMPLOYEES = `
+export const updateEmployees = (extensionsMapped: boolean) => `
 UPDATE employee e SET username = r.after ->> 'username', display_name = r.after ->> 'displayName',
        english_name = r.after ->> 'englishName', position = r.after ->> 'position', email = r.after ->> 'email',
        mobile = r.after ->> 'mobile', telephone = r.after ->> 'telephone', address = r.after ->> 'address',
-       gender = r.after ->> 'gender', status = r.after ->> 'status', main_department_id = (r.edges ->> 'main')::uuid,
-       manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN ${MANAGER} ELSE e.manager_id END, suspended_at = NULL, removal_due_at = NULL, updated_at = now()
+       gender = r.after ->> 'gender', employment_status = coalesce(r.after ->> 'employmentStatus', 'UNKNOWN'),
+       status = r.after ->> 'status', main_department_id = (r.edges ->> 'main')::uuid,
+       manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN ${MANAGER} ELSE e.manager_id END, suspended_at = NULL,
+       removal_due_at = NULL, updated_at = now()${extensionParts(extensionsMapped).assignment}
   FROM sync_record r
  WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action IN ('UPDATE', 'MOVE', 'RESTORE') AND e.id = r.local_id`;
 
@@ -65,16 +81,18 @@ SELECT r.local_id, (d ->> 0)::uuid, (d ->> 1)::boolean, (d ->> 2)::bigint
 ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_leader, "order" = excluded."order"
  WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`;
 
+/** A value that could not be used leaves no hash, so that the object is compared again. */
 export const WRITE_LINKS = `
 INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at, unresolved)
-SELECT $2, r.object_type, r.external_key, r.external_id, r.local_id, r.hash, r.read_at,
+SELECT $2, r.object_type, r.external_key, r.external_id, r.local_id,
+       CASE WHEN r.reason_code IS DISTINCT FROM 'INVALID_VALUE' THEN r.hash END, r.read_at,
        CASE WHEN jsonb_typeof(r.edges -> 'unresolved') = 'array'
             THEN ARRAY(SELECT jsonb_array_elements_text(r.edges -> 'unresolved')) END
   FROM sync_record r
  WHERE ${OPEN} AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE')
  ORDER BY r.ordinal
 ON CONFLICT (identity_source_id, kind, external_key) DO UPDATE SET external_id = excluded.external_id, hash = excluded.hash,
-       read_at = excluded.read_at, unresolved = excluded.unresolved, missing_since = NULL`;
+       read_at = excluded.read_at, unresolved = excluded.unresolved, missing_since = NULL, rejected_at = NULL`;
 
 export const MARK_MISSING = `
 UPDATE link l SET missing_since = now()
@@ -89,8 +107,12 @@ DELETE FROM department d USING sync_record r
    AND NOT EXISTS (SELECT FROM membership m JOIN employee e ON e.id = m.employee_id
                     WHERE m.department_id = d.id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED'))`;
 
+/** Where the people in it are leavers who wait for approval, the department waits with them. */
 export const KEEP_FILLED_DEPARTMENTS = `
-UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'DEPARTMENT_NOT_EMPTY'
+UPDATE sync_record r
+   SET result = CASE WHEN EXISTS (SELECT FROM sync_record h WHERE h.task_id = $1 AND h.result = 'HELD') THEN 'HELD' ELSE 'SKIPPED' END,
+       reason_code = 'DEPARTMENT_NOT_EMPTY',
+       edges_before = coalesce(r.edges_before, '{}') || jsonb_build_object('reason', r.reason_code)
  WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND EXISTS (SELECT FROM department d WHERE d.id = r.local_id)`;
 
 export const DELETE_DEPARTMENT_LINKS = `
@@ -108,6 +130,54 @@ UPDATE snapshot_page p SET applied = now_applied.applied
      WHERE page.identity_source_id = $2
   ) now_applied
  WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
+
+/** What was read before its object last had something applied: the newer read stands. */
+export const SKIP_OLDER_READS = `
+UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
+  FROM link l
+ WHERE ${OPEN} AND l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key AND l.read_at > r.read_at`;
+
+/** Whether anything here changed since the plan was made: an edit, or what another task brought. */
+export const IS_OUTDATED = `
+SELECT EXISTS (
+  SELECT FROM sync_record r JOIN employee e ON e.id = r.local_id
+   WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND e.updated_at IS DISTINCT FROM r.local_version
+  UNION ALL
+  SELECT FROM sync_record r JOIN department d ON d.id = r.local_id
+   WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND d.updated_at IS DISTINCT FROM r.local_version
+  UNION ALL
+  SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
+   WHERE ${OPEN} AND r.action = 'CREATE'
+  UNION ALL
+  SELECT FROM sync_record r WHERE ${OPEN} AND r.action <> 'CREATE' AND r.local_version IS NULL
+) AS outdated`;
+
+/** People who were kept although missing, and are seen again: the decision has served. */
+export const FORGET_REJECTIONS = `
+UPDATE link l SET rejected_at = NULL
+ WHERE l.identity_source_id = $2 AND l.rejected_at IS NOT NULL
+   AND EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                WHERE tp.task_id = $1 AND tp.object_type = l.kind AND l.external_key = ANY (p.keys))`;
+
+/**
+ * What former tasks held and this one settles: it plans the same removal itself, or the object is there after all. Returns the
+ * tasks it touched.
+ */
+export const SETTLE_FORMER_HOLDS = `
+WITH settled AS (
+  UPDATE sync_record held
+     SET result = 'SKIPPED', reason_code = CASE WHEN again.id IS NOT NULL THEN 'TAKEN_OVER' ELSE 'LAPSED' END
+    FROM sync_task t, sync_record h
+    LEFT JOIN sync_record again ON again.task_id = $1 AND again.object_type = h.object_type AND again.external_key = h.external_key
+                               AND again.action IN ('SUSPEND', 'REMOVE')
+   WHERE h.id = held.id AND t.id = h.task_id AND t.identity_source_id = $2 AND t.status = 'HELD' AND h.task_id <> $1
+     AND h.result = 'HELD'
+     AND (again.id IS NOT NULL
+          OR EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                      WHERE tp.task_id = $1 AND tp.object_type = h.object_type AND h.external_key = ANY (p.keys)))
+  RETURNING held.task_id, held.ordinal
+)
+SELECT task_id AS "taskId", array_agg(ordinal ORDER BY ordinal) AS ordinals FROM settled GROUP BY task_id`;
 
 /** What became of the records, by object type and action. */
 export const COUNT_RESULTS = `

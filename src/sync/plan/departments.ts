@@ -1,22 +1,40 @@
+import { changedFields, departmentFields, keptFields, mappedOver } from './fields';
+
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
 
-/** The tree as it will be: the snapshot's departments, each with the local row it is or will be. */
+/** Every department of the snapshot, as last read, and whether it belongs to the scope: chosen, or below a chosen one. */
+export const COLLECT_READ_DEPARTMENTS = `
+CREATE TEMP TABLE read_department ON COMMIT DROP AS
+WITH RECURSIVE latest AS MATERIALIZED (
+  SELECT DISTINCT ON (s.external_key) s.page_id, s.external_key, s.external_id, s.parent_key, tp.read_at
+    FROM task_page tp
+    JOIN staged_department s ON s.page_id = tp.page_id
+   WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
+   ORDER BY s.external_key, tp.read_at DESC
+), chosen AS (
+  SELECT latest.external_key FROM latest JOIN sync_task t ON t.id = $1
+   WHERE t.settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' OR t.settings #> '{scope,departmentIds}' ? latest.external_id
+  UNION
+  SELECT latest.external_key FROM latest JOIN chosen ON latest.parent_key = chosen.external_key
+)
+SELECT latest.page_id, latest.external_key, latest.read_at, chosen.external_key IS NOT NULL AS in_scope
+  FROM latest LEFT JOIN chosen ON chosen.external_key = latest.external_key`;
+
+/** The tree as it will be: the snapshot's departments within the scope, each with the local row it is or will be. */
 export const COLLECT_DEPARTMENTS = `
 CREATE TEMP TABLE plan_department ON COMMIT DROP AS
-SELECT DISTINCT ON (s.external_key)
-       s.external_key, s.external_id, s.parent_key AS told_parent_key, s.parent_key, s."order", s.leader_keys,
-       s.third_party, s.mapped, s.hash, tp.read_at,
-       l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
+SELECT s.external_key, s.external_id, s.parent_key, s."order", s.leader_keys, s.third_party, s.mapped, s.invalid, s.hash,
+       r.read_at, l.hash AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        NULL::uuid AS parent_id, NULL::text AS reason_code, NULL::text AS path, 0 AS depth
-  FROM task_page tp
-  JOIN staged_department s ON s.page_id = tp.page_id
+  FROM read_department r
+  JOIN staged_department s ON s.page_id = r.page_id AND s.external_key = r.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'DEPARTMENT' AND l.external_key = s.external_key
- WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
- ORDER BY s.external_key, tp.read_at DESC`;
+ WHERE r.in_scope`;
 
-/** A parent that is neither in the snapshot nor here cannot be hung under: its child becomes top-level. */
+/** A parent that is neither in the snapshot nor here, or is outside the scope, cannot be hung under: its child becomes top-level. */
 export const FORGET_UNKNOWN_PARENTS = `
-UPDATE plan_department d SET parent_key = NULL, reason_code = 'PARENT_UNKNOWN'
+UPDATE plan_department d SET parent_key = NULL,
+       reason_code = CASE WHEN NOT EXISTS (SELECT FROM read_department r WHERE r.external_key = d.parent_key) THEN 'PARENT_UNKNOWN' END
  WHERE parent_key IS NOT NULL
    AND NOT EXISTS (SELECT FROM plan_department p WHERE p.external_key = d.parent_key)
    AND NOT EXISTS (SELECT FROM kept_department k WHERE k.external_key = d.parent_key)`;
@@ -28,7 +46,7 @@ SELECT l.external_key, l.local_id
   FROM link l JOIN sync_task t ON t.id = $1
  WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'
    AND NOT EXISTS (SELECT FROM plan_department d WHERE d.external_key = l.external_key)
-   AND NOT ((t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
+   AND NOT (l.rejected_at IS NULL AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
                               AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL))`;
 
@@ -73,55 +91,66 @@ UPDATE plan_department d SET path = tree.path, depth = tree.depth FROM tree WHER
 export const COLLECT_TARGETS = `
 CREATE TEMP TABLE department_target ON COMMIT DROP AS
 WITH RECURSIVE here AS (
-  SELECT id, name AS path FROM department WHERE identity_source_id = $2 AND parent_id IS NULL
+  SELECT id, name AS path, 0 AS depth FROM department WHERE identity_source_id = $2 AND parent_id IS NULL
   UNION ALL
-  SELECT d.id, h.path || ' / ' || d.name FROM department d JOIN here h ON d.parent_id = h.id
+  SELECT d.id, h.path || ' / ' || d.name, h.depth + 1 FROM department d JOIN here h ON d.parent_id = h.id
 )
 SELECT coalesce(after.external_key, l.external_key) AS external_key, coalesce(after.local_id, here.id) AS local_id,
-       here.path AS path_before, coalesce(after.path, here.path) AS path_after,
+       here.path AS path_before, here.depth AS depth_before, coalesce(after.path, here.path) AS path_after,
        after.local_id IS NOT NULL OR EXISTS (SELECT FROM kept_department k WHERE k.local_id = here.id) AS stays,
        after.leader_keys
   FROM here
   FULL JOIN plan_department after ON after.local_id = here.id
   LEFT JOIN link l ON l.local_id = here.id`;
 
+/** One record for each department that differs. */
 export const RECORD_DEPARTMENTS = `
-INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code,
-                         third_party, before, after, changed, edges, hash, read_at)
+INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, result, reason_code,
+                         third_party, before, after, changed, kept, edges, edges_before, hash, read_at, local_version)
 SELECT $1, row_number() OVER (ORDER BY c.depth, c.external_key), 'DEPARTMENT', c.external_key, c.external_id, c.local_id,
        c.after ->> 'name',
        CASE WHEN c.id IS NULL THEN 'CREATE' WHEN 'parent' = ANY (c.changed) THEN 'MOVE' ELSE 'UPDATE' END,
-       c.reason_code, c.third_party, c.before, c.after, c.changed, jsonb_build_object('parent', c.parent_id), c.hash, c.read_at
+       CASE WHEN cardinality(c.changed) = 0 THEN 'FAILED' END,
+       CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' ELSE c.reason_code END,
+       c.third_party, c.before, c.after, c.changed, c.kept, jsonb_build_object('parent', c.parent_id),
+       CASE WHEN c.id IS NOT NULL THEN jsonb_build_object('parent', c.local_parent_id) END, c.hash, c.read_at, c.updated_at
   FROM (
     SELECT v.*, array_remove(ARRAY[
              CASE WHEN v.id IS NULL OR v.parent_id IS DISTINCT FROM v.local_parent_id THEN 'parent' END,
              CASE WHEN v."order" IS DISTINCT FROM v.local_order THEN 'order' END], NULL)
-           || ARRAY(SELECT key FROM jsonb_each_text(v.mapped)
-                     WHERE canonical(key, value) IS DISTINCT FROM canonical(key, v.before ->> key)) AS changed
+           || ${changedFields('DEPARTMENT', 'v')} AS changed
       FROM (
-        SELECT d.*, here.id, here.parent_id AS local_parent_id, here."order" AS local_order,
-               d.mapped || jsonb_build_object('parent', up.path_after, 'order', d."order"::text) AS after,
-               CASE WHEN here.id IS NOT NULL THEN jsonb_build_object('name', here.name, 'englishName', here.english_name,
-                 'parent', up_before.path_before, 'order', here."order"::text) END AS before
-          FROM plan_department d
-          LEFT JOIN department here ON here.id = d.local_id
-          LEFT JOIN department_target up ON up.local_id = d.parent_id
-          LEFT JOIN department_target up_before ON up_before.local_id = here.parent_id
+        SELECT d.*, ${mappedOver('d')}
+                 || jsonb_strip_nulls(jsonb_build_object('parent', d.parent_after, 'order', d."order"::text)) AS after
+          FROM (
+            SELECT d.*, ${keptFields('DEPARTMENT', 'd', `'{}'::text[]`)} AS kept
+              FROM (
+                SELECT p.*, here.id, here.parent_id AS local_parent_id, here."order" AS local_order, here.updated_at,
+                       p.linked AND p.hash = p.link_hash AS same, up.path_after AS parent_after,
+                       CASE WHEN here.id IS NOT NULL THEN ${departmentFields('here', 'up_before.path_before')} END AS before
+                  FROM plan_department p
+                  LEFT JOIN department here ON here.id = p.local_id
+                  LEFT JOIN department_target up ON up.local_id = p.parent_id
+                  LEFT JOIN department_target up_before ON up_before.local_id = here.parent_id
+              ) d
+          ) d
       ) v
   ) c
- WHERE cardinality(c.changed) > 0`;
+ WHERE cardinality(c.changed) > 0 OR (c.invalid IS NOT NULL AND NOT coalesce(c.same, false))`;
 
-/** Departments that the snapshot proves gone, leaf first. */
+/** Departments that the snapshot proves gone or outside the scope, leaf first. */
 export const RECORD_DEPARTMENT_REMOVALS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before,
-                         changed, read_at)
+                         changed, edges_before, read_at, local_version)
 SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)
-           + row_number() OVER (ORDER BY length(t.path_before) DESC, l.external_key),
-       'DEPARTMENT', l.external_key, l.external_id, l.local_id, d.name, 'REMOVE', 'LEFT_SOURCE',
-       jsonb_build_object('name', d.name, 'englishName', d.english_name, 'order', d."order"::text,
-                          'parent', (SELECT up.path_before FROM department_target up WHERE up.local_id = d.parent_id)),
-       array_remove(ARRAY['name', CASE WHEN d.english_name IS NOT NULL THEN 'englishName' END], NULL), now()
+           + row_number() OVER (ORDER BY t.depth_before DESC, l.external_key),
+       'DEPARTMENT', l.external_key, l.external_id, l.local_id, d.name, 'REMOVE',
+       CASE WHEN r.external_key IS NULL THEN 'LEFT_SOURCE' ELSE 'OUT_OF_SCOPE' END,
+       ${departmentFields('d', '(SELECT up.path_before FROM department_target up WHERE up.local_id = d.parent_id)')},
+       array_remove(ARRAY['name', CASE WHEN d.english_name IS NOT NULL THEN 'englishName' END], NULL),
+       jsonb_build_object('parent', d.parent_id), now(), d.updated_at
   FROM link l
   JOIN department d ON d.id = l.local_id
   JOIN department_target t ON t.local_id = l.local_id AND NOT t.stays
+  LEFT JOIN read_department r ON r.external_key = l.external_key
  WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'`;

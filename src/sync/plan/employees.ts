@@ -1,8 +1,10 @@
+import { changedFields, employeeFields, keptFields, mappedOver } from './fields';
+
 /** The employee half of the plan. Parameters: $1 task, $2 identity source. */
 
 /**
  * Whom to compare: everybody on a page that the local organisation does not reflect yet, and those whom a change around them
- * reaches: a reference that can be resolved now, a department that goes or gets other leaders.
+ * reaches: a reference that can be resolved now, a change made here, a department that goes or gets other leaders.
  */
 export const COLLECT_CANDIDATES = `
 CREATE TEMP TABLE candidate ON COMMIT DROP AS
@@ -13,13 +15,16 @@ UNION
 SELECT l.external_key FROM link l
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.unresolved IS NOT NULL
 UNION
+SELECT l.external_key FROM link l
+ WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.hash IS NULL
+UNION
 SELECT l.external_key
   FROM department_target t
   JOIN membership m ON m.department_id = t.local_id
   JOIN link l ON l.local_id = m.employee_id
  WHERE NOT t.stays OR (t.leader_keys IS NOT NULL AND m.is_leader IS DISTINCT FROM (l.external_key = ANY (t.leader_keys)))`;
 
-/** Each candidate as last read, with the local row they are or will be. */
+/** Each candidate as last read, with the local row they are or will be. Outside a partial scope nobody is a candidate. */
 export const COLLECT_EMPLOYEES = `
 CREATE TEMP TABLE plan_employee ON COMMIT DROP AS
 WITH latest AS (
@@ -29,12 +34,14 @@ WITH latest AS (
     JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
    ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
 )
-SELECT s.external_key, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys, s.leader_flags,
-       s.orders, s.third_party, s.mapped, s.hash, latest.read_at, l.hash AS link_hash, l.missing_since,
-       l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id, l.read_at AS link_read_at
+SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys,
+       s.leader_flags, s.orders, s.hash, latest.read_at, l.hash AS link_hash, l.missing_since,
+       l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id
   FROM latest
   JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
-  LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = s.external_key`;
+  LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = s.external_key
+ WHERE (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
+    OR s.department_keys && ARRAY(SELECT external_key FROM plan_department)`;
 
 /** The memberships that the candidates will have; what does not resolve is left for the run that brings its target. */
 export const COLLECT_MEMBERSHIPS = `
@@ -53,7 +60,8 @@ CREATE TEMP TABLE plan_unresolved ON COMMIT DROP AS
 SELECT e.external_key, array_agg('D:' || k.department_key) AS keys
   FROM plan_employee e CROSS JOIN unnest(e.department_keys) AS k (department_key)
   LEFT JOIN department_target t ON t.external_key = k.department_key AND t.stays
- WHERE t.external_key IS NULL
+  LEFT JOIN read_department r ON r.external_key = k.department_key AND NOT r.in_scope
+ WHERE t.external_key IS NULL AND r.external_key IS NULL
  GROUP BY e.external_key`;
 
 /** The same as one row a person, in a form that compares and a form that people read. */
@@ -80,7 +88,8 @@ SELECT e.external_key,
                  ORDER BY m.department_id) AS places,
        string_agg(t.path_before || CASE WHEN m.is_leader THEN ' (leader)' ELSE '' END
                   || CASE WHEN coalesce(m."order", 0) <> 0 THEN ' [' || m."order" || ']' ELSE '' END, E'\\n'
-                  ORDER BY t.path_before, m.department_id) AS shown
+                  ORDER BY t.path_before, m.department_id) AS shown,
+       jsonb_agg(jsonb_build_array(m.department_id, m.is_leader, m."order")) AS edges
   FROM plan_employee e
   JOIN membership m ON m.employee_id = e.local_id
   JOIN department_target t ON t.local_id = m.department_id
@@ -96,73 +105,102 @@ SELECT m.manager_key AS external_key, coalesce(p.local_id, l.local_id) AS local_
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = m.manager_key
  WHERE coalesce(p.local_id, l.local_id) IS NOT NULL`;
 
+/** Each candidate with all that they were told to be and all that they are here. */
+const RESOLVED_EMPLOYEES = `
+SELECT e.*, told.third_party, told.mapped, told.invalid, e.linked AND e.hash = e.link_hash AS same,
+       place.edges, place.shown, place.main_path, place.main_id, place.departments AS departments_after,
+       place.places AS places_after, here.departments AS departments_before, here.places AS places_before,
+       here.edges AS edges_before, w.main_department_id AS main_before, w.manager_id AS manager_before,
+       w.edited_fields, w.updated_at AS local_version, boss.local_id AS manager_told,
+       coalesce(e.linked AND (mf.field IS NULL OR mf.withheld OR (mf.owner = 'SET_ONCE' AND w.manager_id IS NOT NULL)), false)
+         AS manager_kept,
+       CASE WHEN e.manager_key IS NOT NULL AND boss.local_id IS NULL AND e.manager_key <> e.external_key
+         THEN array_append(lost.keys, 'E:' || e.manager_key) ELSE lost.keys END AS unresolved,
+       CASE WHEN w.id IS NOT NULL
+         THEN ${employeeFields('w', 'old_boss.external_id', 'here.shown', 'old_main.path_before')} END AS before
+  FROM plan_employee e
+  JOIN staged_employee told ON told.page_id = e.page_id AND told.external_key = e.external_key
+  LEFT JOIN plan_place place ON place.external_key = e.external_key
+  LEFT JOIN local_place here ON here.external_key = e.external_key
+  LEFT JOIN plan_unresolved lost ON lost.external_key = e.external_key
+  LEFT JOIN employee w ON e.linked AND w.id = e.local_id
+  LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id
+  LEFT JOIN link old_boss ON old_boss.local_id = w.manager_id
+  LEFT JOIN department_target old_main ON old_main.local_id = w.main_department_id
+  LEFT JOIN mapped_field mf ON mf.object_type = 'EMPLOYEE' AND mf.field = 'manager'
+ WHERE e.status <> 'LEFT'`;
+
 /** One record for each candidate that differs. MOVE: the set of departments, or the main one, changed, whatever else did. */
 export const RECORD_EMPLOYEES = `
-INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, third_party, before,
-                         after, changed, edges, hash, read_at)
+INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, result, reason_code,
+                         third_party, before, after, changed, kept, edges, edges_before, hash, read_at, local_version)
 SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1) + row_number() OVER (ORDER BY c.external_key),
        'EMPLOYEE', c.external_key, c.external_id, c.local_id, c.after ->> 'displayName',
        CASE WHEN NOT c.linked THEN 'CREATE' WHEN c.missing_since IS NOT NULL THEN 'RESTORE'
-            WHEN c.moved THEN 'MOVE' ELSE 'UPDATE' END,
-       c.third_party, c.before, c.after, c.changed,
-       jsonb_build_object('departments', c.edges, 'main', c.main_id, 'manager', c.manager_id, 'unresolved', c.unresolved),
-       c.hash, c.read_at
+            WHEN c.departments_after IS DISTINCT FROM c.departments_before OR c.main_id IS DISTINCT FROM c.main_before THEN 'MOVE'
+            ELSE 'UPDATE' END,
+       CASE WHEN cardinality(c.changed) = 0 THEN 'FAILED' END, CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END,
+       c.third_party, c.before, c.after, c.changed, c.kept,
+       jsonb_build_object('departments', c.edges, 'main', c.main_id, 'manager', c.manager_after, 'unresolved', c.unresolved),
+       CASE WHEN c.linked THEN jsonb_build_object('departments', c.edges_before, 'main', c.main_before,
+                                                  'manager', c.manager_before) END,
+       c.hash, c.read_at, c.local_version
   FROM (
-    SELECT v.*, NOT v.linked OR v.departments_after IS DISTINCT FROM v.departments_before
-                OR v.main_id IS DISTINCT FROM v.main_before AS moved,
-           array_remove(ARRAY[
+    SELECT v.*, array_remove(ARRAY[
              CASE WHEN v.status IS DISTINCT FROM v.before ->> 'status' THEN 'status' END,
              CASE WHEN v.places_after IS DISTINCT FROM v.places_before THEN 'departments' END,
              CASE WHEN v.main_id IS DISTINCT FROM v.main_before THEN 'mainDepartment' END,
-             CASE WHEN v.mapped ? 'manager' AND v.manager_id IS DISTINCT FROM v.manager_before THEN 'manager' END], NULL)
-           || CASE WHEN NOT v.linked THEN
-                ARRAY(SELECT key FROM jsonb_each_text(v.mapped) WHERE key <> 'manager' AND btrim(value) <> '')
-              WHEN v.hash = v.link_hash THEN '{}'::text[] ELSE
-              ARRAY(SELECT key FROM jsonb_each_text(v.mapped)
-                     WHERE key <> 'manager' AND canonical(key, value) IS DISTINCT FROM canonical(key, v.before ->> key)) END
-           AS changed
+             CASE WHEN v.manager_after IS DISTINCT FROM v.manager_before THEN 'manager' END], NULL)
+           || ${changedFields('EMPLOYEE', 'v')} AS changed
       FROM (
-        SELECT e.*, place.edges, place.main_id, place.departments AS departments_after, place.places AS places_after,
-               here.departments AS departments_before, here.places AS places_before,
-               w.main_department_id AS main_before, w.manager_id AS manager_before, boss.local_id AS manager_id,
-               CASE WHEN e.manager_key IS NOT NULL AND boss.local_id IS NULL
-                 THEN array_append(lost.keys, 'E:' || e.manager_key) ELSE lost.keys END AS unresolved,
-               e.mapped || jsonb_build_object('status', e.status, 'departments', place.shown, 'mainDepartment', place.main_path)
-                 || CASE WHEN e.manager_key IS NOT NULL AND boss.local_id IS NULL THEN '{"manager": null}' ELSE '{}' END::jsonb
-                 AS after,
-               CASE WHEN w.id IS NOT NULL THEN jsonb_build_object(
-                 'username', w.username, 'displayName', w.display_name, 'englishName', w.english_name, 'position', w.position,
-                 'email', w.email, 'mobile', w.mobile, 'telephone', w.telephone, 'address', w.address, 'gender', w.gender,
-                 'manager', old_boss.external_id, 'status', w.status, 'departments', here.shown,
-                 'mainDepartment', old_main.path_before) END AS before
-          FROM plan_employee e
-          LEFT JOIN plan_place place ON place.external_key = e.external_key
-          LEFT JOIN local_place here ON here.external_key = e.external_key
-          LEFT JOIN plan_unresolved lost ON lost.external_key = e.external_key
-          LEFT JOIN employee w ON e.linked AND w.id = e.local_id
-          LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id
-          LEFT JOIN link old_boss ON old_boss.local_id = w.manager_id
-          LEFT JOIN department_target old_main ON old_main.local_id = w.main_department_id
-         WHERE e.status <> 'LEFT'
+        SELECT e.*, (${mappedOver('e')}) - 'manager'
+                 || jsonb_strip_nulls(jsonb_build_object('status', e.status, 'departments', e.shown, 'mainDepartment', e.main_path,
+                      'manager', CASE WHEN e.manager_after IS NULL THEN NULL WHEN e.manager_kept THEN e.before ->> 'manager'
+                                      ELSE e.mapped ->> 'manager' END)) AS after
+          FROM (
+            SELECT e.*, ${keptFields('EMPLOYEE', 'e', 'e.edited_fields')} AS kept,
+                   CASE WHEN e.manager_kept THEN e.manager_before ELSE e.manager_told END AS manager_after
+              FROM (${RESOLVED_EMPLOYEES}) e
+          ) e
       ) v
   ) c
- WHERE cardinality(c.changed) > 0`;
+ WHERE cardinality(c.changed) > 0 OR (c.invalid IS NOT NULL AND NOT coalesce(c.same, false))`;
+
+const OF_SOURCE = `l.identity_source_id = $2 AND l.kind = 'EMPLOYEE'`;
+
+/** Where somebody who goes was, in the form of a comparison. */
+const GOING = `
+  LEFT JOIN link boss ON boss.local_id = w.manager_id
+  LEFT JOIN department_target main ON main.local_id = w.main_department_id
+  LEFT JOIN LATERAL (
+    SELECT string_agg(t.path_before || CASE WHEN m.is_leader THEN ' (leader)' ELSE '' END, E'\\n' ORDER BY t.path_before) AS shown,
+           jsonb_agg(jsonb_build_array(m.department_id, m.is_leader, m."order")) AS edges
+      FROM membership m JOIN department_target t ON t.local_id = m.department_id WHERE m.employee_id = w.id) places ON true`;
+
+const GOING_FIELDS = employeeFields('w', 'boss.external_id', 'places.shown', 'main.path_before');
+const GOING_EDGES = `jsonb_build_object('departments', places.edges, 'main', w.main_department_id, 'manager', w.manager_id)`;
 
 /**
- * Leavers: present here, and missing from a snapshot that was proven complete, or told to have left. Absence counts only for
- * what was last applied from a read before this one began, and not where reading the person again failed.
+ * Leavers: present here, and missing from a snapshot that was proven complete, or told to have left, or outside the scope.
+ * Absence counts only for what was last applied from a read before this one began, and not where reading the person again
+ * failed, nor where somebody decided to keep them until they are seen again.
  */
 export const RECORD_SUSPENSIONS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, third_party,
-                         before, after, changed, read_at)
+                         before, after, changed, edges_before, read_at, local_version)
 SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1) + row_number() OVER (ORDER BY l.external_key),
-       'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'SUSPEND', 'LEFT_SOURCE', gone.third_party,
-       jsonb_build_object('status', w.status), '{"status": "SUSPENDED"}', '{status}', coalesce(gone.read_at, now())
+       'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'SUSPEND',
+       CASE WHEN gone.external_key IS NULL AND elsewhere.external_key IS NOT NULL THEN 'OUT_OF_SCOPE' ELSE 'LEFT_SOURCE' END,
+       told.third_party, ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "SUSPENDED"}', '{status}', ${GOING_EDGES},
+       coalesce(gone.read_at, now()), w.updated_at
   FROM link l
   JOIN employee w ON w.id = l.local_id
   JOIN sync_task t ON t.id = $1
   LEFT JOIN plan_employee gone ON gone.external_key = l.external_key AND gone.status = 'LEFT'
- WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.missing_since IS NULL
+  LEFT JOIN staged_employee told ON told.page_id = gone.page_id AND told.external_key = gone.external_key
+  LEFT JOIN outside_scope elsewhere ON elsewhere.external_key = l.external_key
+  ${GOING}
+ WHERE ${OF_SOURCE} AND l.missing_since IS NULL AND l.rejected_at IS NULL
    AND (gone.external_key IS NOT NULL
         OR ((t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
             AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
@@ -172,14 +210,15 @@ SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1
 /** Leavers whose grace period has ended, by a complete run that does not see them either. */
 export const RECORD_REMOVALS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before, after,
-                         changed, read_at)
+                         changed, edges_before, read_at, local_version)
 SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1) + row_number() OVER (ORDER BY l.external_key),
        'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'REMOVE', 'GRACE_ENDED',
-       jsonb_build_object('status', w.status), '{"status": "REMOVED"}', '{status}', now()
+       ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "REMOVED"}', '{status}', ${GOING_EDGES}, now(), w.updated_at
   FROM link l
   JOIN employee w ON w.id = l.local_id AND w.status = 'SUSPENDED' AND w.removal_due_at <= now()
   JOIN sync_task t ON t.id = $1 AND (t.certificate ->> 'complete')::boolean
- WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.missing_since IS NOT NULL
+  ${GOING}
+ WHERE ${OF_SOURCE} AND l.missing_since IS NOT NULL
    AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.external_key = l.external_key AND e.status <> 'LEFT')
    AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)`;
 
@@ -190,26 +229,66 @@ SELECT DISTINCT k.external_key
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`;
 
+/** A run that brings departments only looks at nobody. */
+export const SEE_NOBODY = `CREATE TEMP TABLE seen_key (external_key text) ON COMMIT DROP`;
+
+const LATEST_PLACES = `
+SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
+  FROM task_page tp JOIN staged_employee s ON s.page_id = tp.page_id
+ WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+ ORDER BY s.external_key, tp.read_at DESC`;
+
+/** With a partial scope: those of them who are, as last read, in a department of the scope. */
+export const COLLECT_SEEN_IN_SCOPE = `
+CREATE TEMP TABLE seen_key ON COMMIT DROP AS
+SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRAY(SELECT external_key FROM plan_department)`;
+
 /**
- * A user name that somebody present has, or gets, already: the newcomer fails alone, and whoever is here keeps the name.
- * Without this the constraint would fail the whole run at its commit.
+ * Those who are outside a partial scope: the snapshot names them, but not within it, or every department they are in is still
+ * in the directory and no longer chosen. With the whole directory in scope there are none.
+ */
+export const COLLECT_OUTSIDE_SCOPE = `
+CREATE TEMP TABLE outside_scope ON COMMIT DROP AS
+SELECT external_key FROM (${LATEST_PLACES}) latest
+ WHERE (SELECT settings #>> '{scope,mode}' FROM sync_task WHERE id = $1) = 'PARTIAL'
+   AND NOT department_keys && ARRAY(SELECT external_key FROM plan_department)
+UNION
+SELECT l.external_key
+  FROM link l JOIN membership m ON m.employee_id = l.local_id
+  JOIN link d ON d.local_id = m.department_id
+  LEFT JOIN read_department r ON r.external_key = d.external_key AND NOT r.in_scope
+ WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND EXISTS (SELECT FROM read_department WHERE NOT in_scope)
+ GROUP BY l.external_key HAVING bool_and(r.external_key IS NOT NULL)`;
+
+/**
+ * A user name that somebody present has, or gets, already: whoever is here keeps the name. A newcomer fails alone; somebody who
+ * is here keeps their former name and gets the rest of their changes. Run until it finds nothing more, since a kept name may
+ * be one that another was to get. Without this the constraint would fail the whole run at its commit.
  */
 export const REFUSE_TAKEN_USERNAMES = `
-UPDATE sync_record r SET result = 'FAILED', reason_code = 'VALUE_TAKEN'
+UPDATE sync_record r
+   SET reason_code = 'VALUE_TAKEN',
+       result = CASE WHEN ranked.keeps AND cardinality(array_remove(r.changed, 'username')) > 0 THEN NULL ELSE 'FAILED' END,
+       after = CASE WHEN ranked.keeps THEN r.after || jsonb_build_object('username', r.before ->> 'username') ELSE r.after END,
+       changed = CASE WHEN ranked.keeps THEN array_remove(r.changed, 'username') ELSE r.changed END,
+       kept = CASE WHEN ranked.keeps THEN coalesce(r.kept, '{}') || '{"username": "TAKEN"}' ELSE r.kept END
   FROM (
-    SELECT id, row_number() OVER (PARTITION BY lower(name_after) ORDER BY newcomer, external_key) AS place
+    SELECT id, keeps, row_number() OVER (PARTITION BY lower(name_after) ORDER BY newcomer, external_key) AS place
       FROM (
         SELECT r.id, r.after ->> 'username' AS name_after, r.external_key,
+               r.action <> 'CREATE' AND 'username' = ANY (r.changed) AND r.action <> 'RESTORE' AS keeps,
                CASE WHEN 'username' = ANY (r.changed) OR r.action IN ('CREATE', 'RESTORE') THEN 1 ELSE 0 END AS newcomer
           FROM sync_record r
-         WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE')
+         WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
+           AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE')
         UNION ALL
-        SELECT NULL, w.username, '', 0
+        SELECT NULL, w.username, '', false, 0
           FROM employee w
          WHERE w.identity_source_id = $2 AND w.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
            AND lower(w.username) IN (SELECT lower(after ->> 'username') FROM sync_record
-                                      WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND after ? 'username')
-           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = w.id)
+                                      WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND result IS NULL AND after ? 'username')
+           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = w.id AND x.result IS NULL
+                              AND x.action <> 'CREATE')
       ) names
   ) ranked
  WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1`;

@@ -1,0 +1,53 @@
+import type { PoolClient } from 'pg';
+import type { Run } from './lease';
+import type { SafeguardState } from './sync-task.entity';
+
+/**
+ * How many removals of one object type go through without approval. Pure.
+ * @param known objects of that type that are here and not missing
+ */
+export function removalLimit(safeguards: SafeguardState, known: number): number {
+  const share = Math.floor((known * safeguards.maxRemovalPercent) / 100);
+  return Math.max(safeguards.minimumObjects, Math.min(safeguards.maxRemovals, share));
+}
+
+/** What takes somebody or something out of the organisation: a leaver's suspension, a department's end. */
+const REMOVALS = {
+  EMPLOYEE: 'SUSPEND',
+  DEPARTMENT: 'REMOVE',
+} as const;
+
+/** Told apart again when a held removal is approved. */
+const HOLD = `
+UPDATE sync_record SET result = 'HELD', reason_code = $4, edges_before = coalesce(edges_before, '{}') || jsonb_build_object('reason', reason_code)
+ WHERE task_id = $1 AND object_type = $2 AND action = $3 AND result IS NULL`;
+
+const KNOWN = `SELECT count(*)::int AS known FROM link WHERE identity_source_id = $1 AND kind = $2 AND missing_since IS NULL`;
+
+const PLANNED = `SELECT count(*)::int AS planned FROM sync_record
+  WHERE task_id = $1 AND object_type = $2 AND action = $3 AND result IS NULL`;
+
+/** Removals by events since the last full run: they count together with the next ones. */
+const BY_EVENTS = `
+SELECT count(*)::int AS before FROM sync_record r JOIN sync_task t ON t.id = r.task_id
+ WHERE t.identity_source_id = $1 AND t.trigger = 'EVENT' AND r.object_type = $2 AND r.action = $3 AND r.result IS NULL
+   AND t.applied_at > coalesce((SELECT max(f.applied_at) FROM sync_task f WHERE f.identity_source_id = $1 AND f.trigger <> 'EVENT'
+                                   AND f.applied_at IS NOT NULL), '-infinity')`;
+
+/**
+ * The fourth step: removals over a limit wait for approval; so does every removal when what can be seen shrank.
+ * @param lost what could be seen the last time and no longer can
+ */
+export async function gate(client: PoolClient, run: Run, lost: readonly string[]): Promise<void> {
+  const { id, identitySourceId, settings, trigger } = run.task;
+  for (const [type, action] of Object.entries(REMOVALS)) {
+    const [planned] = (await client.query(PLANNED, [id, type, action])).rows;
+    if (planned.planned === 0) continue;
+    const [known] = (await client.query(KNOWN, [identitySourceId, type])).rows;
+    const earlier =
+      trigger === 'EVENT' ? (await client.query(BY_EVENTS, [identitySourceId, type, action])).rows[0].before : 0;
+    const over = planned.planned + earlier > removalLimit(settings.safeguards, known.known + earlier);
+    if (lost.length > 0) await client.query(HOLD, [id, type, action, 'EXTENT_SHRANK']);
+    else if (over) await client.query(HOLD, [id, type, action, 'OVER_REMOVAL_LIMIT']);
+  }
+}

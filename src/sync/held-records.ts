@@ -1,0 +1,108 @@
+import type { PoolClient } from 'pg';
+import type { DataSource } from 'typeorm';
+import { inTransaction } from '../database/transaction';
+import { beginApplying, endIfDecided } from './apply';
+import * as sql from './apply/statements';
+import type { EventLog } from './event-log';
+import type { SyncTaskStatusName, TaskSettings } from './sync-task.entity';
+
+export interface Decision {
+  readonly taskId: string;
+  readonly approve: boolean;
+  /** Null: all that are held. */
+  readonly recordIds: readonly string[] | null;
+}
+
+export type DecisionOutcome =
+  | { readonly kind: 'decided'; readonly taskId: string }
+  | { readonly kind: 'notFound' }
+  | { readonly kind: 'nothingHeld'; readonly status: SyncTaskStatusName }
+  | { readonly kind: 'notHeld'; readonly count: number };
+
+interface HeldTask {
+  readonly identitySourceId: string;
+  readonly status: SyncTaskStatusName;
+  readonly settings: TaskSettings;
+}
+
+/** The decided records stand in a table of the transaction, so that the same statements apply them that apply a whole task. */
+const DECIDED = 'r.task_id = $1 AND r.id IN (SELECT id FROM decided) AND r.result IS NULL';
+
+/**
+ * Approves or rejects removals that wait, in whole or by item. Approved ones are applied at once; what came back or was changed
+ * here since the plan is skipped. Rejected ones are kept and not asked about again before they are seen again.
+ */
+export async function decideHeldRecords(
+  dataSource: DataSource,
+  events: EventLog,
+  decision: Decision,
+): Promise<DecisionOutcome> {
+  const outcome = await inTransaction(dataSource, (client) => decideIn(client, decision));
+  await events.publish();
+  return outcome;
+}
+
+async function decideIn(client: PoolClient, decision: Decision): Promise<DecisionOutcome> {
+  const { taskId, approve, recordIds } = decision;
+  const [named] = (await client.query('SELECT identity_source_id AS id FROM sync_task WHERE id = $1', [taskId])).rows;
+  if (!named) return { kind: 'notFound' };
+  // The same order of locks as a task that applies: first the source, then the task.
+  await beginApplying(client, named.id);
+  const { rows } = await client.query<HeldTask>(
+    `SELECT identity_source_id AS "identitySourceId", status, settings FROM sync_task WHERE id = $1 FOR UPDATE`,
+    [taskId],
+  );
+  const task = rows[0] as HeldTask;
+  if (task.status !== 'HELD') return { kind: 'nothingHeld', status: task.status };
+  await client.query(
+    `CREATE TEMP TABLE decided ON COMMIT DROP AS
+     SELECT id, ordinal FROM sync_record WHERE task_id = '${taskId}' AND result = 'HELD'`,
+  );
+  if (recordIds) {
+    await client.query('DELETE FROM decided WHERE id <> ALL ($1::uuid[])', [recordIds]);
+    const [left] = (await client.query('SELECT count(*)::int AS count FROM decided')).rows;
+    const asked = new Set(recordIds).size;
+    if (left.count < asked) return { kind: 'notHeld', count: asked - left.count };
+  }
+  if (approve) await applyDecided(client, taskId, task);
+  else await keepDecided(client, taskId, task);
+  const { rows: decided } = await client.query('SELECT array_agg(ordinal ORDER BY ordinal) AS ordinals FROM decided');
+  await endIfDecided(client, taskId, decided[0].ordinals ?? []);
+  return { kind: 'decided', taskId };
+}
+
+async function applyDecided(client: PoolClient, taskId: string, task: HeldTask): Promise<void> {
+  await client.query(
+    `UPDATE sync_record r
+        SET result = CASE WHEN d.id IS NOT NULL OR e.id IS NOT NULL THEN NULL ELSE 'SKIPPED' END,
+            reason_code = CASE WHEN d.id IS NOT NULL OR e.id IS NOT NULL THEN r.edges_before ->> 'reason' ELSE 'CHANGED_SINCE_PLAN' END
+       FROM decided, sync_record x
+       LEFT JOIN link l ON l.local_id = x.local_id AND l.missing_since IS NULL AND l.read_at <= x.read_at
+       LEFT JOIN employee e ON e.id = l.local_id AND e.updated_at = x.local_version
+       LEFT JOIN department d ON d.id = l.local_id AND d.updated_at = x.local_version
+      WHERE decided.id = r.id AND x.id = r.id AND r.task_id = $1`,
+    [taskId],
+  );
+  const { leaverGraceDays } = task.settings.safeguards;
+  const run = (statement: string, parameters: unknown[]) =>
+    client.query(statement.replaceAll(sql.OPEN, DECIDED), parameters);
+  await run(sql.SUSPEND_EMPLOYEES, [taskId, leaverGraceDays]);
+  await run(sql.MARK_MISSING, [taskId]);
+  while (((await run(sql.DELETE_DEPARTMENTS, [taskId])).rowCount ?? 0) > 0);
+  await run(sql.KEEP_FILLED_DEPARTMENTS, [taskId]);
+  await run(sql.DELETE_DEPARTMENT_LINKS, [taskId]);
+  // What can be seen now becomes what the next run is compared with.
+  await client.query('UPDATE sync_task SET extent_accepted = true WHERE id = $1', [taskId]);
+}
+
+async function keepDecided(client: PoolClient, taskId: string, task: HeldTask): Promise<void> {
+  await client.query(
+    `UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'REJECTED' FROM decided WHERE decided.id = r.id AND r.task_id = $1`,
+    [taskId],
+  );
+  await client.query(
+    `UPDATE link l SET rejected_at = now() FROM sync_record r JOIN decided ON decided.id = r.id
+      WHERE l.identity_source_id = $1 AND l.kind = r.object_type AND l.external_key = r.external_key AND l.missing_since IS NULL`,
+    [task.identitySourceId],
+  );
+}

@@ -1,0 +1,83 @@
+/** Parts of the plan's statements that departments and employees share. Parameters: $1 task, $2 identity source. */
+
+/**
+ * The task's mappings of a type as rows: local field, owner, and whether the field is withheld: nobody in the last complete
+ * snapshot, which may be this one, has it, so what is here stays.
+ */
+export const COLLECT_MAPPED_FIELDS = `
+CREATE TEMP TABLE mapped_field ON COMMIT DROP AS
+SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}')) AS withheld
+  FROM (SELECT m ->> 'objectType' AS object_type, m ->> 'localField' AS field, m ->> 'owner' AS owner,
+               array_append(ARRAY(SELECT jsonb_array_elements_text(f.list) FROM jsonb_array_elements(m -> 'transforms') step,
+                                         LATERAL (SELECT CASE jsonb_typeof(step -> 'fields') WHEN 'array' THEN step -> 'fields'
+                                                         ELSE '[]' END AS list) f),
+                            m ->> 'thirdPartyField')
+               || ARRAY(SELECT (regexp_matches(step ->> 'template', '[{]([^{}]+)[}]', 'g'))[1]
+                          FROM jsonb_array_elements(m -> 'transforms') step WHERE step ? 'template') AS sources
+          FROM sync_task t, jsonb_array_elements(t.mappings) m WHERE t.id = $1) m
+  LEFT JOIN (
+    SELECT f.key AS object_type, array_agg(DISTINCT name) AS filled
+      FROM (SELECT filled FROM sync_task WHERE id = $1
+            UNION ALL
+            (SELECT former.filled FROM sync_task former JOIN sync_task t ON t.id = $1
+              WHERE former.identity_source_id = $2 AND former.id < t.id AND former.filled IS NOT NULL
+                AND (former.certificate ->> 'complete')::boolean AND former.mode = 'APPLY'
+                AND NOT (t.certificate ->> 'complete')::boolean
+              ORDER BY former.id DESC LIMIT 1)) known,
+           jsonb_each(known.filled) f, jsonb_array_elements_text(f.value) name
+     GROUP BY f.key) s ON s.object_type = m.object_type`;
+
+/** A department's fields as a comparison shows them. */
+export function departmentFields(row: string, parentPath: string): string {
+  return `jsonb_strip_nulls(jsonb_build_object('name', ${row}.name, 'englishName', ${row}.english_name,
+    'parent', ${parentPath}, 'order', ${row}."order"::text)) || extension_fields(${row}.extension_values)`;
+}
+
+/** An employee's fields as a comparison shows them. */
+export function employeeFields(row: string, manager: string, departments: string, mainDepartment: string): string {
+  return `jsonb_strip_nulls(jsonb_build_object(
+    'username', ${row}.username, 'displayName', ${row}.display_name, 'englishName', ${row}.english_name,
+    'position', ${row}.position, 'email', ${row}.email, 'mobile', ${row}.mobile, 'telephone', ${row}.telephone,
+    'address', ${row}.address, 'gender', ${row}.gender, 'employmentStatus', NULLIF(${row}.employment_status, 'UNKNOWN'),
+    'status', ${row}.status, 'manager', ${manager}, 'departments', ${departments}, 'mainDepartment', ${mainDepartment}))
+    || CASE WHEN ${row}.extension_values = '{}' THEN '{}' ELSE extension_fields(${row}.extension_values) END`;
+}
+
+/**
+ * Mapped fields that keep what is here, with the reason. Of a row with `linked`, `same` (nothing told changed), `before` and
+ * `invalid`.
+ */
+export function keptFields(objectType: string, row: string, editedFields: string): string {
+  return `CASE
+    WHEN NOT ${row}.linked THEN (SELECT jsonb_object_agg(f, 'INVALID') FROM unnest(${row}.invalid) f)
+    WHEN NOT coalesce(${row}.same, false) THEN (
+      SELECT jsonb_object_agg(k.field, k.reason) FROM (
+        SELECT f.field, CASE
+                 WHEN f.field = ANY (${row}.invalid) THEN 'INVALID'
+                 WHEN f.withheld THEN 'WITHHELD'
+                 WHEN f.owner = 'SET_ONCE' AND ${row}.before ? f.field THEN 'SET_ONCE'
+                 WHEN f.owner = 'SOURCE_UNTIL_EDITED' AND f.field = ANY (${editedFields}) THEN 'EDITED_HERE' END AS reason
+          FROM mapped_field f WHERE f.object_type = '${objectType}') k
+       WHERE k.reason IS NOT NULL) END`;
+}
+
+/** What a row's mapped fields will be: what was told, what is kept, and what no mapping names as it is. */
+export function mappedOver(row: string): string {
+  return `CASE
+    WHEN NOT ${row}.linked THEN ${row}.mapped
+    WHEN ${row}.same THEN ${row}.before
+    WHEN ${row}.kept IS NULL
+      THEN (${row}.before - ARRAY(SELECT f.field FROM mapped_field f)) || ${row}.mapped
+    ELSE (${row}.before - ARRAY(SELECT f.field FROM mapped_field f WHERE NOT ${row}.kept ? f.field))
+         || (${row}.mapped - ARRAY(SELECT jsonb_object_keys(${row}.kept))) END`;
+}
+
+/** The mapped fields whose values differ; the manager is compared as an edge. */
+export function changedFields(objectType: string, row: string): string {
+  return `CASE
+    WHEN NOT ${row}.linked THEN ARRAY(SELECT f FROM jsonb_object_keys(${row}.mapped) f WHERE f <> 'manager')
+    WHEN ${row}.same THEN '{}'::text[]
+    ELSE ARRAY(SELECT f.field FROM mapped_field f
+                WHERE f.object_type = '${objectType}' AND f.field <> 'manager'
+                  AND canonical(f.field, ${row}.after ->> f.field) IS DISTINCT FROM canonical(f.field, ${row}.before ->> f.field)) END`;
+}

@@ -1,0 +1,141 @@
+import {
+  change,
+  connectSource,
+  decide,
+  recordsOf,
+  startRollcall,
+  synchronize,
+  type TestRollcall,
+  user,
+} from '../setup/rollcall';
+
+describe('removals over the limits', () => {
+  let rollcall: TestRollcall;
+  let source: string;
+  const many = Array.from({ length: 12 }, (_, i) => `leaver${i}`);
+
+  beforeEach(async () => {
+    rollcall = await startRollcall();
+    source = await connectSource(rollcall);
+    change(rollcall.sandbox, ({ users }) => {
+      for (const id of many) users.set(id, user(id, `员工${id}`, [3]));
+    });
+    await synchronize(rollcall, source);
+  });
+  afterEach(() => rollcall.stop());
+
+  const leave = (ids: readonly string[]) =>
+    change(rollcall.sandbox, ({ users }) => {
+      for (const id of ids) users.delete(id);
+    });
+  const suspended = async () =>
+    (await rollcall.sql.query(`SELECT username FROM employee WHERE status = 'SUSPENDED' ORDER BY 1`)).rows.map(
+      (row) => row.username,
+    );
+
+  it('are held while everything else is applied, and removed once approved', async () => {
+    leave(many);
+    change(rollcall.sandbox, ({ users }) => users.set('neu', user('neu', '新人', [2])));
+    const task = await synchronize(rollcall, source);
+    expect(task.status).toBe('HELD');
+    expect(task.counters).toContainEqual(
+      expect.objectContaining({ action: 'SUSPEND', planned: 12, applied: 0, held: 12 }),
+    );
+    expect(task.counters).toContainEqual(expect.objectContaining({ action: 'CREATE', applied: 1 }));
+    expect(await suspended()).toEqual([]);
+    const records = await recordsOf(rollcall.api, task.id, { result: ['HELD'] });
+    expect(new Set(records.map((r) => r.reasonCode))).toEqual(new Set(['OVER_REMOVAL_LIMIT']));
+    const decision = await decide(rollcall.api, { taskId: task.id, approve: true });
+    expect(decision).toEqual({ syncTask: { status: 'SUCCEEDED' }, userErrors: [] });
+    expect(await suspended()).toEqual([...many].sort());
+    const after = await recordsOf(rollcall.api, task.id, { action: ['SUSPEND'] });
+    expect(after.every((r) => r.result === 'APPLIED' && r.reasonCode === 'LEFT_SOURCE')).toBe(true);
+    expect((await synchronize(rollcall, source)).counters.filter((c) => c.action !== 'NONE')).toEqual([]);
+  });
+
+  it('are decided by item, and a rejected one is not asked about again before it is seen again', async () => {
+    leave(many);
+    const task = await synchronize(rollcall, source);
+    const [first, ...rest] = await recordsOf(rollcall.api, task.id, { result: ['HELD'] });
+    const partly = await decide(rollcall.api, { taskId: task.id, approve: true, recordIds: [String(first?.id)] });
+    expect(partly.syncTask?.status).toBe('HELD');
+    const twice = await decide(rollcall.api, { taskId: task.id, approve: true, recordIds: [String(first?.id)] });
+    expect(twice.userErrors).toMatchObject([{ code: 'NOTHING_HELD', field: ['input', 'recordIds'] }]);
+    const kept = await decide(rollcall.api, { taskId: task.id, approve: false });
+    expect(kept.syncTask?.status).toBe('SUCCEEDED');
+    expect(await suspended()).toEqual([first?.externalId]);
+    expect((await synchronize(rollcall, source)).counters.filter((c) => c.action === 'SUSPEND')).toEqual([]);
+    const again = String(rest[0]?.externalId);
+    change(rollcall.sandbox, ({ users }) => users.set(again, user(again, '回来', [3])));
+    await synchronize(rollcall, source);
+    leave([again]);
+    await synchronize(rollcall, source);
+    expect(await suspended()).toEqual([first?.externalId, again].sort());
+  });
+
+  it('lapse when the next run sees the people again, and are taken over when it does not', async () => {
+    leave(many);
+    const held = await synchronize(rollcall, source);
+    change(rollcall.sandbox, ({ users }) => {
+      for (const id of many.slice(0, 3)) users.set(id, user(id, `员工${id}`, [3]));
+    });
+    const next = await synchronize(rollcall, source);
+    expect(next.status).toBe('HELD');
+    const former = await recordsOf(rollcall.api, held.id, { action: ['SUSPEND'] });
+    expect(former.filter((r) => r.reasonCode === 'LAPSED')).toHaveLength(3);
+    expect(former.filter((r) => r.reasonCode === 'TAKEN_OVER')).toHaveLength(9);
+    const stale = await decide(rollcall.api, { taskId: held.id, approve: true });
+    expect(stale.userErrors).toMatchObject([{ code: 'NOTHING_HELD' }]);
+    expect(await suspended()).toEqual([]);
+  });
+
+  it('wait however few they are when less of the directory can be seen, until the new extent is approved', async () => {
+    rollcall.sandbox.company.setRange({ departments: [2], users: [], tags: [] });
+    const task = await synchronize(rollcall, source);
+    expect(task).toMatchObject({ status: 'HELD', certificate: { complete: true } });
+    const held = await recordsOf(rollcall.api, task.id, { result: ['HELD'] });
+    expect(held.map((r) => [r.externalId, r.reasonCode])).toEqual(
+      expect.arrayContaining([
+        ['zhaoliu', 'EXTENT_SHRANK'],
+        ['4', 'EXTENT_SHRANK'],
+      ]),
+    );
+    expect((await synchronize(rollcall, source)).status).toBe('HELD');
+    const [last] = (await rollcall.sql.query(`SELECT id FROM sync_task WHERE status = 'HELD'`)).rows;
+    expect(last).toBeDefined();
+  });
+
+  it('are not decided twice by two people at once', async () => {
+    leave(many);
+    const task = await synchronize(rollcall, source);
+    const answers = await Promise.all([
+      decide(rollcall.api, { taskId: task.id, approve: true }),
+      decide(rollcall.api, { taskId: task.id, approve: false }),
+    ]);
+    expect(answers.filter((answer) => answer.userErrors.length === 0)).toHaveLength(1);
+    expect(answers.flatMap((answer) => answer.userErrors)).toMatchObject([{ code: 'NOTHING_HELD' }]);
+  });
+});
+
+describe('a field that the directory shows of nobody', () => {
+  it.each(['absent', 'empty', 'null'])('keeps what is here, withheld as %s', async (style) => {
+    const rollcall = await startRollcall();
+    try {
+      const source = await connectSource(rollcall);
+      await synchronize(rollcall, source);
+      const former = rollcall.sandbox.company.organization.users.get('lisi');
+      const value = { absent: undefined, empty: '', null: null }[style];
+      change(rollcall.sandbox, ({ users }) => {
+        users.set('lisi', Object.assign({ ...former }, { mobile: value, position: '组长' }) as never);
+      });
+      const task = await synchronize(rollcall, source);
+      const [lisi] = await recordsOf(rollcall.api, task.id, { text: 'lisi' });
+      expect(lisi?.comparison.filter((c) => c.changed).map((c) => c.field)).toEqual(['position']);
+      expect(lisi?.comparison).toContainEqual(
+        expect.objectContaining({ field: 'mobile', saseValueAfter: '13800000000', changed: false, kept: 'WITHHELD' }),
+      );
+    } finally {
+      await rollcall.stop();
+    }
+  });
+});
