@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util';
 import { DEFAULT_COMPANY } from './company';
-import { openOrganization, shippedOrganizations } from './organization';
+import { generateOrganization } from './generate';
+import { type Organization, openOrganization, shippedOrganizations } from './organization';
 import { startSandbox } from './sandbox';
 
 const USAGE = `Usage: npm run sandbox -- [--port 4100] [--organization <file or name>] [--corp-id <id>] [--agent-id <id>] [--secret <secret>]
-Names: ${shippedOrganizations().join(', ')}`;
+Names: ${shippedOrganizations().join(', ')}; "generated:<people>" makes one of any size.`;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -22,7 +23,7 @@ async function main(): Promise<void> {
     console.log(USAGE);
     return;
   }
-  const organization = openOrganization(values.organization);
+  const organization = open(values.organization);
   const sandbox = await startSandbox({
     organization,
     port: wholeNumber(values.port, 65_535),
@@ -37,6 +38,11 @@ Start Rollcall with WECOM_API_URL=${sandbox.url}; connect with corp id ${values[
   curl -X POST ${sandbox.url}/sandbox/revision -d '{"revision": 1}'
   curl ${sandbox.url}/sandbox/`);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void sandbox.close());
+}
+
+function open(name: string): Organization {
+  const people = /^generated:(\d{1,7})$/.exec(name)?.[1];
+  return people ? generateOrganization(Number(people)) : openOrganization(name);
 }
 
 function wholeNumber(text: string, max: number): number {

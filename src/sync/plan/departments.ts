@@ -132,9 +132,13 @@ SELECT $1, row_number() OVER (ORDER BY c.depth, c.external_key), 'DEPARTMENT', c
                   LEFT JOIN department here ON here.id = p.local_id
                   LEFT JOIN department_target up ON up.local_id = p.parent_id
                   LEFT JOIN department_target up_before ON up_before.local_id = here.parent_id
+                OFFSET 0
               ) d
+            OFFSET 0
           ) d
+        OFFSET 0
       ) v
+    OFFSET 0
   ) c
  WHERE cardinality(c.changed) > 0 OR (c.invalid IS NOT NULL AND NOT coalesce(c.same, false))`;
 

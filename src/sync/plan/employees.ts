@@ -105,45 +105,70 @@ SELECT m.manager_key AS external_key, coalesce(p.local_id, l.local_id) AS local_
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = m.manager_key
  WHERE coalesce(p.local_id, l.local_id) IS NOT NULL`;
 
-/** Each candidate with all that they were told to be and all that they are here. */
-const RESOLVED_EMPLOYEES = `
-SELECT e.*, told.third_party, told.mapped, told.invalid, e.linked AND e.hash = e.link_hash AS same,
+/** What a candidate will have, beside what the mappings make of it. */
+const PLACED = `
        place.edges, place.shown, place.main_path, place.main_id, place.departments AS departments_after,
-       place.places AS places_after, here.departments AS departments_before, here.places AS places_before,
-       here.edges AS edges_before, w.main_department_id AS main_before, w.manager_id AS manager_before,
-       w.edited_fields, w.updated_at AS local_version, boss.local_id AS manager_told,
-       coalesce(e.linked AND (mf.field IS NULL OR mf.withheld OR (mf.owner = 'SET_ONCE' AND w.manager_id IS NOT NULL)), false)
-         AS manager_kept,
+       place.places AS places_after, boss.local_id AS manager_told,
        CASE WHEN e.manager_key IS NOT NULL AND boss.local_id IS NULL AND e.manager_key <> e.external_key
-         THEN array_append(lost.keys, 'E:' || e.manager_key) ELSE lost.keys END AS unresolved,
-       CASE WHEN w.id IS NOT NULL
-         THEN ${employeeFields('w', 'old_boss.external_id', 'here.shown', 'old_main.path_before')} END AS before
-  FROM plan_employee e
+         THEN array_append(lost.keys, 'E:' || e.manager_key) ELSE lost.keys END AS unresolved`;
+
+const PLACES = `
   JOIN staged_employee told ON told.page_id = e.page_id AND told.external_key = e.external_key
   LEFT JOIN plan_place place ON place.external_key = e.external_key
-  LEFT JOIN local_place here ON here.external_key = e.external_key
   LEFT JOIN plan_unresolved lost ON lost.external_key = e.external_key
-  LEFT JOIN employee w ON e.linked AND w.id = e.local_id
-  LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id
+  LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id`;
+
+const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;
+
+/** One record for each candidate who is not here yet. OFFSET 0 keeps an expression from being worked out for each use of it. */
+export const RECORD_NEW_EMPLOYEES = `
+INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code,
+                         third_party, after, changed, kept, edges, hash, read_at)
+SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key), 'EMPLOYEE', c.external_key, c.external_id, c.local_id,
+       c.mapped ->> 'displayName', 'CREATE', CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END, c.third_party, c.after,
+       ARRAY(SELECT jsonb_object_keys(c.after)),
+       (SELECT jsonb_object_agg(f, 'INVALID') FROM unnest(c.invalid) f), c.edges, c.hash, c.read_at
+  FROM (
+    SELECT v.*,
+           CASE WHEN v.manager_told IS NULL THEN v.mapped - 'manager' ELSE v.mapped END
+             || jsonb_strip_nulls(jsonb_build_object('status', v.status, 'departments', v.shown, 'mainDepartment', v.main_path)) AS after,
+           jsonb_strip_nulls(jsonb_build_object('departments', v.edges_told, 'main', v.main_id, 'manager', v.manager_told,
+             'unresolved', v.unresolved)) AS edges
+      FROM (SELECT e.*, told.third_party, told.mapped, told.invalid, ${PLACED.replace('place.edges,', 'place.edges AS edges_told,')}
+              FROM plan_employee e ${PLACES}
+             WHERE NOT e.linked AND e.status <> 'LEFT' OFFSET 0) v
+    OFFSET 0
+  ) c`;
+
+/** Each candidate who is here, with all that they were told to be and all that they are. */
+const RESOLVED_EMPLOYEES = `
+SELECT e.*, told.third_party, told.mapped, told.invalid, e.hash = e.link_hash AS same, ${PLACED},
+       here.departments AS departments_before, here.places AS places_before, here.edges AS edges_before,
+       w.main_department_id AS main_before, w.manager_id AS manager_before, w.edited_fields, w.updated_at AS local_version,
+       mf.field IS NULL OR mf.withheld OR (mf.owner = 'SET_ONCE' AND w.manager_id IS NOT NULL) AS manager_kept,
+       ${employeeFields('w', 'old_boss.external_id', 'here.shown', 'old_main.path_before')} AS before
+  FROM plan_employee e ${PLACES}
+  JOIN employee w ON w.id = e.local_id
+  LEFT JOIN local_place here ON here.external_key = e.external_key
   LEFT JOIN link old_boss ON old_boss.local_id = w.manager_id
   LEFT JOIN department_target old_main ON old_main.local_id = w.main_department_id
   LEFT JOIN mapped_field mf ON mf.object_type = 'EMPLOYEE' AND mf.field = 'manager'
- WHERE e.status <> 'LEFT'`;
+ WHERE e.linked AND e.status <> 'LEFT' OFFSET 0`;
 
-/** One record for each candidate that differs. MOVE: the set of departments, or the main one, changed, whatever else did. */
-export const RECORD_EMPLOYEES = `
+/** One record for each who differs. MOVE: the set of departments, or the main one, changed, whatever else did. */
+export const RECORD_CHANGED_EMPLOYEES = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, result, reason_code,
                          third_party, before, after, changed, kept, edges, edges_before, hash, read_at, local_version)
-SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1) + row_number() OVER (ORDER BY c.external_key),
+SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
        'EMPLOYEE', c.external_key, c.external_id, c.local_id, c.after ->> 'displayName',
-       CASE WHEN NOT c.linked THEN 'CREATE' WHEN c.missing_since IS NOT NULL THEN 'RESTORE'
+       CASE WHEN c.missing_since IS NOT NULL THEN 'RESTORE'
             WHEN c.departments_after IS DISTINCT FROM c.departments_before OR c.main_id IS DISTINCT FROM c.main_before THEN 'MOVE'
             ELSE 'UPDATE' END,
        CASE WHEN cardinality(c.changed) = 0 THEN 'FAILED' END, CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END,
        c.third_party, c.before, c.after, c.changed, c.kept,
-       jsonb_build_object('departments', c.edges, 'main', c.main_id, 'manager', c.manager_after, 'unresolved', c.unresolved),
-       CASE WHEN c.linked THEN jsonb_build_object('departments', c.edges_before, 'main', c.main_before,
-                                                  'manager', c.manager_before) END,
+       jsonb_strip_nulls(jsonb_build_object('departments', c.edges, 'main', c.main_id, 'manager', c.manager_after,
+         'unresolved', c.unresolved)),
+       jsonb_strip_nulls(jsonb_build_object('departments', c.edges_before, 'main', c.main_before, 'manager', c.manager_before)),
        c.hash, c.read_at, c.local_version
   FROM (
     SELECT v.*, array_remove(ARRAY[
@@ -161,10 +186,13 @@ SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1
             SELECT e.*, ${keptFields('EMPLOYEE', 'e', 'e.edited_fields')} AS kept,
                    CASE WHEN e.manager_kept THEN e.manager_before ELSE e.manager_told END AS manager_after
               FROM (${RESOLVED_EMPLOYEES}) e
+            OFFSET 0
           ) e
+        OFFSET 0
       ) v
+    OFFSET 0
   ) c
- WHERE cardinality(c.changed) > 0 OR (c.invalid IS NOT NULL AND NOT coalesce(c.same, false))`;
+ WHERE cardinality(c.changed) > 0 OR (c.invalid IS NOT NULL AND NOT c.same)`;
 
 const OF_SOURCE = `l.identity_source_id = $2 AND l.kind = 'EMPLOYEE'`;
 
@@ -188,7 +216,7 @@ const GOING_EDGES = `jsonb_build_object('departments', places.edges, 'main', w.m
 export const RECORD_SUSPENSIONS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, third_party,
                          before, after, changed, edges_before, read_at, local_version)
-SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1) + row_number() OVER (ORDER BY l.external_key),
+SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
        'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'SUSPEND',
        CASE WHEN gone.external_key IS NULL AND elsewhere.external_key IS NOT NULL THEN 'OUT_OF_SCOPE' ELSE 'LEFT_SOURCE' END,
        told.third_party, ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "SUSPENDED"}', '{status}', ${GOING_EDGES},
@@ -211,7 +239,7 @@ SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1
 export const RECORD_REMOVALS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before, after,
                          changed, edges_before, read_at, local_version)
-SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1) + row_number() OVER (ORDER BY l.external_key),
+SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
        'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'REMOVE', 'GRACE_ENDED',
        ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "REMOVED"}', '{status}', ${GOING_EDGES}, now(), w.updated_at
   FROM link l
