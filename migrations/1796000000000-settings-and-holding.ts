@@ -12,6 +12,12 @@ export class SettingsAndHolding1796000000000 implements MigrationInterface {
 }
 
 const UP = [
+  // PostgreSQL 18 makes time-ordered ids by itself, several times faster; 15 is supported too.
+  `DO $do$ BEGIN
+     IF current_setting('server_version_num')::int >= 180000 THEN
+       EXECUTE 'CREATE OR REPLACE FUNCTION new_id() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $f$ SELECT uuidv7() $f$';
+     END IF;
+   END $do$`,
   `ALTER TABLE identity_source
      ADD automatic_enabled boolean NOT NULL DEFAULT true,
      ADD automatic_user_information boolean NOT NULL DEFAULT true,

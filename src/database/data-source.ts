@@ -21,6 +21,8 @@ export function createDataSource(url: string): DataSource {
     applicationName: 'rollcall',
     poolSize: POOL_SIZE,
     entities: [IdentitySource, Department, Employee, Membership, SyncTask],
+    // Room for the tables that a plan is worked out in; a session takes it only when it makes one.
+    extra: { options: '-c temp_buffers=128MB' },
     migrations: [Foundation1795000000000, SettingsAndHolding1796000000000],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -155,7 +155,7 @@ async function finish(client: PoolClient, run: Run, complete: boolean, progress:
   if (ended.rowCount === 0) throw new AppError('LEASE_LOST', 'Another worker took the task over.');
   await client.query(
     `INSERT INTO event (kind, identity_source_id, task_id, first_ordinal, size, payload)
-     SELECT 'RECORDS', $2, $1, 1, count(*), '{"state": "APPLIED"}' FROM sync_record WHERE task_id = $1 HAVING count(*) > 0`,
+     SELECT 'RECORDS', $2, $1, 1, max(ordinal), '{"state": "APPLIED"}' FROM sync_record WHERE task_id = $1 HAVING count(*) > 0`,
     [id, identitySourceId],
   );
   await writeTaskEvent(client, id);

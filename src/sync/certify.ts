@@ -78,8 +78,9 @@ export async function storeCertificate(
   connector: DirectoryConnector,
   run: Run,
   extent: DirectoryExtent,
-): Promise<CertificateState & Pick<Verdict, 'lost'>> {
-  const facts = await countFacts(dataSource, run, extent);
+): Promise<Certified> {
+  const same = run.task.settings.scope.mode === 'ALL' ? await isSameSnapshot(dataSource, run) : undefined;
+  const facts = await countFacts(dataSource, run, extent, same);
   const { lost, ...verdict } = certify(facts);
   const certificate: CertificateState = {
     ...verdict,
@@ -99,7 +100,49 @@ export async function storeCertificate(
       verdict.complete && lost.length === 0 && run.task.mode === 'APPLY',
     ],
   );
-  return { ...certificate, lost };
+  return { certificate, findings: { lost, same: same !== undefined } };
+}
+
+/** What the plan must know of a snapshot beside its certificate. */
+export interface Findings {
+  /** What could be seen the last time and no longer can. */
+  readonly lost: readonly string[];
+  /** The snapshot is made of the very pages that the local organisation reflects: nobody is new and nobody is missing. */
+  readonly same: boolean;
+}
+
+export interface Certified {
+  readonly certificate: CertificateState;
+  readonly findings: Findings;
+}
+
+/** Counts of the former snapshot when this one is made of the same pages and nothing was left over then. */
+async function isSameSnapshot(dataSource: DataSource, run: Run): Promise<Counts | undefined> {
+  const [former] = await dataSource.query(
+    `SELECT id, certificate FROM sync_task f
+      WHERE identity_source_id = $1 AND mode = 'APPLY' AND trigger <> 'EVENT' AND applied_at IS NOT NULL ORDER BY id DESC LIMIT 1`,
+    [run.task.identitySourceId],
+  );
+  if (!former) return undefined;
+  const [row] = await dataSource.query(
+    `SELECT f.status = 'SUCCEEDED' AND f.settings_version = t.settings_version AND f.includes_employees AND t.includes_employees
+            AND NOT EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                             WHERE (tp.task_id = t.id AND NOT p.applied)
+                                OR (tp.task_id = f.id AND tp.page_key LIKE 'again:%' AND p.keys <> '{}'))
+            AND NOT EXISTS (${PAGES} t.id EXCEPT ${PAGES} f.id) AND NOT EXISTS (${PAGES} f.id EXCEPT ${PAGES} t.id) AS same
+       FROM sync_task t, sync_task f WHERE t.id = $1 AND f.id = $2`,
+    [run.task.id, former.id],
+  );
+  if (!row.same) return undefined;
+  const { departmentsRead, employeesRead } = former.certificate as CertificateState;
+  return { departments: departmentsRead, employees: employeesRead };
+}
+
+const PAGES = `SELECT page_key, page_id FROM task_page WHERE page_key NOT LIKE 'again:%' AND task_id =`;
+
+interface Counts {
+  readonly departments: number;
+  readonly employees: number;
 }
 
 /** The third-party fields that anybody in the snapshot has, by object type. */
@@ -108,7 +151,23 @@ const FILLED = `SELECT coalesce(jsonb_object_agg(object_type, fields), '{}') FRO
     FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.filled) f
    WHERE tp.task_id = $1 GROUP BY tp.object_type) by_type`;
 
-async function countFacts(dataSource: DataSource, run: Run, extent: DirectoryExtent): Promise<SnapshotFacts> {
+async function countObjects(dataSource: DataSource, taskId: string): Promise<Counts> {
+  const counts = await dataSource.query(
+    `SELECT type, count(*)::int AS total FROM (
+       SELECT DISTINCT tp.object_type AS type, k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+        WHERE tp.task_id = $1) seen GROUP BY type`,
+    [taskId],
+  );
+  const total = (type: string): number => counts.find((row: { type: string }) => row.type === type)?.total ?? 0;
+  return { departments: total('DEPARTMENT'), employees: total('EMPLOYEE') };
+}
+
+async function countFacts(
+  dataSource: DataSource,
+  run: Run,
+  extent: DirectoryExtent,
+  same: Counts | undefined,
+): Promise<SnapshotFacts> {
   const { id, identitySourceId, settings } = run.task;
   const [pages] = await dataSource.query(
     `SELECT count(*) FILTER (WHERE page_id IS NOT NULL)::int AS pages, count(problem)::int AS "problemCount",
@@ -116,13 +175,6 @@ async function countFacts(dataSource: DataSource, run: Run, extent: DirectoryExt
        FROM task_page WHERE task_id = $1 AND page_key NOT LIKE 'again:%'`,
     [id],
   );
-  const counts = await dataSource.query(
-    `SELECT type, count(*)::int AS total FROM (
-       SELECT DISTINCT tp.object_type AS type, k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
-        WHERE tp.task_id = $1) seen GROUP BY type`,
-    [id],
-  );
-  const total = (type: string): number => counts.find((row: { type: string }) => row.type === type)?.total ?? 0;
   const chosen = await dataSource.query(
     `SELECT DISTINCT s.external_id AS id FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
       WHERE tp.task_id = $1 AND s.external_id = ANY ($2) ORDER BY 1`,
@@ -135,8 +187,7 @@ async function countFacts(dataSource: DataSource, run: Run, extent: DirectoryExt
   );
   return {
     ...pages,
-    departments: total('DEPARTMENT'),
-    employees: total('EMPLOYEE'),
+    ...(same ?? (await countObjects(dataSource, id))),
     extent: { ...extent, chosenDepartmentIds: chosen.map((row: { id: string }) => row.id) },
     formerExtent: former?.extent,
     scope: settings.scope,

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
+import type { Findings } from './certify';
 import { gate } from './gate';
 import type { Run } from './lease';
 import * as departments from './plan/departments';
@@ -35,24 +36,20 @@ const EMPLOYEE_STATEMENTS = [
 
 const LEAVER_STATEMENTS = [employees.COLLECT_OUTSIDE_SCOPE, employees.RECORD_SUSPENSIONS, employees.RECORD_REMOVALS];
 
-/** In their order; which ones depends on whether people are synchronized and whether the scope is the whole directory. */
-function statements(run: Run): string[] {
+/** In their order; which ones depends on whether people are synchronized and how much of the directory is in scope. */
+function statements(run: Run, same: boolean): string[] {
   const { includesEmployees, settings } = run.task;
-  const partial = settings.scope.mode === 'PARTIAL';
+  const seen = settings.scope.mode === 'PARTIAL' ? employees.COLLECT_SEEN_IN_SCOPE : employees.COLLECT_SEEN;
+  // Of a snapshot that is made of the same pages nobody is missing who was not missing before.
+  const leavers = same ? [employees.SEE_NOBODY, employees.RECORD_REMOVALS] : [seen, ...LEAVER_STATEMENTS];
   return [
     ...DEPARTMENT_STATEMENTS,
-    ...(includesEmployees
-      ? [
-          ...EMPLOYEE_STATEMENTS,
-          partial ? employees.COLLECT_SEEN_IN_SCOPE : employees.COLLECT_SEEN,
-          ...LEAVER_STATEMENTS,
-        ]
-      : [employees.SEE_NOBODY]),
+    ...(includesEmployees ? [...EMPLOYEE_STATEMENTS, ...leavers] : [employees.SEE_NOBODY]),
     departments.RECORD_DEPARTMENT_REMOVALS,
   ];
 }
 
-/** Freshly filled: without an index and figures of their own the planner would guess them wrong by orders of magnitude. */
+/** Freshly filled: without figures of their own the planner would guess them wrong by orders of magnitude. */
 const ANALYSE_AFTER = new Map([
   [employees.COLLECT_CANDIDATES, 'candidate'],
   [employees.COLLECT_EMPLOYEES, 'plan_employee'],
@@ -68,29 +65,27 @@ const ANALYSE_AFTER = new Map([
 /**
  * The third and fourth step: snapshot rows against the local organisation, as sets; every difference becomes one record, and
  * removals over the limits are held.
- * @param lost what could be seen the last time and no longer can
  */
-export async function plan(dataSource: DataSource, run: Run, lost: readonly string[]): Promise<CounterState[]> {
+export async function plan(dataSource: DataSource, run: Run, findings: Findings): Promise<CounterState[]> {
   return inTransaction(dataSource, async (client) => {
     await client.query(`SET LOCAL work_mem = '64MB'`);
     await client.query('DELETE FROM sync_record WHERE task_id = $1', [run.task.id]);
-    for (const statement of statements(run)) {
+    for (const statement of statements(run, findings.same)) {
       await client.query(inline(statement, run));
       const filled = ANALYSE_AFTER.get(statement);
       if (!filled) continue;
-      await client.query(`CREATE INDEX ON ${filled} (external_key)`);
       await client.query(`ANALYZE ${filled}`);
     }
     if (run.task.includesEmployees) await refuseTakenValues(client, run);
-    await gate(client, run, lost);
-    const counters = await countPlanned(client, run);
+    await gate(client, run, findings.lost);
+    const counters = await countPlanned(client, run, findings.same);
     await client.query(`UPDATE sync_task SET planned_at = now(), counters = $2 WHERE id = $1`, [
       run.task.id,
       JSON.stringify(counters),
     ]);
     await client.query(
       `INSERT INTO event (kind, identity_source_id, task_id, first_ordinal, size, payload)
-       SELECT 'RECORDS', $2, $1, 1, count(*), '{"state": "PLANNED"}' FROM sync_record WHERE task_id = $1 HAVING count(*) > 0`,
+       SELECT 'RECORDS', $2, $1, 1, max(ordinal), '{"state": "PLANNED"}' FROM sync_record WHERE task_id = $1 HAVING count(*) > 0`,
       [run.task.id, run.task.identitySourceId],
     );
     await run.lease.confirm(client);
@@ -111,7 +106,7 @@ function inline(statement: string, run: Run): string {
   return statement.replace(/\$([12])/g, (_, n: string) => `'${ids[Number(n) - 1]}'::uuid`);
 }
 
-async function countPlanned(client: PoolClient, run: Run): Promise<CounterState[]> {
+async function countPlanned(client: PoolClient, run: Run, same: boolean): Promise<CounterState[]> {
   const { rows } = await client.query(
     `SELECT object_type AS "objectType", action, count(*)::int AS planned, 0 AS applied,
             (count(*) FILTER (WHERE result = 'HELD'))::int AS held,
@@ -121,9 +116,10 @@ async function countPlanned(client: PoolClient, run: Run): Promise<CounterState[
      SELECT seen.object_type, 'NONE', greatest(0, seen.total - (SELECT count(*) FROM sync_record r WHERE r.task_id = $1
               AND r.object_type = seen.object_type AND r.action NOT IN ('REMOVE', 'SUSPEND')))::int, 0, 0, 0, 0
        FROM (SELECT 'DEPARTMENT' AS object_type, count(*) AS total FROM plan_department
-             UNION ALL SELECT 'EMPLOYEE', count(*) FROM seen_key) seen
+             UNION ALL SELECT 'EMPLOYEE', CASE WHEN $2 THEN (SELECT (certificate ->> 'employeesRead')::int FROM sync_task WHERE id = $1)
+                                         ELSE (SELECT count(*) FROM seen_key) END) seen
      ORDER BY 1, 2`,
-    [run.task.id],
+    [run.task.id, same],
   );
   return rows;
 }

@@ -19,6 +19,7 @@ export type StagedType = 'DEPARTMENT' | 'EMPLOYEE';
 /** A batch is written when it holds this many objects or pages: what bounds the memory of a read. */
 const BATCH_OBJECTS = 2_000;
 const BATCH_PAGES = 200;
+const WRITES_AT_ONCE = 2;
 /** Or when it is this old: a slow read shows its progress and loses little when it is interrupted. */
 const BATCH_MS = 500;
 
@@ -114,18 +115,35 @@ export class Stage {
     let batch: PageToWrite[] = [];
     let objects = 0;
     let begun = Date.now();
-    for await (const page of pages) {
-      const prepared = this.prepare(page);
-      batch.push(prepared);
-      objects += prepared.rows.length;
-      const due = objects >= BATCH_OBJECTS || batch.length >= BATCH_PAGES || Date.now() - begun >= BATCH_MS;
-      if (!due) continue;
-      await this.flush(batch, onBatch);
+    // Batches are written while the next are read: the directory and the database work at the same time, and never more than
+    // a few batches are held.
+    const writing = new Set<Promise<void>>();
+    let failure: unknown;
+    const flush = async () => {
+      const write = this.flush(batch, onBatch)
+        .catch((error: unknown) => {
+          failure ??= error;
+        })
+        .finally(() => writing.delete(write));
+      writing.add(write);
       batch = [];
       objects = 0;
       begun = Date.now();
+      if (writing.size >= WRITES_AT_ONCE) await Promise.race(writing);
+      if (failure) throw failure;
+    };
+    try {
+      for await (const page of pages) {
+        const prepared = this.prepare(page);
+        batch.push(prepared);
+        objects += prepared.rows.length;
+        if (objects >= BATCH_OBJECTS || batch.length >= BATCH_PAGES || Date.now() - begun >= BATCH_MS) await flush();
+      }
+      await flush();
+    } finally {
+      await Promise.all(writing);
     }
-    await this.flush(batch, onBatch);
+    if (failure) throw failure;
   }
 
   private prepare(page: DirectoryPage<ThirdPartyDepartment> | DirectoryPage<ThirdPartyEmployee>): PageToWrite {

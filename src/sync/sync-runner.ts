@@ -6,7 +6,7 @@ import type { OpenedConnector } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
-import { storeCertificate } from './certify';
+import { type Findings, storeCertificate } from './certify';
 import type { EventLog } from './event-log';
 import { HEARTBEAT_MS, Lease, type Run } from './lease';
 import { plan } from './plan';
@@ -17,6 +17,9 @@ import { type FailureState, SyncTask, type SyncTaskStatusName } from './sync-tas
 
 /** So many changes of one kind make the planner's figures wrong. */
 const MANY = 1_000;
+
+/** A task that is resumed after its plan was made, and a plan that is made again, look at the removals' limits alone. */
+const NOTHING_FOUND: Findings = { lost: [], same: false };
 
 /** Opens the connector of a task's source, with its secret. */
 export type OpenConnector = (identitySourceId: string) => Promise<OpenedConnector>;
@@ -64,14 +67,15 @@ export class SyncRunner {
   private async steps(run: Run): Promise<SyncTaskStatusName> {
     const progress = new ProgressReporter(this.dataSource, this.events, run);
     try {
-      const { certificate, lost } = run.task.plannedAt
-        ? { certificate: run.task.certificate, lost: [] }
+      const { certificate, findings } = run.task.plannedAt
+        ? { certificate: run.task.certificate, findings: NOTHING_FOUND }
         : await this.readAndPlan(run, progress);
       const complete = certificate?.complete ?? false;
       if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, complete);
       progress.update({ phase: 'APPLYING' });
       await progress.flush();
-      const { status, counters } = await this.applyPlan(run, complete, lost, progress);
+      const { status, counters } = await this.applyPlan(run, complete, findings, progress);
+      await this.events.publish();
       if (counters.some((c) => c.action !== 'NONE' && c.applied >= MANY)) await this.analyse();
       await this.forgetOldPages(run);
       return status;
@@ -84,7 +88,7 @@ export class SyncRunner {
   private async applyPlan(
     run: Run,
     complete: boolean,
-    lost: readonly string[],
+    findings: Findings,
     progress: ProgressReporter,
   ): Promise<Applied> {
     for (let plans = 1; ; plans++) {
@@ -92,7 +96,7 @@ export class SyncRunner {
         return await apply(this.dataSource, run, complete, progress.current);
       } catch (error) {
         if (!(error instanceof PlanOutdated) || plans >= MAX_PLANS) throw error;
-        await plan(this.dataSource, run, lost);
+        await plan(this.dataSource, run, findings);
       }
     }
   }
@@ -101,12 +105,12 @@ export class SyncRunner {
     const { connector, notTold } = await this.openConnector(run.task.identitySourceId);
     const stage = (type: StagedType) => new Stage(this.dataSource, connector, run, type, notTold);
     const extent = await this.read(connector, stage, run, progress);
-    const { lost, ...certificate } = await storeCertificate(this.dataSource, connector, run, extent);
-    if (certificate.complete) await this.readMissing(connector, stage, run, progress);
+    const { certificate, findings } = await storeCertificate(this.dataSource, connector, run, extent);
+    if (certificate.complete && !findings.same) await this.readMissing(connector, stage, run, progress);
     progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
-    await plan(this.dataSource, run, lost);
+    await plan(this.dataSource, run, findings);
     await this.events.publish();
-    return { certificate, lost };
+    return { certificate, findings };
   }
 
   private async read(

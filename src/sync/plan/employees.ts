@@ -36,7 +36,8 @@ WITH latest AS (
 )
 SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys,
        s.leader_flags, s.orders, s.hash, latest.read_at, l.hash AS link_hash, l.missing_since,
-       l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id
+       l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
+       row_number() OVER () AS place
   FROM latest
   JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = s.external_key
@@ -120,12 +121,11 @@ const PLACES = `
 
 const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;
 
-/** One record for each candidate who is not here yet. OFFSET 0 keeps an expression from being worked out for each use of it. */
+/** One record for each candidate who is not here yet, numbered by their place among them. OFFSET 0 keeps an expression from being worked out for each use of it. */
 export const RECORD_NEW_EMPLOYEES = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code,
                          third_party, after, changed, kept, edges, hash, read_at)
-SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key), 'EMPLOYEE', c.external_key, c.external_id, c.local_id,
-       c.mapped ->> 'displayName', 'CREATE', CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END, c.third_party, c.after,
+SELECT $1, ${NEXT_ORDINAL} + c.place, 'EMPLOYEE', c.external_key, c.external_id, c.local_id, c.mapped ->> 'displayName', 'CREATE', CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END, c.third_party, c.after,
        ARRAY(SELECT jsonb_object_keys(c.after)),
        (SELECT jsonb_object_agg(f, 'INVALID') FROM unnest(c.invalid) f), c.edges, c.hash, c.read_at
   FROM (
