@@ -49,6 +49,8 @@ const UP = [
   `UPDATE sync_task SET extent_accepted = true WHERE (certificate ->> 'complete')::boolean`,
   `ALTER TABLE sync_record ADD kept jsonb, ADD edges_before jsonb, ADD local_version timestamptz`,
   `CREATE INDEX sync_record_held_idx ON sync_record (task_id) WHERE result = 'HELD'`,
+  `CREATE TABLE connection_check (identity_source_id uuid PRIMARY KEY REFERENCES identity_source, checks jsonb NOT NULL,
+     checked_at timestamptz NOT NULL)`,
   // Extension values in the form of a comparison: one field each, marked as such.
   `CREATE FUNCTION extension_fields(held jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
      SELECT coalesce(jsonb_object_agg('extension.' || key, value), '{}') FROM jsonb_each(held)
@@ -61,6 +63,7 @@ const UP = [
 ];
 
 const DOWN = [
+  `DROP TABLE connection_check`,
   `DROP FUNCTION extension_values(jsonb)`,
   `DROP FUNCTION extension_fields(jsonb)`,
   `DROP INDEX sync_record_held_idx`,

@@ -11,10 +11,13 @@ import { createDataSource, migrate } from './database/data-source';
 import { startEmbeddedPostgres } from './database/embedded/embedded-postgres';
 import { DatabaseTokenStore } from './identity-source/access-token.store';
 import { IdentitySourceService } from './identity-source/identity-source.service';
+import { SettingsService } from './identity-source/settings.service';
+import { ThirdPartyService } from './identity-source/third-party.service';
 import { AppError } from './platform/app-error';
 import { createMetrics } from './platform/metrics';
 import { SecretBox } from './platform/secret-box';
 import { EventLog } from './sync/event-log';
+import { Scheduler } from './sync/scheduler';
 import { SyncService } from './sync/sync.service';
 import { SyncRunner } from './sync/sync-runner';
 import { Worker } from './sync/worker';
@@ -61,10 +64,15 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     const worker = new Worker(dataSource, url, runner, log);
     await worker.start();
     stops.push(() => worker.stop());
+    const scheduler = new Scheduler(dataSource, events, log);
+    scheduler.start();
+    stops.push(() => scheduler.stop());
     const tokens = new ApiTokenService(dataSource);
     const newAdministratorToken = await tokens.ensureAdministrator(config.adminToken);
     const sync = new SyncService(dataSource, events);
-    const services = { dataSource, identitySources, sync, events };
+    const settings = new SettingsService(dataSource, events);
+    const thirdParty = new ThirdPartyService(dataSource, (id) => identitySources.openConnector(id));
+    const services = { dataSource, identitySources, settings, thirdParty, sync, events };
     const ready = () =>
       dataSource.query('SELECT 1').then(
         () => true,

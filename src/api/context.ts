@@ -1,6 +1,8 @@
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
 import type { IdentitySourceService } from '../identity-source/identity-source.service';
+import type { SettingsService } from '../identity-source/settings.service';
+import type { ThirdPartyService } from '../identity-source/third-party.service';
 import type { EventLog } from '../sync/event-log';
 import type { SyncService } from '../sync/sync.service';
 import type { Loaders } from './loaders';
@@ -9,6 +11,8 @@ import type { Loaders } from './loaders';
 export interface Services {
   readonly dataSource: DataSource;
   readonly identitySources: IdentitySourceService;
+  readonly settings: SettingsService;
+  readonly thirdParty: ThirdPartyService;
   readonly sync: SyncService;
   readonly events: EventLog;
 }

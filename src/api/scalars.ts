@@ -1,5 +1,5 @@
 import { GraphQLScalarType } from 'graphql';
-import { GraphQLDateTimeISO, GraphQLSafeInt } from 'graphql-scalars';
+import { GraphQLDateTimeISO, GraphQLJSONObject, GraphQLSafeInt } from 'graphql-scalars';
 
 /** RFC 3339, UTC. */
 export const DateTime = new GraphQLScalarType({
@@ -13,4 +13,11 @@ export const SafeInt = new GraphQLScalarType({
   ...GraphQLSafeInt.toConfig(),
   name: 'SafeInt',
   description: 'A whole number of up to 53 bits: sequence numbers, and WeCom’s orders, which are unsigned 32-bit.',
+});
+
+/** Any JSON object. */
+export const JSONObject = new GraphQLScalarType({
+  ...GraphQLJSONObject.toConfig(),
+  name: 'JSONObject',
+  description: 'A JSON object.',
 });

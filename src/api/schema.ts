@@ -5,6 +5,7 @@ import { includesRole, type RoleName } from '../access/actor';
 import { ViewerResolver } from '../access/viewer.resolver';
 import { IdentitySourceResolver } from '../identity-source/identity-source.resolver';
 import { IdentitySourceObject } from '../identity-source/identity-source.type';
+import { SettingsResolver } from '../identity-source/settings.resolver';
 import { DepartmentResolver, EmployeeResolver, MembershipResolver } from '../organisation/organisation.resolver';
 import { DepartmentObject, EmployeeObject } from '../organisation/organisation.type';
 import { SyncRecordResolver, SyncTaskResolver } from '../sync/sync.resolver';
@@ -21,6 +22,7 @@ export function buildAppSchema(): GraphQLSchema {
       ViewerResolver,
       NodeResolver,
       IdentitySourceResolver,
+      SettingsResolver,
       DepartmentResolver,
       EmployeeResolver,
       MembershipResolver,

@@ -124,7 +124,25 @@ export interface DirectoryConnector {
   /** One person, read again; undefined once the directory no longer has or shows them. */
   employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined>;
 
+  /**
+   * Tries out what an administrator can get wrong in the directory's console.
+   * @throws never for what the directory answers: that is what the checks tell
+   */
+  check(signal: AbortSignal): Promise<ConnectorCheck[]>;
+
   statistics(): ReadStatistics;
+}
+
+/** One thing that must be right for the connection to work. */
+export interface ConnectorCheck {
+  /** Such as CREDENTIAL; stable. */
+  readonly name: string;
+  readonly outcome: 'PASSED' | 'WARNING' | 'FAILED' | 'SKIPPED';
+  /** What was found, in plain words. */
+  readonly message: string;
+  /** What to do about it, naming the step in the directory's console; null where nothing is to be done. */
+  readonly advice: string | null;
+  readonly thirdPartyCode: string | null;
 }
 
 /** A field that a directory can tell, for mappings. */

@@ -16,7 +16,6 @@ import { listTasks, SyncTaskConnection, SyncTaskFilter } from '../sync/sync-task
 import { SyncTaskObject, toSyncTask } from '../sync/sync-task.type';
 import { IdentitySource } from './identity-source.entity';
 import { schemaWarning, suggestedSchema } from './identity-source.rules';
-import type { Refusal, SourceOutcome } from './identity-source.service';
 import {
   CreateIdentitySourceInput,
   CreateIdentitySourcePayload,
@@ -33,9 +32,15 @@ import {
   UpdateIdentitySourceInput,
   UpdateIdentitySourcePayload,
 } from './identity-source.type';
+import type { Refusal, SourceOutcome } from './source-change';
+import { toAutomaticChange } from './synchronization-settings.input';
 
 const COLUMNS = `id, type, name, description, status, schema, wecom_mode AS "wecomMode", corp_id AS "corpId", agent_id AS "agentId",
-  secret_changed_at AS "secretChangedAt", version, created_at AS "createdAt", updated_at AS "updatedAt"`;
+  secret_changed_at AS "secretChangedAt", version, created_at AS "createdAt", updated_at AS "updatedAt",
+  automatic_enabled AS "automaticEnabled", automatic_user_information AS "automaticUserInformation", cycle_hours AS "cycleHours",
+  next_run_at AS "nextRunAt", scope_mode AS "scopeMode", scope_department_ids AS "scopeDepartmentIds",
+  field_mappings AS "fieldMappings", max_removals AS "maxRemovals", max_removal_percent AS "maxRemovalPercent",
+  minimum_objects AS "minimumObjects", leaver_grace_days AS "leaverGraceDays"`;
 
 @Resolver(() => IdentitySourceObject)
 export class IdentitySourceResolver {
@@ -90,7 +95,10 @@ export class IdentitySourceResolver {
     @Arg('input', () => CreateIdentitySourceInput, { description: 'The new source.' }) input: CreateIdentitySourceInput,
   ): Promise<CreateIdentitySourcePayload> {
     const { description = null, wecomSelfBuilt = null, idempotencyKey = null } = input;
-    return payload(await ctx.identitySources.create({ ...input, description, wecomSelfBuilt, idempotencyKey }));
+    const automatic = toAutomaticChange(input.automaticSynchronization) ?? null;
+    return payload(
+      await ctx.identitySources.create({ ...input, description, wecomSelfBuilt, automatic, idempotencyKey }),
+    );
   }
 
   @Authorized('ADMINISTRATOR')
@@ -214,7 +222,8 @@ function sourceList(filter: IdentitySourceFilter | undefined, orderBy = 'CREATED
   return { columns: COLUMNS, from: 'identity_source', where, parameters, sort };
 }
 
-function payload(outcome: SourceOutcome): CreateIdentitySourcePayload {
+/** What every mutation of a source answers. */
+export function payload(outcome: SourceOutcome): CreateIdentitySourcePayload {
   if ('source' in outcome) return { identitySource: toIdentitySource(outcome.source), userErrors: [] };
   return { identitySource: null, userErrors: outcome.refusals.map(toUserError) };
 }

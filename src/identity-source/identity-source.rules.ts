@@ -1,4 +1,5 @@
-import type { Refusal, WecomCredentials } from './identity-source.service';
+import type { WecomCredentials } from './identity-source.service';
+import type { Refusal } from './source-change';
 
 const NAME = /^[\p{Script=Han}A-Za-z0-9_-]{2,100}$/u;
 const MAX_DESCRIPTION = 512;

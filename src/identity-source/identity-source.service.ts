@@ -12,9 +12,21 @@ import { inTransaction } from '../database/transaction';
 import { AppError } from '../platform/app-error';
 import type { SecretBox } from '../platform/secret-box';
 import type { EventLog } from '../sync/event-log';
+import { moveNextRun } from '../sync/new-task';
 import { cancelOpenTask, formerEffect, rememberEffect } from '../sync/sync.service';
 import { IdentitySource, type IdentitySourceStatusName, type IdentitySourceTypeName } from './identity-source.entity';
 import { descriptionProblem, nameProblem, schemaProblem, wecomProblems } from './identity-source.rules';
+import {
+  changeSource,
+  lockSource,
+  notFound,
+  type Refusal,
+  type RefusalCode,
+  refusal,
+  type SourceOutcome,
+  versionConflict,
+} from './source-change';
+import { type AutomaticChange, automaticProblems, storeAutomatic } from './synchronization-settings';
 
 /** How many sources may be enabled at once, and how many of these may be custom ones. */
 export interface SourceLimits {
@@ -34,6 +46,7 @@ export interface CreateRequest {
   readonly description: string | null;
   readonly status: IdentitySourceStatusName;
   readonly wecomSelfBuilt: WecomCredentials | null;
+  readonly automatic: AutomaticChange | null;
   readonly idempotencyKey: string | null;
 }
 
@@ -47,32 +60,8 @@ export interface UpdateRequest {
   readonly wecomSelfBuilt: WecomCredentials | undefined;
 }
 
-/** Something the caller can act on, with the place in the input it is about. */
-export interface Refusal {
-  readonly code: RefusalCode;
-  readonly message: string;
-  readonly field: readonly string[] | null;
-}
-
-export type RefusalCode =
-  | 'INVALID_NAME'
-  | 'NAME_TAKEN'
-  | 'INVALID_INPUT'
-  | 'NOT_FOUND'
-  | 'VERSION_CONFLICT'
-  | 'ENABLED_SOURCE_LIMIT'
-  | 'CUSTOM_SOURCE_LIMIT'
-  | 'SCHEMA_INVALID'
-  | 'IDEMPOTENCY_KEY_REUSED'
-  | 'UPSTREAM_UNREACHABLE'
-  | 'UPSTREAM_REFUSED'
-  | 'UPSTREAM_RATE_LIMITED';
-
-export type SourceOutcome = { readonly source: IdentitySource } | { readonly refusals: readonly Refusal[] };
-
 /** Longer than any answer of a healthy directory, shorter than a caller's patience. */
 const LIVE_CHECK_MS = 20_000;
-const UNIQUE_VIOLATION = '23505';
 const LIMIT_LOCK = 7_255_502;
 
 /** What can be done to identity sources. */
@@ -96,7 +85,7 @@ export class IdentitySourceService {
       const refusal = await this.liveCheck(request.wecomSelfBuilt);
       if (refusal) return { refusals: [refusal] };
     }
-    return this.guarded(['input', 'name'], async (client) => {
+    return changeSource(this.dataSource, ['input', 'name'], async (client) => {
       if (request.idempotencyKey !== null) {
         const former = await formerEffect(client, 'createIdentitySource', request.idempotencyKey);
         if (former) return this.formerOutcome(client, former, digest);
@@ -115,6 +104,8 @@ export class IdentitySourceService {
       );
       const id: string = rows[0].id;
       if (request.wecomSelfBuilt) await this.storeSecret(client, id, request.wecomSelfBuilt.secret);
+      if (request.automatic) await storeAutomatic(client, id, request.automatic);
+      await moveNextRun(client, id);
       if (request.status === 'ENABLED') {
         const refusal = await this.enableWithinLimits(client, id, request.type);
         if (refusal) return refusal;
@@ -133,7 +124,7 @@ export class IdentitySourceService {
       const refusal = await this.liveCheck(request.wecomSelfBuilt);
       if (refusal) return { refusals: [refusal] };
     }
-    return this.guarded(['input', 'name'], async (client) => {
+    return changeSource(this.dataSource, ['input', 'name'], async (client) => {
       const source = await lockSource(client, request.id);
       if (!source) return notFound();
       if (request.version !== undefined && request.version !== source.version) return versionConflict(source.version);
@@ -168,7 +159,7 @@ export class IdentitySourceService {
 
   /** Enabling an enabled source changes nothing and is no error. */
   async enable(id: string): Promise<SourceOutcome> {
-    return this.guarded(null, async (client) => {
+    return changeSource(this.dataSource, null, async (client) => {
       const source = await lockSource(client, id);
       if (!source) return notFound();
       if (source.status === 'ENABLED') return id;
@@ -178,7 +169,7 @@ export class IdentitySourceService {
 
   /** Closes the source and cancels its open tasks, previews excepted. */
   async disable(id: string): Promise<SourceOutcome> {
-    const outcome = await this.guarded(null, async (client) => {
+    const outcome = await changeSource(this.dataSource, null, async (client) => {
       const source = await lockSource(client, id);
       if (!source) return notFound();
       if (source.status === 'CLOSED') return id;
@@ -264,29 +255,6 @@ export class IdentitySourceService {
     ]);
   }
 
-  /** Runs the change; refusals roll it back, and a name taken meanwhile is a refusal too. */
-  private async guarded(
-    nameField: readonly string[] | null,
-    change: (client: PoolClient) => Promise<string | readonly Refusal[]>,
-  ): Promise<SourceOutcome> {
-    try {
-      const id = await inTransaction(this.dataSource, async (client) => {
-        const result = await change(client);
-        if (typeof result !== 'string') throw new Refused(result);
-        return result;
-      });
-      return { source: await this.dataSource.manager.findOneByOrFail(IdentitySource, { id }) };
-    } catch (error) {
-      if (error instanceof Refused) return { refusals: error.refusals };
-      if ((error as { code?: string }).code === UNIQUE_VIOLATION) {
-        return {
-          refusals: refusal('NAME_TAKEN', 'Another identity source has this name; choose a different one.', nameField),
-        };
-      }
-      throw error;
-    }
-  }
-
   private async repeated(key: string, digest: Buffer): Promise<SourceOutcome | undefined> {
     return inTransaction(this.dataSource, async (client) => {
       const former = await formerEffect(client, 'createIdentitySource', key);
@@ -312,33 +280,6 @@ export class IdentitySourceService {
   }
 }
 
-class Refused extends Error {
-  constructor(readonly refusals: readonly Refusal[]) {
-    super('refused');
-  }
-}
-
-async function lockSource(client: PoolClient, id: string) {
-  const { rows } = await client.query<Pick<IdentitySource, 'type' | 'status' | 'version'> & { corpId: string | null }>(
-    `SELECT type, status, version, corp_id AS "corpId" FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
-    [id],
-  );
-  return rows[0];
-}
-
-function refusal(code: RefusalCode, message: string, field: readonly string[] | null): readonly Refusal[] {
-  return [{ code, message, field }];
-}
-
-function notFound(): readonly Refusal[] {
-  return refusal('NOT_FOUND', 'There is no identity source with this id.', ['input', 'id']);
-}
-
-function versionConflict(version: number): readonly Refusal[] {
-  const message = `Somebody changed this source in between; its version is now ${version}. Read it again and repeat the change.`;
-  return refusal('VERSION_CONFLICT', message, ['input', 'version']);
-}
-
 function createProblems(request: CreateRequest): readonly Refusal[] {
   const problems = [nameProblem(request.name), descriptionProblem(request.description)].filter((p) => p !== undefined);
   if (request.type === 'CUSTOM' && request.wecomSelfBuilt) {
@@ -350,6 +291,7 @@ function createProblems(request: CreateRequest): readonly Refusal[] {
     const message = 'Give the corp id, agent id and secret of your own WeCom app.';
     problems.push(...refusal('INVALID_INPUT', message, ['input', 'wecomSelfBuilt']));
   }
+  problems.push(...automaticProblems(request.automatic ?? undefined));
   return request.wecomSelfBuilt ? [...problems, ...wecomProblems(request.wecomSelfBuilt)] : problems;
 }
 

@@ -10,6 +10,7 @@ import type {
   IdentitySourceTypeName,
   WecomModeName,
 } from './identity-source.entity';
+import { AutomaticSynchronizationInput } from './synchronization-settings.input';
 
 export const IdentitySourceTypeEnum = { WECOM: 'WECOM', CUSTOM: 'CUSTOM' } as const;
 registerEnumType(IdentitySourceTypeEnum, {
@@ -61,6 +62,7 @@ export class IdentitySourceObject extends Node {
   uuid: string;
   corpId: string | null;
   agentId: string | null;
+  row: IdentitySource;
 
   @Field(() => IdentitySourceTypeEnum, { description: 'The kind of directory.' })
   type: IdentitySourceTypeName;
@@ -99,6 +101,7 @@ export function toIdentitySource(row: IdentitySource): IdentitySourceObject {
   return Object.assign(new IdentitySourceObject(), row, {
     id: toTypedId('source', uuid),
     uuid,
+    row,
     wecom: wecomMode === null ? null : { mode: wecomMode, corpId, agentId, secretChangedAt },
   });
 }
@@ -171,6 +174,12 @@ export class CreateIdentitySourceInput {
   })
   wecomSelfBuilt?: WecomSelfBuiltInput | null;
 
+  @Field(() => AutomaticSynchronizationInput, {
+    nullable: true,
+    description: 'When it synchronizes by itself: every 24 hours, people included, unless said.',
+  })
+  automaticSynchronization?: AutomaticSynchronizationInput | null;
+
   @Field(() => String, {
     nullable: true,
     description: 'Any text of the caller’s; a repeated request with it gets the first one’s source.',
@@ -237,3 +246,33 @@ export class EnableIdentitySourcePayload extends SourcePayload {}
 
 @ObjectType({ description: 'What became of disableIdentitySource.' })
 export class DisableIdentitySourcePayload extends SourcePayload {}
+
+@InputType({ description: 'Which source to delete.' })
+export class DeleteIdentitySourceInput {
+  @Field(() => ID, { description: 'The source; it must be closed.' })
+  id: string;
+
+  @Field(() => Int, { nullable: true, description: 'The version that the caller has read; another one now refuses.' })
+  version?: number | null;
+}
+
+@InputType({ description: 'Which source to restore.' })
+export class RestoreIdentitySourceInput {
+  @Field(() => ID, { description: 'The deleted source.' })
+  id: string;
+}
+
+@InputType({ description: 'Which connection to check.' })
+export class RunConnectionChecksInput {
+  @Field(() => ID, { description: 'The source.' })
+  id: string;
+}
+
+@ObjectType({ description: 'What became of deleteIdentitySource.' })
+export class DeleteIdentitySourcePayload extends SourcePayload {}
+
+@ObjectType({ description: 'What became of restoreIdentitySource.' })
+export class RestoreIdentitySourcePayload extends SourcePayload {}
+
+@ObjectType({ description: 'What became of runConnectionChecks; the results are in connectionChecks.' })
+export class RunConnectionChecksPayload extends SourcePayload {}

@@ -37,6 +37,7 @@ export async function listDepartments(
   const { filter } = at;
   const source = at.sourceId ?? idFilter('source', filter?.identitySourceId);
   if (source) where.push(`d.identity_source_id = $${parameters.push(source)}`);
+  else where.push(notDeleted('d'));
   if (at.parent === null) where.push('d.parent_id IS NULL');
   const parent = at.parent ?? idFilter('department', filter?.parentId);
   if (parent) where.push(`d.parent_id = $${parameters.push(parent)}`);
@@ -71,6 +72,7 @@ export async function listEmployees(
   const source = idFilter('source', filter?.identitySourceId);
   if (source) where.push(`e.identity_source_id = $${parameters.push(source)}`);
   if (filter?.sourceUuid) where.push(`e.identity_source_id = $${parameters.push(filter.sourceUuid)}`);
+  if (!source && !filter?.sourceUuid) where.push(notDeleted('e'));
   const department = filter?.departmentUuid ?? idFilter('department', filter?.departmentId);
   if (department) where.push(memberOf(parameters.push(department), filter?.includeSubtree ?? false));
   if (filter?.text) {
@@ -82,6 +84,11 @@ export async function listEmployees(
   const descending = orderBy?.direction === 'DESC';
   const list = { columns: EMPLOYEE_COLUMNS, from: 'employee e', where, parameters, sort, descending };
   return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, toEmployee);
+}
+
+/** A deleted source takes its people and departments out of every list. */
+function notDeleted(row: string): string {
+  return `${row}.identity_source_id NOT IN (SELECT id FROM identity_source WHERE deleted_at IS NOT NULL)`;
 }
 
 function memberOf(parameter: number, includeSubtree: boolean): string {

@@ -2,14 +2,11 @@ import { createHash } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
-import { CONNECTORS } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
-import { settingsVersion } from '../field-mapping/field-mapping';
-import type { IdentitySource } from '../identity-source/identity-source.entity';
 import { writeTaskEvent } from './apply';
 import type { EventLog } from './event-log';
-import { NO_PROGRESS, type SyncTaskModeName, type SyncTaskStatusName, type TaskSettings } from './sync-task.entity';
-import { SYNC_JOB } from './worker';
+import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
+import type { SyncTaskModeName, SyncTaskStatusName } from './sync-task.entity';
 
 export interface StartRequest {
   readonly identitySourceId: string;
@@ -66,71 +63,21 @@ export class SyncService {
     if (!source) return { kind: 'notFound' };
     if (source.type === 'CUSTOM') return { kind: 'notApplicable' };
     if (source.status === 'CLOSED' && request.mode === 'APPLY') return { kind: 'sourceClosed' };
-    const taskId = await insertTask(client, actor, request, { ...source, type: source.type });
+    const task = {
+      identitySourceId: source.id,
+      mode: request.mode,
+      trigger: 'MANUAL',
+      startedBy: actor.name,
+      includesEmployees: true,
+      originId: null,
+    } as const;
+    const taskId = await insertTask(client, task, effectiveSettings(source));
     if (!taskId) return openTask(client, request);
     if (request.idempotencyKey !== null) {
       await rememberEffect(client, 'startSyncTask', request.idempotencyKey, digest, taskId);
     }
     return { kind: 'started', taskId };
   }
-}
-
-const SETTINGS_COLUMNS = `type, status, scope_mode AS "scopeMode", scope_department_ids AS "scopeDepartmentIds",
-  field_mappings AS "fieldMappings", max_removals AS "maxRemovals", max_removal_percent AS "maxRemovalPercent",
-  minimum_objects AS "minimumObjects", leaver_grace_days AS "leaverGraceDays"`;
-
-type SettingsRow = Pick<
-  IdentitySource,
-  | 'type'
-  | 'status'
-  | 'scopeMode'
-  | 'scopeDepartmentIds'
-  | 'fieldMappings'
-  | 'maxRemovals'
-  | 'maxRemovalPercent'
-  | 'minimumObjects'
-  | 'leaverGraceDays'
->;
-
-/** What a task is run with: the source's settings as they are now. */
-function settingsOf(source: SettingsRow & { readonly type: 'WECOM' }) {
-  const mappings = source.fieldMappings ?? CONNECTORS[source.type].defaultMappings;
-  const scope = { mode: source.scopeMode, departmentIds: source.scopeMode === 'ALL' ? [] : source.scopeDepartmentIds };
-  const { maxRemovals, maxRemovalPercent, minimumObjects, leaverGraceDays } = source;
-  const safeguards = { maxRemovals, maxRemovalPercent, minimumObjects, leaverGraceDays };
-  const settings: TaskSettings = { scope, safeguards };
-  return { mappings, settings, version: settingsVersion(mappings, scope) };
-}
-
-async function insertTask(
-  client: PoolClient,
-  actor: Actor,
-  request: StartRequest,
-  source: SettingsRow & { readonly type: 'WECOM' },
-): Promise<string | undefined> {
-  const { mappings, settings, version } = settingsOf(source);
-  const { rows } = await client.query(
-    `INSERT INTO sync_task (identity_source_id, mode, trigger, started_by, mappings, settings_version, settings, progress)
-     VALUES ($1, $2, 'MANUAL', $3, $4, $5, $6, $7)
-     ON CONFLICT (identity_source_id, (trigger = 'EVENT')) WHERE status IN ('QUEUED', 'RUNNING') DO NOTHING RETURNING id`,
-    [
-      request.identitySourceId,
-      request.mode,
-      actor.name,
-      JSON.stringify(mappings),
-      version,
-      JSON.stringify(settings),
-      JSON.stringify(NO_PROGRESS),
-    ],
-  );
-  const taskId: string | undefined = rows[0]?.id;
-  if (!taskId) return undefined;
-  await writeTaskEvent(client, taskId);
-  await client.query(
-    `SELECT graphile_worker.add_job($1, json_build_object('taskId', $2::uuid), job_key => 'sync-task:' || $2, max_attempts => 100)`,
-    [SYNC_JOB, taskId],
-  );
-  return taskId;
 }
 
 async function openTask(client: PoolClient, request: StartRequest): Promise<StartOutcome> {

@@ -27,6 +27,8 @@ export interface WecomAnswer {
   /** When the request was sent. */
   readonly readAt: Date;
   readonly body: Json | undefined;
+  /** WeCom's clock, where it tells it. */
+  readonly serverDate: Date | undefined;
 }
 
 export type Query = Readonly<Record<string, string>>;
@@ -135,26 +137,28 @@ export class WecomClient {
   private async once(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
     this.calls += 1;
     const readAt = new Date();
-    const bytes = await this.fetchBytes(path, query, signal);
+    const { bytes, serverDate } = await this.fetchBytes(path, query, signal);
     const digest = createHash('sha256').update(bytes).digest('hex');
-    if (digest === knownDigest) return { bytes, digest, readAt, body: undefined };
+    if (digest === knownDigest) return { bytes, digest, readAt, body: undefined, serverDate };
     const body = this.parse(path, bytes);
     const errcode = body['errcode'] === undefined ? 0 : integer(body['errcode']);
     if (errcode === undefined) throw this.unreachable(path, 'an errcode that is no number');
     if (errcode !== 0) throw new WecomError(errcode, path);
-    return { bytes, digest, readAt, body };
+    return { bytes, digest, readAt, body, serverDate };
   }
 
-  private async fetchBytes(path: string, query: Query, signal: AbortSignal): Promise<Buffer> {
+  private async fetchBytes(path: string, query: Query, signal: AbortSignal) {
     const base = this.options.apiUrl.replace(/\/+$/, '');
     const url = `${base}/cgi-bin/${path}?${new URLSearchParams(query)}`;
     try {
-      const { statusCode, body } = await request(url, { dispatcher: this.http, signal });
+      const { statusCode, headers, body } = await request(url, { dispatcher: this.http, signal });
       if (statusCode !== 200) {
         await body.dump();
         throw this.unreachable(path, `HTTP status ${statusCode}`);
       }
-      return Buffer.from(await body.arrayBuffer());
+      const date = typeof headers['date'] === 'string' ? new Date(headers['date']) : undefined;
+      const serverDate = date && !Number.isNaN(date.getTime()) ? date : undefined;
+      return { bytes: Buffer.from(await body.arrayBuffer()), serverDate };
     } catch (error) {
       if (error instanceof DirectoryError) throw error;
       signal.throwIfAborted();

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
+  type ConnectorCheck,
   type DirectoryConnector,
   DirectoryError,
   type DirectoryExtent,
@@ -11,6 +12,7 @@ import {
   type ThirdPartyEmployee,
 } from '../directory-connector';
 import { mapConcurrently } from '../map-concurrently';
+import { checkWecom } from './wecom.checks';
 import { type WecomAnswer, WecomClient, type WecomClientOptions, type WecomCredentials } from './wecom.client';
 import { identifiers, integer, isObject, type Json, list, parseDepartment, parseEmployee } from './wecom.dto';
 import { WecomError } from './wecom.errors';
@@ -46,6 +48,10 @@ class WecomConnector implements DirectoryConnector {
 
   statistics(): ReadStatistics {
     return this.client.statistics();
+  }
+
+  check(signal: AbortSignal): Promise<ConnectorCheck[]> {
+    return checkWecom(this.client, this.agentId, signal);
   }
 
   async extent(signal: AbortSignal): Promise<DirectoryExtent> {

@@ -126,7 +126,7 @@ SELECT $1, row_number() OVER (ORDER BY c.depth, c.external_key), 'DEPARTMENT', c
             SELECT d.*, ${keptFields('DEPARTMENT', 'd', `'{}'::text[]`)} AS kept
               FROM (
                 SELECT p.*, here.id, here.parent_id AS local_parent_id, here."order" AS local_order, here.updated_at,
-                       p.linked AND p.hash = p.link_hash AS same, up.path_after AS parent_after,
+                       p.linked AND coalesce(p.hash = p.link_hash, false) AS same, up.path_after AS parent_after,
                        CASE WHEN here.id IS NOT NULL THEN ${departmentFields('here', 'up_before.path_before')} END AS before
                   FROM plan_department p
                   LEFT JOIN department here ON here.id = p.local_id

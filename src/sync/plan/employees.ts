@@ -142,7 +142,7 @@ SELECT $1, ${NEXT_ORDINAL} + c.place, 'EMPLOYEE', c.external_key, c.external_id,
 
 /** Each candidate who is here, with all that they were told to be and all that they are. */
 const RESOLVED_EMPLOYEES = `
-SELECT e.*, told.third_party, told.mapped, told.invalid, e.hash = e.link_hash AS same, ${PLACED},
+SELECT e.*, told.third_party, told.mapped, told.invalid, coalesce(e.hash = e.link_hash, false) AS same, ${PLACED},
        here.departments AS departments_before, here.places AS places_before, here.edges AS edges_before,
        w.main_department_id AS main_before, w.manager_id AS manager_before, w.edited_fields, w.updated_at AS local_version,
        mf.field IS NULL OR mf.withheld OR (mf.owner = 'SET_ONCE' AND w.manager_id IS NOT NULL) AS manager_kept,

@@ -1,0 +1,166 @@
+import { type ConnectorCheck, DirectoryError } from '../directory-connector';
+import type { WecomClient } from './wecom.client';
+import { identifiers, integer, isObject, type Json, list } from './wecom.dto';
+import { WecomError } from './wecom.errors';
+
+/** WeCom's clock and ours may differ so much before signatures and tokens suffer. */
+const CLOCK_TOLERANCE_S = 60;
+const MEMBERS_LOOKED_AT = 200;
+const CONTACT_FIELDS = ['mobile', 'email', 'biz_mail', 'position', 'telephone', 'address'];
+
+const CODES = { ip: 60020, noRange: [60011, 48002, 48001] } as const;
+
+/**
+ * What an administrator can get wrong in the WeCom console, tried out call by call. Later checks are skipped when an earlier
+ * one shows that they cannot work.
+ */
+export async function checkWecom(client: WecomClient, agentId: string, signal: AbortSignal): Promise<ConnectorCheck[]> {
+  const checks: ConnectorCheck[] = [];
+  const begun = Date.now();
+  const agent = await attempt(() => client.get('agent/get', { agentid: agentId }, signal));
+  checks.push(credentialCheck(agent), trustedIpCheck(agent));
+  if (!('body' in agent)) {
+    for (const name of ['VISIBILITY_SCOPE', 'CONTACT_PERMISSION', 'FIELD_COVERAGE', 'CLOCK'])
+      checks.push(skipped(name));
+    return checks;
+  }
+  checks.push(visibilityCheck(agent.body));
+  const departments = await attempt(() => client.get('department/list', {}, signal));
+  checks.push(contactCheck(departments));
+  checks.push(await coverageCheck(client, departments, signal));
+  checks.push(clockCheck(agent.serverDate, begun));
+  checks.push(rateCheck(client));
+  return checks;
+}
+
+type Attempt = { readonly body: Json; readonly serverDate: Date | undefined } | { readonly error: DirectoryError };
+
+async function attempt(call: () => ReturnType<WecomClient['get']>): Promise<Attempt> {
+  try {
+    const answer = await call();
+    return { body: answer.body ?? {}, serverDate: answer.serverDate };
+  } catch (error) {
+    if (error instanceof DirectoryError) return { error };
+    throw error;
+  }
+}
+
+function passed(name: string, message: string): ConnectorCheck {
+  return { name, outcome: 'PASSED', message, advice: null, thirdPartyCode: null };
+}
+
+function skipped(name: string): ConnectorCheck {
+  const message = 'Not tried, because an earlier check failed.';
+  return { name, outcome: 'SKIPPED', message, advice: null, thirdPartyCode: null };
+}
+
+function failed(name: string, error: DirectoryError): ConnectorCheck {
+  const { message, advice, thirdPartyCode } = error;
+  return { name, outcome: 'FAILED', message, advice, thirdPartyCode: thirdPartyCode ?? null };
+}
+
+function warning(name: string, message: string, advice: string): ConnectorCheck {
+  return { name, outcome: 'WARNING', message, advice, thirdPartyCode: null };
+}
+
+function credentialCheck(agent: Attempt): ConnectorCheck {
+  const name = 'CREDENTIAL';
+  if ('body' in agent) return passed(name, 'WeCom accepts the corp id, agent id and secret.');
+  return isIp(agent.error) ? passed(name, 'WeCom accepts the corp id and secret.') : failed(name, agent.error);
+}
+
+function trustedIpCheck(agent: Attempt): ConnectorCheck {
+  const name = 'TRUSTED_IP';
+  if ('body' in agent) return passed(name, 'WeCom accepts calls from this server’s address.');
+  return isIp(agent.error) ? failed(name, agent.error) : skipped(name);
+}
+
+function isIp(error: DirectoryError): boolean {
+  return error instanceof WecomError && error.errcode === CODES.ip;
+}
+
+function visibilityCheck(agent: Json): ConnectorCheck {
+  const name = 'VISIBILITY_SCOPE';
+  if (integer(agent['close']) === 1) {
+    return {
+      name,
+      outcome: 'FAILED',
+      message: 'The app is disabled in WeCom.',
+      advice: 'Enable it: 应用管理 > the app > 已启用.',
+      thirdPartyCode: '50003',
+    };
+  }
+  const within = (key: string): Json => (isObject(agent[key]) ? (agent[key] as Json) : {});
+  const departments = list(within('allow_partys'), 'partyid').length;
+  const members = list(within('allow_userinfos'), 'user').length;
+  const tags = list(within('allow_tags'), 'tagid').length;
+  if (departments + members + tags === 0) {
+    const advice = 'Choose departments, members or tags: 应用管理 > the app > 可见范围.';
+    return { name, outcome: 'FAILED', message: 'The app can see nobody.', advice, thirdPartyCode: null };
+  }
+  if (departments === 0) {
+    const message = `The app can see ${members} members and ${tags} tags, but no department.`;
+    return warning(name, message, 'To synchronize the tree, add departments: 应用管理 > the app > 可见范围.');
+  }
+  return passed(
+    name,
+    `The app can see ${departments} departments with all below them, ${members} members and ${tags} tags.`,
+  );
+}
+
+function contactCheck(departments: Attempt): ConnectorCheck {
+  const name = 'CONTACT_PERMISSION';
+  if ('body' in departments) {
+    const { length } = list(departments.body, 'department');
+    return passed(name, `The app may read contacts; ${length} departments can be seen.`);
+  }
+  return failed(name, departments.error);
+}
+
+/** Looks at the people of a few departments: a field that nobody has is most likely withheld. */
+async function coverageCheck(client: WecomClient, departments: Attempt, signal: AbortSignal): Promise<ConnectorCheck> {
+  const name = 'FIELD_COVERAGE';
+  if (!('body' in departments)) return skipped(name);
+  const ids = identifiers(list(departments.body, 'department').map((d) => (isObject(d) ? d['id'] : undefined)));
+  const filled = new Map(CONTACT_FIELDS.map((field) => [field, 0]));
+  let total = 0;
+  for (const id of ids) {
+    if (total >= MEMBERS_LOOKED_AT) break;
+    const people = await attempt(() => client.get('user/list', { department_id: id }, signal));
+    for (const person of 'body' in people ? list(people.body, 'userlist') : []) {
+      if (!isObject(person)) continue;
+      total += 1;
+      for (const field of CONTACT_FIELDS) if (person[field]) filled.set(field, (filled.get(field) ?? 0) + 1);
+    }
+  }
+  if (total === 0) return warning(name, 'No member was found to look at.', 'See the visible range.');
+  const counts = [...filled].map(([field, count]) => `${field}: ${count} of ${total}`).join(', ');
+  const withheld = [...filled].filter(
+    ([field, count]) => count === 0 && ['mobile', 'email', 'biz_mail'].includes(field),
+  );
+  if (withheld.length === 0) return passed(name, `Fields that come back filled: ${counts}.`);
+  return warning(
+    name,
+    `Fields that come back filled: ${counts}.`,
+    'WeCom withholds contact data from apps made after June 2022; what is withheld keeps what is here. Members can consent at logon, or map another field.',
+  );
+}
+
+function clockCheck(serverDate: Date | undefined, begun: number): ConnectorCheck {
+  const name = 'CLOCK';
+  if (!serverDate) return skipped(name);
+  const seconds = Math.round(Math.abs(serverDate.getTime() - begun) / 1000);
+  if (seconds <= CLOCK_TOLERANCE_S) return passed(name, 'This server’s clock agrees with WeCom’s.');
+  const message = `This server’s clock is ${seconds} seconds away from WeCom’s.`;
+  return warning(name, message, 'Set the clock by NTP: callbacks and tokens are judged by time.');
+}
+
+function rateCheck(client: WecomClient): ConnectorCheck {
+  const { throttledMs } = client.statistics();
+  if (throttledMs === 0) return passed('RATE_LIMIT', 'WeCom asks nobody to slow down.');
+  return warning(
+    'RATE_LIMIT',
+    `Calls were slowed down for ${Math.ceil(throttledMs / 1000)} seconds.`,
+    'Lower WECOM_CALLS_PER_MINUTE, or see whether other programs call WeCom with this app.',
+  );
+}

@@ -1,0 +1,105 @@
+import type { DataSource } from 'typeorm';
+import { LOCAL_FIELDS } from '../field-mapping/field-mapping';
+import type { EventLog } from '../sync/event-log';
+import { changeSource, lockSource, notFound, refusal, type SourceOutcome, versionConflict } from './source-change';
+import {
+  changeProblems,
+  type ExtensionKeys,
+  type SynchronizationChange,
+  storeChange,
+} from './synchronization-settings';
+
+/** A deleted source can be restored for so long; then its secrets are destroyed. */
+export const RESTORE_DAYS = 30;
+
+/** Changes that no directory is called for: how a source synchronizes, and whether it is there. */
+export class SettingsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly events: EventLog,
+  ) {}
+
+  /** @param version the one that the caller has read; undefined: whatever is there */
+  async configure(id: string, version: number | undefined, change: SynchronizationChange): Promise<SourceOutcome> {
+    return this.published(
+      await changeSource(this.dataSource, null, async (client) => {
+        const source = await lockSource(client, id);
+        if (!source) return notFound();
+        if (version !== undefined && version !== source.version) return versionConflict(source.version);
+        const problems = changeProblems(source.type, change, await this.extensionKeys());
+        if (problems.length > 0) return problems;
+        await storeChange(client, source, change);
+        return id;
+      }),
+    );
+  }
+
+  /** The list's switch: the same code as the edit wizard's. */
+  async setAutomatic(id: string, version: number | undefined, enabled: boolean): Promise<SourceOutcome> {
+    return this.configure(id, version, { automaticSynchronization: { enabled } });
+  }
+
+  /** Takes a closed source out of every list; it can be restored for 30 days. */
+  async delete(id: string, version: number | undefined): Promise<SourceOutcome> {
+    return this.published(
+      await changeSource(this.dataSource, null, async (client) => {
+        const source = await lockSource(client, id);
+        if (!source) return notFound();
+        if (version !== undefined && version !== source.version) return versionConflict(source.version);
+        if (source.status === 'ENABLED') {
+          return refusal('SOURCE_ENABLED', 'An enabled source cannot be deleted: disable it first.', ['input', 'id']);
+        }
+        await client.query(
+          'UPDATE identity_source SET deleted_at = now(), version = version + 1, updated_at = now() WHERE id = $1',
+          [id],
+        );
+        return id;
+      }),
+    );
+  }
+
+  /** Brings a deleted source back, closed, under another name where its own was taken meanwhile. */
+  async restore(id: string): Promise<SourceOutcome> {
+    return this.published(
+      await changeSource(this.dataSource, null, async (client) => {
+        const { rows } = await client.query(
+          `SELECT name FROM identity_source
+            WHERE id = $1 AND deleted_at > now() - make_interval(days => ${RESTORE_DAYS}) FOR UPDATE`,
+          [id],
+        );
+        if (!rows[0]) {
+          const message = `There is no source with this id that was deleted in the last ${RESTORE_DAYS} days.`;
+          return refusal('NOT_FOUND', message, ['input', 'id']);
+        }
+        await client.query(
+          `UPDATE identity_source SET deleted_at = NULL, status = 'CLOSED', version = version + 1, updated_at = now(), name = $2
+            WHERE id = $1`,
+          [id, await this.freeName(rows[0].name)],
+        );
+        return id;
+      }),
+    );
+  }
+
+  private async freeName(name: string): Promise<string> {
+    const taken = await this.dataSource.query(
+      `SELECT lower(name) AS name FROM identity_source WHERE deleted_at IS NULL AND lower(name) LIKE lower($1) || '%'`,
+      [name.slice(0, 90).replace(/[\\%_]/g, '\\$&')],
+    );
+    const names = new Set(taken.map((row: { name: string }) => row.name));
+    let free = name;
+    for (let n = 2; names.has(free.toLowerCase()); n++) free = `${[...name].slice(0, 95).join('')}-${n}`;
+    return free;
+  }
+
+  /** Which extension fields mappings can name. */
+  private async extensionKeys(): Promise<ExtensionKeys> {
+    const none = Object.keys(LOCAL_FIELDS).map((type) => [type, new Set<string>()]);
+    return Object.fromEntries(none) as ExtensionKeys;
+  }
+
+  private async published(outcome: SourceOutcome): Promise<SourceOutcome> {
+    await this.events.publish();
+    return outcome;
+  }
+}

@@ -1,0 +1,71 @@
+import { type Job, scheduleJob } from 'node-schedule';
+import type { Logger } from 'pino';
+import type { DataSource } from 'typeorm';
+import { inTransaction } from '../database/transaction';
+import type { EventLog } from './event-log';
+import { effectiveSettings, insertTask, moveNextRun, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
+
+/** Every second; a look costs one indexed query. */
+const EVERY_SECOND = '* * * * * *';
+
+/**
+ * Starts the runs that are due. Any number of processes may look at once: a source's row lock and moving its due time on in
+ * the same transaction make each run start once. A run that was missed while nothing was running is made up for once.
+ */
+export class Scheduler {
+  private job: Job | undefined;
+  private looking: Promise<void> = Promise.resolve();
+  private busy = false;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly events: EventLog,
+    private readonly log: Logger,
+  ) {}
+
+  start(): void {
+    this.job = scheduleJob(EVERY_SECOND, () => {
+      if (this.busy) return;
+      this.busy = true;
+      this.looking = this.startDueRuns()
+        .catch((error) => this.log.warn({ err: error }, 'scheduler.failed'))
+        .finally(() => {
+          this.busy = false;
+        });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.job?.cancel();
+    await this.looking;
+  }
+
+  private async startDueRuns(): Promise<void> {
+    for (;;) {
+      const started = await inTransaction(this.dataSource, async (client) => {
+        const { rows } = await client.query<SettingsRow>(
+          `SELECT ${SETTINGS_COLUMNS} FROM identity_source
+            WHERE status = 'ENABLED' AND deleted_at IS NULL AND next_run_at <= now() AND automatic_enabled
+            ORDER BY next_run_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
+        );
+        const source = rows[0];
+        if (!source) return undefined;
+        const task = {
+          identitySourceId: source.id,
+          mode: 'APPLY',
+          trigger: 'SCHEDULED',
+          startedBy: null,
+          includesEmployees: source.automaticUserInformation,
+          originId: null,
+        } as const;
+        const taskId = await insertTask(client, task, effectiveSettings(source));
+        // Somebody's own run is under way: it serves, and the next is a cycle away.
+        if (!taskId) await moveNextRun(client, source.id);
+        return { identitySourceId: source.id, taskId };
+      });
+      if (!started) return;
+      await this.events.publish();
+      this.log.info(started, 'scheduler.run-started');
+    }
+  }
+}
