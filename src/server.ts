@@ -16,6 +16,7 @@ import { ThirdPartyService } from './identity-source/third-party.service';
 import { AppError } from './platform/app-error';
 import { createMetrics } from './platform/metrics';
 import { SecretBox } from './platform/secret-box';
+import { DerivedTasks } from './sync/derived-tasks';
 import { EventLog } from './sync/event-log';
 import { Scheduler } from './sync/scheduler';
 import { SyncService } from './sync/sync.service';
@@ -72,7 +73,15 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     const sync = new SyncService(dataSource, events);
     const settings = new SettingsService(dataSource, events);
     const thirdParty = new ThirdPartyService(dataSource, (id) => identitySources.openConnector(id));
-    const services = { dataSource, identitySources, settings, thirdParty, sync, events };
+    const services = {
+      dataSource,
+      identitySources,
+      settings,
+      thirdParty,
+      sync,
+      derivedTasks: new DerivedTasks(dataSource, events),
+      events,
+    };
     const ready = () =>
       dataSource.query('SELECT 1').then(
         () => true,

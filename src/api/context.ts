@@ -3,6 +3,7 @@ import type { Actor } from '../access/actor';
 import type { IdentitySourceService } from '../identity-source/identity-source.service';
 import type { SettingsService } from '../identity-source/settings.service';
 import type { ThirdPartyService } from '../identity-source/third-party.service';
+import type { DerivedTasks } from '../sync/derived-tasks';
 import type { EventLog } from '../sync/event-log';
 import type { SyncService } from '../sync/sync.service';
 import type { Loaders } from './loaders';
@@ -14,6 +15,7 @@ export interface Services {
   readonly settings: SettingsService;
   readonly thirdParty: ThirdPartyService;
   readonly sync: SyncService;
+  readonly derivedTasks: DerivedTasks;
   readonly events: EventLog;
 }
 

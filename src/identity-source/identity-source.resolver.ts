@@ -228,6 +228,6 @@ export function payload(outcome: SourceOutcome): CreateIdentitySourcePayload {
   return { identitySource: null, userErrors: outcome.refusals.map(toUserError) };
 }
 
-function toUserError(refusal: Refusal) {
+export function toUserError(refusal: Refusal) {
   return { code: UserErrorCode[refusal.code], message: refusal.message, field: refusal.field };
 }

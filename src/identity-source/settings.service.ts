@@ -1,13 +1,7 @@
 import type { DataSource } from 'typeorm';
-import { LOCAL_FIELDS } from '../field-mapping/field-mapping';
 import type { EventLog } from '../sync/event-log';
 import { changeSource, lockSource, notFound, refusal, type SourceOutcome, versionConflict } from './source-change';
-import {
-  changeProblems,
-  type ExtensionKeys,
-  type SynchronizationChange,
-  storeChange,
-} from './synchronization-settings';
+import { changeProblems, extensionKeys, type SynchronizationChange, storeChange } from './synchronization-settings';
 
 /** A deleted source can be restored for so long; then its secrets are destroyed. */
 export const RESTORE_DAYS = 30;
@@ -26,7 +20,7 @@ export class SettingsService {
         const source = await lockSource(client, id);
         if (!source) return notFound();
         if (version !== undefined && version !== source.version) return versionConflict(source.version);
-        const problems = changeProblems(source.type, change, await this.extensionKeys());
+        const problems = changeProblems(source.type, change, await extensionKeys(client));
         if (problems.length > 0) return problems;
         await storeChange(client, source, change);
         return id;
@@ -90,12 +84,6 @@ export class SettingsService {
     let free = name;
     for (let n = 2; names.has(free.toLowerCase()); n++) free = `${[...name].slice(0, 95).join('')}-${n}`;
     return free;
-  }
-
-  /** Which extension fields mappings can name. */
-  private async extensionKeys(): Promise<ExtensionKeys> {
-    const none = Object.keys(LOCAL_FIELDS).map((type) => [type, new Set<string>()]);
-    return Object.fromEntries(none) as ExtensionKeys;
   }
 
   private async published(outcome: SourceOutcome): Promise<SourceOutcome> {

@@ -36,6 +36,11 @@ const MAX_CYCLE_HOURS = 24;
 /** Extension fields that mappings can name, by object type. */
 export type ExtensionKeys = Readonly<Record<MappedObjectType, ReadonlySet<string>>>;
 
+/** Which extension fields mappings can name. */
+export async function extensionKeys(_client: Pick<PoolClient, 'query'>): Promise<ExtensionKeys> {
+  return { DEPARTMENT: new Set(), EMPLOYEE: new Set() };
+}
+
 /** What is wrong with a change, item by item; empty when nothing is. Pure. */
 export function changeProblems(
   type: SettingsRow['type'],

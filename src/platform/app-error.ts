@@ -13,6 +13,8 @@ export const APP_ERRORS = {
   UPSTREAM_RATE_LIMITED: { retryable: true, log: 'warn' },
   /** Another worker owns the sync task now; whatever this one still does is rolled back. */
   LEASE_LOST: { retryable: false, log: 'warn' },
+  /** Something changed since a preview was made. */
+  PREVIEW_STALE: { retryable: false, log: 'info' },
   /** The sync task was canceled while it ran. */
   TASK_CANCELED: { retryable: false, log: 'info' },
   /** A stored secret cannot be read: the encryption key is not the one it was written with. */

@@ -5,6 +5,7 @@ import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
 import { AppError } from '../platform/app-error';
 import * as sql from './apply/statements';
 import type { Run } from './lease';
+import * as reversal from './revert/statements';
 import { type CounterState, NO_PROGRESS, type ProgressState, type SyncTaskStatusName } from './sync-task.entity';
 
 /** A paused worker's open transaction must not block the one that took over. */
@@ -33,16 +34,29 @@ export async function apply(
   return inTransaction(dataSource, async (client) => {
     await beginApplying(client, run.task.identitySourceId);
     await run.lease.check(client);
-    await execute(client, sql.SKIP_OLDER_READS, run);
-    if ((await client.query(sql.IS_OUTDATED, [run.task.id, run.task.identitySourceId])).rows[0].outdated) {
-      throw new PlanOutdated();
-    }
-    await applyRecords(client, run);
-    await settleFormerHolds(client, run);
-    await execute(client, sql.FORGET_REJECTIONS, run);
-    if (run.task.includesEmployees) await execute(client, sql.MARK_PAGES_APPLIED, run);
+    if (run.task.trigger === 'REVERT') await applyReversal(client, run);
+    else await applySnapshot(client, run);
     return finish(client, run, complete, progress);
   });
+}
+
+async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
+  await execute(client, sql.SKIP_OLDER_READS, run);
+  const { rows } = await client.query(sql.IS_OUTDATED, [run.task.id, run.task.identitySourceId]);
+  if (rows[0].outdated) throw new PlanOutdated();
+  await applyRecords(client, run);
+  await settleFormerHolds(client, run);
+  await execute(client, sql.FORGET_REJECTIONS, run);
+  if (run.task.includesEmployees) await execute(client, sql.MARK_PAGES_APPLIED, run);
+}
+
+/** A reversal follows no snapshot: whatever it brings back, the next run compares anew. */
+async function applyReversal(client: PoolClient, run: Run): Promise<void> {
+  await execute(client, reversal.SKIP_CHANGED, run);
+  await execute(client, sql.createDepartments(true), run);
+  await execute(client, reversal.DROP_LOST_EDGES, run);
+  await applyRecords(client, run);
+  await execute(client, reversal.FORGET_HASHES, run);
 }
 
 /** Applying is serial for a source: whoever else applies waits here, and a task then finds its lease gone. */
@@ -54,8 +68,9 @@ export async function beginApplying(client: PoolClient, identitySourceId: string
 
 async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   const { id, mappings, settings } = run.task;
-  const extensionsMapped = mappings.some((mapping) => mapping.localField.startsWith(EXTENSION_PREFIX));
-  await execute(client, sql.createDepartments(extensionsMapped), run);
+  const undoing = run.task.trigger === 'REVERT';
+  const extensionsMapped = undoing || mappings.some((mapping) => mapping.localField.startsWith(EXTENSION_PREFIX));
+  if (!undoing) await execute(client, sql.createDepartments(extensionsMapped), run);
   await execute(client, sql.updateDepartments(extensionsMapped), run);
   await execute(client, sql.createEmployees(extensionsMapped), run);
   await execute(client, sql.updateEmployees(extensionsMapped), run);

@@ -74,7 +74,7 @@ async function decideIn(client: PoolClient, decision: Decision): Promise<Decisio
 async function applyDecided(client: PoolClient, taskId: string, task: HeldTask): Promise<void> {
   await client.query(
     `UPDATE sync_record r
-        SET result = CASE WHEN d.id IS NOT NULL OR e.id IS NOT NULL THEN NULL ELSE 'SKIPPED' END,
+        SET applied_at = now(), result = CASE WHEN d.id IS NOT NULL OR e.id IS NOT NULL THEN NULL ELSE 'SKIPPED' END,
             reason_code = CASE WHEN d.id IS NOT NULL OR e.id IS NOT NULL THEN r.edges_before ->> 'reason' ELSE 'CHANGED_SINCE_PLAN' END
        FROM decided, sync_record x
        LEFT JOIN link l ON l.local_id = x.local_id AND l.missing_since IS NULL AND l.read_at <= x.read_at

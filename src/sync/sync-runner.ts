@@ -12,6 +12,7 @@ import { HEARTBEAT_MS, Lease, type Run } from './lease';
 import { plan } from './plan';
 import { ProgressReporter } from './progress';
 import { readMissingAgain } from './read-again';
+import { SnapshotConnector } from './snapshot-connector';
 import { Stage, type StagedBatch, type StagedType } from './stage';
 import { type FailureState, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
 
@@ -70,7 +71,7 @@ export class SyncRunner {
       const { certificate, findings } = run.task.plannedAt
         ? { certificate: run.task.certificate, findings: NOTHING_FOUND }
         : await this.readAndPlan(run, progress);
-      const complete = certificate?.complete ?? false;
+      const complete = certificate?.complete ?? run.task.trigger === 'REVERT';
       if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, complete);
       progress.update({ phase: 'APPLYING' });
       await progress.flush();
@@ -96,17 +97,23 @@ export class SyncRunner {
         return await apply(this.dataSource, run, complete, progress.current);
       } catch (error) {
         if (!(error instanceof PlanOutdated) || plans >= MAX_PLANS) throw error;
+        if (run.task.originId) {
+          throw new AppError('PREVIEW_STALE', 'Something changed here since the preview: make another one.');
+        }
         await plan(this.dataSource, run, findings);
       }
     }
   }
 
   private async readAndPlan(run: Run, progress: ProgressReporter) {
-    const { connector, notTold } = await this.openConnector(run.task.identitySourceId);
+    const { connector: real, notTold } = await this.openConnector(run.task.identitySourceId);
+    const { snapshotTaskId } = run.task.settings;
+    const connector = snapshotTaskId ? new SnapshotConnector(this.dataSource, snapshotTaskId, real) : real;
     const stage = (type: StagedType) => new Stage(this.dataSource, connector, run, type, notTold);
     const extent = await this.read(connector, stage, run, progress);
     const { certificate, findings } = await storeCertificate(this.dataSource, connector, run, extent);
-    if (certificate.complete && !findings.same) await this.readMissing(connector, stage, run, progress);
+    if (certificate.complete && !findings.same && !snapshotTaskId)
+      await this.readMissing(connector, stage, run, progress);
     progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
     await plan(this.dataSource, run, findings);
     await this.events.publish();

@@ -89,6 +89,8 @@ export interface SafeguardState {
 export interface TaskSettings {
   readonly scope: ScopeState;
   readonly safeguards: SafeguardState;
+  /** A preview of other settings: the task whose stored snapshot it reads in the directory's place. */
+  readonly snapshotTaskId?: string;
 }
 
 /** One synchronization run. */

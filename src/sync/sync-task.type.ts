@@ -3,6 +3,7 @@ import { Node } from '../api/node';
 import { connectionOf } from '../api/pagination';
 import { DateTime, SafeInt } from '../api/scalars';
 import { UserError, UserErrorCode } from '../api/user-error';
+import { ConfigureSynchronizationInput } from '../identity-source/synchronization-settings.type';
 import { toTypedId } from '../platform/typed-id';
 import type {
   CertificateState,
@@ -208,6 +209,7 @@ export class SnapshotCertificate implements CertificateState {
 export class SyncTaskObject extends Node {
   uuid: string;
   identitySourceId: string;
+  originId: string | null;
 
   @Field(() => SyncTaskModeEnum, { description: 'What it does with its plan.' })
   mode: SyncTaskModeName;
@@ -265,6 +267,7 @@ export function toSyncTask(row: SyncTask, state?: TaskState, sequence?: number):
     id: toTypedId('task', uuid),
     uuid,
     identitySourceId: row.identitySourceId,
+    originId: row.originId,
     mode: row.mode,
     trigger: row.trigger,
     startedBy: row.startedBy,
@@ -303,6 +306,13 @@ export class StartSyncTaskInput {
 
   @Field(() => SyncTaskModeEnum, { defaultValue: 'APPLY', description: 'Whether to apply the plan or only show it.' })
   mode: SyncTaskModeName;
+
+  @Field(() => ConfigureSynchronizationInput, {
+    nullable: true,
+    description:
+      'Plans with settings that are not saved yet, from the last complete snapshot unless the scope grew. Previews only.',
+  })
+  proposed?: ConfigureSynchronizationInput | null;
 
   @Field(() => String, {
     nullable: true,
@@ -356,6 +366,42 @@ export class DecideHeldRecordsInput {
 @ObjectType({ description: 'What became of decideHeldRecords.' })
 export class DecideHeldRecordsPayload {
   @Field(() => SyncTaskObject, { nullable: true, description: 'The task as it is now; null when refused.' })
+  syncTask: SyncTaskObject | null;
+
+  @Field(() => [UserError], { description: 'Why it was refused; empty when it was not.' })
+  userErrors: readonly UserError[];
+}
+
+@InputType({ description: 'Which preview to apply.' })
+export class ApplyPreviewInput {
+  @Field(() => ID, { description: 'A finished task of mode PREVIEW.' })
+  taskId: string;
+}
+
+@ObjectType({ description: 'What became of applyPreview.' })
+export class ApplyPreviewPayload {
+  @Field(() => SyncTaskObject, { nullable: true, description: 'The task that applies it; null when refused.' })
+  syncTask: SyncTaskObject | null;
+
+  @Field(() => [UserError], { description: 'Why it was refused; empty when it was not.' })
+  userErrors: readonly UserError[];
+}
+
+@InputType({ description: 'Which task to undo.' })
+export class RevertSyncTaskInput {
+  @Field(() => ID, { description: 'A finished task that applied something.' })
+  taskId: string;
+
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description: 'Leaves automatic synchronization on, although its next run brings everything back.',
+  })
+  keepAutomaticSynchronization: boolean;
+}
+
+@ObjectType({ description: 'What became of revertSyncTask.' })
+export class RevertSyncTaskPayload {
+  @Field(() => SyncTaskObject, { nullable: true, description: 'The task that undoes it; null when refused.' })
   syncTask: SyncTaskObject | null;
 
   @Field(() => [UserError], { description: 'Why it was refused; empty when it was not.' })

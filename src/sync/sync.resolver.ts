@@ -16,10 +16,13 @@ import { badRequest } from '../api/errors';
 import { type Page, PageArgs } from '../api/pagination';
 import { SafeInt } from '../api/scalars';
 import { UserErrorCode } from '../api/user-error';
+import { toUserError } from '../identity-source/identity-source.resolver';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
+import { toChange } from '../identity-source/settings.resolver';
 import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
 import { DepartmentObject, EmployeeObject } from '../organisation/organisation.type';
 import { uuidOf } from '../platform/typed-id';
+import type { DerivedOutcome } from './derived-tasks';
 import { type DecisionOutcome, decideHeldRecords } from './held-records';
 import type { CancelOutcome, StartOutcome } from './sync.service';
 import { listRecords } from './sync-record.list';
@@ -27,10 +30,14 @@ import { SyncRecordConnection, SyncRecordEvent, SyncRecordFilter, SyncRecordObje
 import { abortable, recordStream, taskStream, tasksStream } from './sync-streams';
 import { listTasks, SyncTaskConnection, SyncTaskFilter } from './sync-task.list';
 import {
+  ApplyPreviewInput,
+  ApplyPreviewPayload,
   CancelSyncTaskInput,
   CancelSyncTaskPayload,
   DecideHeldRecordsInput,
   DecideHeldRecordsPayload,
+  RevertSyncTaskInput,
+  RevertSyncTaskPayload,
   StartSyncTaskInput,
   StartSyncTaskPayload,
   SyncTaskEvent,
@@ -67,7 +74,8 @@ export class SyncTaskResolver {
   ): Promise<StartSyncTaskPayload> {
     const identitySourceId = uuidOf('source', input.identitySourceId);
     const { mode, idempotencyKey = null } = input;
-    return toStartPayload(ctx, await ctx.sync.start(ctx.actor, { identitySourceId, mode, idempotencyKey }));
+    const proposed = input.proposed ? toChange(input.proposed) : null;
+    return toStartPayload(ctx, await ctx.sync.start(ctx.actor, { identitySourceId, mode, idempotencyKey, proposed }));
   }
 
   @Authorized('OPERATOR')
@@ -90,6 +98,35 @@ export class SyncTaskResolver {
     const recordIds = input.recordIds?.map((id) => uuidOf('record', id)) ?? null;
     const decision = { taskId: uuidOf('task', input.taskId), approve: input.approve, recordIds };
     return toDecidePayload(ctx, await decideHeldRecords(ctx.dataSource, ctx.events, decision));
+  }
+
+  @Authorized('OPERATOR')
+  @Mutation(() => ApplyPreviewPayload, {
+    description:
+      'Applies a preview exactly as it was shown, by a task of its own; refused when anything changed since.',
+  })
+  async applyPreview(
+    @Ctx() ctx: RequestContext,
+    @Arg('input', () => ApplyPreviewInput, { description: 'Which one.' }) input: ApplyPreviewInput,
+  ): Promise<ApplyPreviewPayload> {
+    const outcome = await ctx.derivedTasks.applyPreview(ctx.actor, uuidOf('task', input.taskId));
+    return toDerivedPayload(ctx, outcome, 'PREVIEW_STALE');
+  }
+
+  @Authorized('OPERATOR')
+  @Mutation(() => RevertSyncTaskPayload, {
+    description: 'Undoes a task, by a task of its own: what it changed and nobody has changed since.',
+  })
+  async revertSyncTask(
+    @Ctx() ctx: RequestContext,
+    @Arg('input', () => RevertSyncTaskInput, { description: 'Which one.' }) input: RevertSyncTaskInput,
+  ): Promise<RevertSyncTaskPayload> {
+    const { taskId, keepAutomaticSynchronization: keep } = input;
+    return toDerivedPayload(
+      ctx,
+      await ctx.derivedTasks.revert(ctx.actor, uuidOf('task', taskId), keep),
+      'TASK_NOT_REVERTIBLE',
+    );
   }
 
   @Authorized('VIEWER')
@@ -167,6 +204,14 @@ export class SyncTaskResolver {
     return source && toIdentitySource(source);
   }
 
+  @FieldResolver(() => SyncTaskObject, {
+    nullable: true,
+    description: 'The preview applied, or the task reverted; null otherwise.',
+  })
+  origin(@Root() task: SyncTaskObject, @Ctx() ctx: RequestContext): Promise<SyncTaskObject | null> {
+    return task.originId ? loadTask(ctx, task.originId) : Promise.resolve(null);
+  }
+
   @FieldResolver(() => SyncRecordConnection, { description: 'What it did, or would do, object by object.' })
   records(
     @Root() task: SyncTaskObject,
@@ -231,6 +276,8 @@ async function toStartPayload(ctx: RequestContext, outcome: StartOutcome): Promi
       return refused('SOURCE_CLOSED', 'The identity source is closed: enable it first, or start a PREVIEW.', source);
     case 'notApplicable':
       return refused('SYNC_NOT_APPLICABLE', 'A custom source has no directory to read.', source);
+    case 'proposalRefused':
+      return { syncTask: null, userErrors: outcome.refusals.map(toUserError) };
     case 'keyReused':
       return refused('IDEMPOTENCY_KEY_REUSED', 'This idempotency key was used with another input; use a new one.', [
         'input',
@@ -249,6 +296,28 @@ async function toCancelPayload(ctx: RequestContext, outcome: CancelOutcome): Pro
       return refused('NOT_FOUND', 'There is no sync task with this id.', ['input', 'id']);
     case 'ended':
       return refused('TASK_NOT_CANCELABLE', `The task has ended (${outcome.status}).`, ['input', 'id']);
+    default:
+      return assertNever(outcome);
+  }
+}
+
+async function toDerivedPayload(
+  ctx: RequestContext,
+  outcome: DerivedOutcome,
+  refusedCode: 'PREVIEW_STALE' | 'TASK_NOT_REVERTIBLE',
+): Promise<ApplyPreviewPayload> {
+  const field = ['input', 'taskId'];
+  switch (outcome.kind) {
+    case 'started':
+      return { syncTask: await loadTask(ctx, outcome.taskId), userErrors: [] };
+    case 'notFound':
+      return refused('NOT_FOUND', 'There is no sync task with this id.', field);
+    case 'sourceClosed':
+      return refused('SOURCE_CLOSED', 'The identity source is closed: enable it first.', field);
+    case 'taskRunning':
+      return refused('TASK_RUNNING', 'A task is open for this source; wait for it to end, or cancel it.', field);
+    case 'refused':
+      return refused(refusedCode, outcome.reason, field);
     default:
       return assertNever(outcome);
   }

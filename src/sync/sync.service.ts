@@ -3,21 +3,31 @@ import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
 import { inTransaction } from '../database/transaction';
+import type { Refusal } from '../identity-source/source-change';
+import {
+  changeProblems,
+  extensionKeys,
+  type SynchronizationChange,
+  withChange,
+} from '../identity-source/synchronization-settings';
 import { writeTaskEvent } from './apply';
 import type { EventLog } from './event-log';
-import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
-import type { SyncTaskModeName, SyncTaskStatusName } from './sync-task.entity';
+import { type EffectiveSettings, effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
+import type { ScopeState, SyncTaskModeName, SyncTaskStatusName } from './sync-task.entity';
 
 export interface StartRequest {
   readonly identitySourceId: string;
   readonly mode: SyncTaskModeName;
   readonly idempotencyKey: string | null;
+  /** Of a preview: settings that are not saved yet. */
+  readonly proposed: SynchronizationChange | null;
 }
 
 export type StartOutcome =
   | { readonly kind: 'started' | 'alreadyRunning'; readonly taskId: string }
   | { readonly kind: 'otherModeRunning'; readonly taskId: string }
-  | { readonly kind: 'notFound' | 'sourceClosed' | 'notApplicable' | 'keyReused' };
+  | { readonly kind: 'notFound' | 'sourceClosed' | 'notApplicable' | 'keyReused' }
+  | { readonly kind: 'proposalRefused'; readonly refusals: readonly Refusal[] };
 
 export type CancelOutcome =
   | { readonly kind: 'canceled'; readonly taskId: string }
@@ -47,7 +57,7 @@ export class SyncService {
 
   private async startIn(client: PoolClient, actor: Actor, request: StartRequest): Promise<StartOutcome> {
     const digest = createHash('sha256')
-      .update(JSON.stringify([request.identitySourceId, request.mode]))
+      .update(JSON.stringify([request.identitySourceId, request.mode, request.proposed]))
       .digest();
     if (request.idempotencyKey !== null) {
       const former = await formerEffect(client, 'startSyncTask', request.idempotencyKey);
@@ -63,6 +73,8 @@ export class SyncService {
     if (!source) return { kind: 'notFound' };
     if (source.type === 'CUSTOM') return { kind: 'notApplicable' };
     if (source.status === 'CLOSED' && request.mode === 'APPLY') return { kind: 'sourceClosed' };
+    const effective = await this.settingsFor(client, source, request);
+    if ('refusals' in effective) return { kind: 'proposalRefused', refusals: effective.refusals };
     const task = {
       identitySourceId: source.id,
       mode: request.mode,
@@ -71,13 +83,46 @@ export class SyncService {
       includesEmployees: true,
       originId: null,
     } as const;
-    const taskId = await insertTask(client, task, effectiveSettings(source));
+    const taskId = await insertTask(client, task, effective);
     if (!taskId) return openTask(client, request);
     if (request.idempotencyKey !== null) {
       await rememberEffect(client, 'startSyncTask', request.idempotencyKey, digest, taskId);
     }
     return { kind: 'started', taskId };
   }
+
+  /** The source's settings, or with a proposal those; read from the last complete snapshot unless the scope grew. */
+  private async settingsFor(
+    client: PoolClient,
+    source: SettingsRow,
+    request: StartRequest,
+  ): Promise<EffectiveSettings | { readonly refusals: readonly Refusal[] }> {
+    if (!request.proposed) return effectiveSettings(source);
+    if (request.mode !== 'PREVIEW') {
+      const message = 'Proposed settings can only be previewed: save them with configureSynchronization to apply them.';
+      return { refusals: [{ code: 'INVALID_INPUT', message, field: ['input', 'proposed'] }] };
+    }
+    const refusals = changeProblems(source.type, request.proposed, await extensionKeys(client));
+    if (refusals.length > 0)
+      return { refusals: refusals.map((r) => ({ ...r, field: ['input', 'proposed', ...(r.field ?? []).slice(1)] })) };
+    const proposed = effectiveSettings(withChange(source, request.proposed));
+    const { rows } = await client.query(
+      `SELECT t.id, t.settings FROM sync_task t
+        WHERE t.identity_source_id = $1 AND t.mode = 'APPLY' AND t.trigger IN ('MANUAL', 'SCHEDULED') AND t.includes_employees
+          AND (t.certificate ->> 'complete')::boolean AND t.applied_at IS NOT NULL AND EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id)
+        ORDER BY t.id DESC LIMIT 1`,
+      [source.id],
+    );
+    const last = rows[0];
+    if (!last || !isWithin(proposed.settings.scope, last.settings.scope)) return proposed;
+    return { ...proposed, settings: { ...proposed.settings, snapshotTaskId: last.id } };
+  }
+}
+
+/** Whether everything of one scope was read for another. A chosen department's subtree is known when all of it was read. */
+function isWithin(scope: ScopeState, read: ScopeState): boolean {
+  if (read.mode === 'ALL') return true;
+  return scope.mode === 'PARTIAL' && scope.departmentIds.every((id) => read.departmentIds.includes(id));
 }
 
 async function openTask(client: PoolClient, request: StartRequest): Promise<StartOutcome> {

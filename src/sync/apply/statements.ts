@@ -48,8 +48,9 @@ UPDATE employee e SET username = r.after ->> 'username', display_name = r.after 
        mobile = r.after ->> 'mobile', telephone = r.after ->> 'telephone', address = r.after ->> 'address',
        gender = r.after ->> 'gender', employment_status = coalesce(r.after ->> 'employmentStatus', 'UNKNOWN'),
        status = r.after ->> 'status', main_department_id = (r.edges ->> 'main')::uuid,
-       manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN ${MANAGER} ELSE e.manager_id END, suspended_at = NULL,
-       removal_due_at = NULL, updated_at = now()${extensionParts(extensionsMapped).assignment}
+       manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN ${MANAGER} ELSE e.manager_id END,
+       suspended_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END,
+       removal_due_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END, updated_at = now()${extensionParts(extensionsMapped).assignment}
   FROM sync_record r
  WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action IN ('UPDATE', 'MOVE', 'RESTORE') AND e.id = r.local_id`;
 

@@ -1,0 +1,147 @@
+import type { PoolClient } from 'pg';
+import type { DataSource } from 'typeorm';
+import type { Actor } from '../access/actor';
+import { inTransaction } from '../database/transaction';
+import type { EventLog } from './event-log';
+import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
+import * as sql from './revert/statements';
+import type { SyncTaskModeName, SyncTaskStatusName, SyncTaskTriggerName } from './sync-task.entity';
+
+export type DerivedOutcome =
+  | { readonly kind: 'started'; readonly taskId: string }
+  | { readonly kind: 'notFound' | 'sourceClosed' | 'taskRunning' }
+  /** The preview no longer fits, or the task cannot be undone; the reason is for people. */
+  | { readonly kind: 'refused'; readonly reason: string };
+
+interface Origin {
+  readonly id: string;
+  readonly identitySourceId: string;
+  readonly mode: SyncTaskModeName;
+  readonly trigger: SyncTaskTriggerName;
+  readonly status: SyncTaskStatusName;
+  readonly settingsVersion: string;
+  readonly includesEmployees: boolean;
+}
+
+/** How many changed objects a refusal names. */
+const NAMED = 5;
+
+/** Tasks made from another task's records instead of from the directory: a preview applied, a task undone. */
+export class DerivedTasks {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly events: EventLog,
+  ) {}
+
+  /** Applies a preview exactly as it was shown, or says what has changed since. */
+  applyPreview(actor: Actor, previewId: string): Promise<DerivedOutcome> {
+    return this.derive(previewId, async (client, preview, source) => {
+      if (preview.mode !== 'PREVIEW') return { kind: 'refused', reason: 'This task is no preview.' };
+      if (!['SUCCEEDED', 'PARTIALLY_SUCCEEDED'].includes(preview.status)) {
+        return { kind: 'refused', reason: `The preview is ${preview.status}: it has no plan to apply.` };
+      }
+      if (source.status === 'CLOSED') return { kind: 'sourceClosed' };
+      const effective = effectiveSettings(source);
+      if (effective.version !== preview.settingsVersion) {
+        return { kind: 'refused', reason: 'The source’s mappings or scope are not those of the preview.' };
+      }
+      const stale = await staleReason(client, preview);
+      if (stale) return { kind: 'refused', reason: stale };
+      const taskId = await insertTask(client, derivedTask(actor, preview, 'MANUAL'), effective);
+      if (!taskId) return { kind: 'taskRunning' };
+      for (const statement of sql.COPY_PREVIEW) await client.query(statement, [taskId, preview.id]);
+      return { kind: 'started', taskId };
+    });
+  }
+
+  /**
+   * Undoes a finished task: what it changed and nobody has changed since.
+   * @param keepAutomatic leaves automatic synchronization on, although its next run brings everything back
+   */
+  revert(actor: Actor, originId: string, keepAutomatic: boolean): Promise<DerivedOutcome> {
+    return this.derive(originId, async (client, origin, source) => {
+      if (origin.mode === 'PREVIEW') return { kind: 'refused', reason: 'A preview changed nothing.' };
+      if (!['SUCCEEDED', 'PARTIALLY_SUCCEEDED', 'HELD'].includes(origin.status)) {
+        return { kind: 'refused', reason: `The task is ${origin.status}: it has applied nothing.` };
+      }
+      const taskId = await insertTask(client, derivedTask(actor, origin, 'REVERT'), effectiveSettings(source));
+      if (!taskId) return { kind: 'taskRunning' };
+      for (const statement of sql.PLAN_REVERSAL) {
+        await client.query(statement, statement.includes('$2') ? [taskId, origin.id] : [taskId]);
+      }
+      const { rows } = await client.query(sql.COUNT_OPEN, [taskId]);
+      if (rows[0].open === 0) {
+        throw new NothingLeft(
+          rows[0].skipped === 0
+            ? 'It changed nothing.'
+            : `Everything that it changed has been changed again since (${rows[0].names.slice(0, NAMED).join(', ')}).`,
+        );
+      }
+      await client.query(sql.FINISH_REVERSAL_PLAN, [taskId]);
+      if (!keepAutomatic) {
+        await client.query(
+          `UPDATE identity_source SET automatic_enabled = false, next_run_at = NULL, version = version + 1, updated_at = now()
+            WHERE id = $1 AND automatic_enabled`,
+          [origin.identitySourceId],
+        );
+      }
+      return { kind: 'started', taskId };
+    });
+  }
+
+  private async derive(
+    originId: string,
+    make: (client: PoolClient, origin: Origin, source: SettingsRow) => Promise<DerivedOutcome>,
+  ): Promise<DerivedOutcome> {
+    try {
+      const outcome = await inTransaction(this.dataSource, async (client): Promise<DerivedOutcome> => {
+        const { rows } = await client.query<Origin>(
+          `SELECT id, identity_source_id AS "identitySourceId", mode, trigger, status, settings_version AS "settingsVersion",
+                  includes_employees AS "includesEmployees" FROM sync_task WHERE id = $1`,
+          [originId],
+        );
+        const origin = rows[0];
+        if (!origin) return { kind: 'notFound' };
+        const { rows: sources } = await client.query<SettingsRow>(
+          `SELECT ${SETTINGS_COLUMNS} FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
+          [origin.identitySourceId],
+        );
+        return sources[0] ? make(client, origin, sources[0]) : { kind: 'notFound' };
+      });
+      await this.events.publish();
+      return outcome;
+    } catch (error) {
+      if (error instanceof NothingLeft) return { kind: 'refused', reason: error.message };
+      throw error;
+    }
+  }
+}
+
+/** Rolls the new task back. */
+class NothingLeft extends Error {}
+
+function derivedTask(actor: Actor, origin: Origin, trigger: 'MANUAL' | 'REVERT') {
+  const { identitySourceId, includesEmployees } = origin;
+  return {
+    identitySourceId,
+    mode: 'APPLY',
+    trigger,
+    startedBy: actor.name,
+    includesEmployees,
+    originId: origin.id,
+  } as const;
+}
+
+async function staleReason(client: PoolClient, preview: Origin): Promise<string | undefined> {
+  const { rows: later } = await client.query(
+    `SELECT EXISTS (SELECT FROM sync_task a JOIN sync_task p ON p.id = $2
+        WHERE a.identity_source_id = $1 AND a.mode = 'APPLY' AND a.applied_at > p.planned_at) AS applied`,
+    [preview.identitySourceId, preview.id],
+  );
+  if (later[0].applied) return 'Another task was applied since the preview.';
+  const { rows } = await client.query(sql.CHANGED_OBJECTS, [preview.id]);
+  if (rows.length === 0) return undefined;
+  const names = rows.slice(0, NAMED).map((row: { name: string }) => row.name);
+  const more = rows.length > NAMED ? ` and ${rows.length - NAMED} more` : '';
+  return `Changed here since the preview: ${names.join(', ')}${more}.`;
+}

@@ -1,0 +1,101 @@
+/** Statements that make a task out of another one's records. Parameters: $1 the new task, $2 the one it comes from. */
+
+const COPIED = `object_type, external_key, external_id, local_id, name, action, result, reason_code, third_party, before, after, changed,
+  kept, edges, edges_before, hash, read_at, local_version`;
+
+/** A preview's plan, certificate and snapshot become the new task's own: it only has to be applied. */
+export const COPY_PREVIEW = [
+  `INSERT INTO sync_record (task_id, ordinal, ${COPIED}) SELECT $1, ordinal, ${COPIED} FROM sync_record WHERE task_id = $2`,
+  `INSERT INTO task_page (task_id, object_type, page_key, page_id, read_at, problem)
+   SELECT $1, object_type, page_key, page_id, read_at, problem FROM task_page WHERE task_id = $2`,
+  `UPDATE sync_task t SET planned_at = now(), certificate = p.certificate, extent = p.extent, filled = p.filled, counters = p.counters,
+          mappings = p.mappings, settings = p.settings, settings_version = p.settings_version
+     FROM sync_task p WHERE t.id = $1 AND p.id = $2`,
+];
+
+/** Objects of a plan ($1) that are not here any more as they were when it was made. */
+export const CHANGED_OBJECTS = `
+SELECT r.name FROM sync_record r
+  LEFT JOIN employee e ON r.object_type = 'EMPLOYEE' AND e.id = r.local_id
+  LEFT JOIN department d ON r.object_type = 'DEPARTMENT' AND d.id = r.local_id
+ WHERE r.task_id = $1 AND r.result IS NULL AND r.action <> 'CREATE'
+   AND coalesce(e.updated_at, d.updated_at) IS DISTINCT FROM r.local_version
+ ORDER BY r.ordinal LIMIT 100`;
+
+/**
+ * The reverse of every applied record, last first. One whose object was changed since is kept as a skipped record, so that it
+ * is named. A restored person keeps their id; a department that was removed comes back with its id.
+ */
+const REVERSE_RECORDS = `
+INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, result, reason_code,
+                         before, after, changed, edges, edges_before, read_at, local_version)
+SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action = 'CREATE') DESC, r.ordinal DESC),
+       r.object_type, r.external_key, r.external_id, r.local_id, r.name,
+       CASE WHEN r.action = 'CREATE' THEN 'REMOVE'
+            WHEN r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' THEN 'CREATE'
+            WHEN r.action IN ('SUSPEND', 'REMOVE') THEN 'RESTORE'
+            WHEN r.action = 'RESTORE' THEN 'SUSPEND' ELSE r.action END,
+       CASE WHEN here.unchanged THEN NULL ELSE 'SKIPPED' END, CASE WHEN here.unchanged THEN NULL ELSE 'CHANGED_SINCE_PLAN' END,
+       r.after, CASE WHEN r.action = 'CREATE' THEN NULL ELSE r.before END, r.changed,
+       coalesce(r.edges_before, '{}') - 'reason', r.edges, now(), here.version
+  FROM sync_record r
+  JOIN sync_task t ON t.id = r.task_id
+  LEFT JOIN employee e ON r.object_type = 'EMPLOYEE' AND e.id = r.local_id
+  LEFT JOIN department d ON r.object_type = 'DEPARTMENT' AND d.id = r.local_id,
+  LATERAL (SELECT coalesce(e.updated_at, d.updated_at) AS version,
+                  CASE WHEN r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' THEN d.id IS NULL
+                       ELSE coalesce(coalesce(e.updated_at, d.updated_at) = coalesce(r.applied_at, t.applied_at), false) END AS unchanged) here
+ WHERE r.task_id = $2 AND r.result IS NULL AND t.applied_at IS NOT NULL`;
+
+/** Removals show what is removed; so does a suspension. */
+const COMPLETE_REVERSALS = `
+UPDATE sync_record SET after = CASE action WHEN 'REMOVE' THEN CASE object_type WHEN 'EMPLOYEE' THEN before || '{"status": "REMOVED"}' END
+                                           ELSE before || '{"status": "SUSPENDED"}' END,
+       changed = CASE object_type WHEN 'EMPLOYEE' THEN ARRAY['status'] ELSE changed END
+ WHERE task_id = $1 AND action IN ('REMOVE', 'SUSPEND')`;
+
+/** Who was removed was taken out of their departments too. */
+const BRING_BACK_PLACES = `
+UPDATE sync_record SET changed = changed || '{departments,mainDepartment,manager}'
+ WHERE task_id = $1 AND action = 'RESTORE' AND before ->> 'status' = 'REMOVED'`;
+
+/** A department that is to come back under one that is gone for good comes back at the top. */
+const DROP_LOST_PARENTS = `
+UPDATE sync_record r SET edges = r.edges - 'parent', reason_code = coalesce(reason_code, 'PARENT_UNKNOWN')
+ WHERE task_id = $1 AND object_type = 'DEPARTMENT' AND action IN ('CREATE', 'UPDATE', 'MOVE') AND r.edges ->> 'parent' IS NOT NULL
+   AND NOT EXISTS (SELECT FROM department d WHERE d.id = (r.edges ->> 'parent')::uuid)
+   AND NOT EXISTS (SELECT FROM sync_record p WHERE p.task_id = $1 AND p.object_type = 'DEPARTMENT' AND p.action = 'CREATE'
+                      AND p.local_id = (r.edges ->> 'parent')::uuid)`;
+
+export const PLAN_REVERSAL = [REVERSE_RECORDS, COMPLETE_REVERSALS, BRING_BACK_PLACES, DROP_LOST_PARENTS];
+
+export const COUNT_OPEN = `
+SELECT (count(*) FILTER (WHERE result IS NULL))::int AS open, (count(*) FILTER (WHERE result IS NOT NULL))::int AS skipped,
+       (array_agg(name ORDER BY ordinal) FILTER (WHERE result IS NOT NULL))[1:5] AS names
+  FROM sync_record WHERE task_id = $1`;
+
+export const FINISH_REVERSAL_PLAN = `UPDATE sync_task SET planned_at = now() WHERE id = $1`;
+
+/** What changed here between a reversal's plan and its end is left alone. */
+export const SKIP_CHANGED = `
+UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'CHANGED_SINCE_PLAN'
+ WHERE r.task_id = $1 AND r.result IS NULL AND r.action <> 'CREATE'
+   AND r.local_version IS DISTINCT FROM CASE r.object_type WHEN 'EMPLOYEE' THEN (SELECT updated_at FROM employee WHERE id = r.local_id)
+                                                           ELSE (SELECT updated_at FROM department WHERE id = r.local_id) END`;
+
+/** Edges to what is not here any more. */
+export const DROP_LOST_EDGES = `
+UPDATE sync_record r
+   SET edges = jsonb_strip_nulls(r.edges || jsonb_build_object(
+         'main', (SELECT d.id FROM department d WHERE d.id = (r.edges ->> 'main')::uuid),
+         'manager', (SELECT e.id FROM employee e WHERE e.id = (r.edges ->> 'manager')::uuid),
+         'departments', (SELECT jsonb_agg(place) FROM jsonb_array_elements(
+                           CASE jsonb_typeof(r.edges -> 'departments') WHEN 'array' THEN r.edges -> 'departments' ELSE '[]' END) place
+                          WHERE EXISTS (SELECT FROM department d WHERE d.id = (place ->> 0)::uuid))))
+ WHERE r.task_id = $1 AND r.result IS NULL AND r.object_type = 'EMPLOYEE' AND r.action IN ('UPDATE', 'MOVE', 'RESTORE')`;
+
+/** The directory says something else now, so the next run has to look at each of them again. Who was removed counts as missing. */
+export const FORGET_HASHES = `
+UPDATE link l SET hash = NULL, missing_since = CASE WHEN r.action IN ('REMOVE', 'SUSPEND') THEN coalesce(l.missing_since, now()) END
+  FROM sync_record r
+ WHERE r.task_id = $1 AND r.result IS NULL AND l.local_id = r.local_id`;

@@ -1,0 +1,143 @@
+import {
+  change,
+  connectSource,
+  recordsOf,
+  startRollcall,
+  summaries,
+  synchronize,
+  type TestRollcall,
+  user,
+  watch,
+} from '../setup/rollcall';
+
+interface Payload {
+  syncTask: { id: string; origin: { id: string } | null } | null;
+  userErrors: { code: string; message: string; field: string[] }[];
+}
+
+describe('previews and undo', () => {
+  let rollcall: TestRollcall;
+  let source: string;
+
+  beforeEach(async () => {
+    rollcall = await startRollcall();
+    source = await connectSource(rollcall);
+    await synchronize(rollcall, source);
+  });
+  afterEach(() => rollcall.stop());
+
+  const mutate = async (name: 'applyPreview' | 'revertSyncTask', taskId: string): Promise<Payload> => {
+    const type = name === 'applyPreview' ? 'ApplyPreviewInput' : 'RevertSyncTaskInput';
+    const query = `mutation ($input: ${type}!) { ${name}(input: $input) { syncTask { id origin { id } } userErrors { code message field } } }`;
+    return (await rollcall.api.request<Record<string, Payload>>(query, { input: { taskId } }))[name] as Payload;
+  };
+  /** Everything that a synchronization may write, with ids: equal before and after an undo. */
+  const organisation = async () => {
+    const { rows } = await rollcall.sql.query(
+      `SELECT 'e' AS kind, id::text, to_jsonb(e) - '{updated_at,created_at,suspended_at,removal_due_at}'::text[] AS row FROM employee e
+        WHERE status <> 'REMOVED'
+       UNION ALL SELECT 'd', id::text, to_jsonb(d) - '{updated_at,created_at}'::text[] FROM department d
+       UNION ALL SELECT 'm', employee_id || ' ' || department_id, to_jsonb(m) FROM membership m ORDER BY 1, 2`,
+    );
+    return rows;
+  };
+  const edit = () =>
+    change(rollcall.sandbox, ({ users, departments }) => {
+      users.set('neu', user('neu', '新人', [5], { direct_leader: ['zhangsan'] }));
+      users.delete('zhaoliu');
+      users.set('lisi', user('lisi', '李四', [4], { email: 'li@example.com', mobile: '13800000000' }));
+      departments.set(5, { id: 5, parentId: 2, name: '前端组', order: 1 });
+      departments.set(4, { id: 4, parentId: 2, name: '市场', order: 10 });
+    });
+
+  it('a preview writes nothing and is applied exactly as it was shown', async () => {
+    edit();
+    const before = await organisation();
+    const preview = await synchronize(rollcall, source, { mode: 'PREVIEW' });
+    expect(preview.status).toBe('SUCCEEDED');
+    expect(await organisation()).toEqual(before);
+    const planned = await summaries(rollcall.api, preview.id);
+    // What the directory says by now does not matter: what was shown is what happens.
+    change(rollcall.sandbox, ({ users }) => users.set('later', user('later', '后来', [2])));
+    const { syncTask, userErrors } = await mutate('applyPreview', preview.id);
+    expect(userErrors).toEqual([]);
+    expect(syncTask?.origin?.id).toBe(preview.id);
+    const applied = await watch(rollcall.api, String(syncTask?.id));
+    expect(applied.status).toBe('SUCCEEDED');
+    expect(await summaries(rollcall.api, applied.id)).toEqual(planned);
+    const next = await synchronize(rollcall, source);
+    expect(await summaries(rollcall.api, next.id)).toEqual([expect.stringContaining('CREATE employee later')]);
+  });
+
+  it('a preview is stale once another task was applied, or one of its objects was changed', async () => {
+    edit();
+    const preview = await synchronize(rollcall, source, { mode: 'PREVIEW' });
+    await rollcall.sql.query(`UPDATE employee SET position = 'x', updated_at = now() WHERE username = 'lisi'`);
+    const changed = await mutate('applyPreview', preview.id);
+    expect(changed.userErrors).toMatchObject([{ code: 'PREVIEW_STALE', message: expect.stringContaining('李四') }]);
+    await synchronize(rollcall, source);
+    expect((await mutate('applyPreview', preview.id)).userErrors).toMatchObject([{ code: 'PREVIEW_STALE' }]);
+    expect((await mutate('applyPreview', source)).userErrors).toMatchObject([{ code: 'NOT_FOUND' }]);
+  });
+
+  it('settings can be tried before they are saved, person by person and without a call to WeCom', async () => {
+    const calls = [...rollcall.sandbox.calls.values()].reduce((sum, n) => sum + n, 0);
+    const fieldMappings = [
+      { objectType: 'DEPARTMENT', localField: 'name', thirdPartyField: 'name' },
+      { objectType: 'EMPLOYEE', localField: 'username', thirdPartyField: 'userid' },
+      { objectType: 'EMPLOYEE', localField: 'displayName', thirdPartyField: 'name' },
+      { objectType: 'EMPLOYEE', localField: 'position', thirdPartyField: 'name' },
+    ];
+    const renamed = await synchronize(rollcall, source, { mode: 'PREVIEW', proposed: { id: source, fieldMappings } });
+    expect(renamed.status).toBe('SUCCEEDED');
+    expect(await summaries(rollcall.api, renamed.id)).toEqual(
+      ['lisi', 'wangwu', 'zhangsan', 'zhaoliu'].map((id) => `UPDATE employee ${id}: position`),
+    );
+    const scope = { mode: 'PARTIAL', departmentIds: ['2'] };
+    const narrowed = await synchronize(rollcall, source, { mode: 'PREVIEW', proposed: { id: source, scope } });
+    expect(await summaries(rollcall.api, narrowed.id)).toEqual(
+      expect.arrayContaining([
+        expect.stringContaining('SUSPEND employee zhaoliu'),
+        expect.stringContaining('REMOVE department 4'),
+      ]),
+    );
+    expect([...rollcall.sandbox.calls.values()].reduce((sum, n) => sum + n, 0)).toBe(calls);
+    expect((await mutate('applyPreview', narrowed.id)).userErrors).toMatchObject([{ code: 'PREVIEW_STALE' }]);
+    expect((await synchronize(rollcall, source)).counters.filter((c) => c.action !== 'NONE')).toEqual([]);
+  });
+
+  it('undoing a task brings everything back as it was, with the same ids, and switches automatic synchronization off', async () => {
+    const before = await organisation();
+    edit();
+    const task = await synchronize(rollcall, source);
+    const after = await organisation();
+    expect(after).not.toEqual(before);
+    const { syncTask, userErrors } = await mutate('revertSyncTask', task.id);
+    expect(userErrors).toEqual([]);
+    const undone = await watch(rollcall.api, String(syncTask?.id));
+    expect(undone).toMatchObject({ status: 'SUCCEEDED' });
+    expect(await organisation()).toEqual(before);
+    const { rows } = await rollcall.sql.query('SELECT automatic_enabled FROM identity_source');
+    expect(rows).toEqual([{ automatic_enabled: false }]);
+    // The next run sees the directory's side again, and restores the same person with the same id.
+    const again = await synchronize(rollcall, source);
+    expect(again.status).toBe('SUCCEEDED');
+    const ids = (rows: { id: string }[]) => rows.map((row) => row.id).sort();
+    expect(ids((await organisation()).filter((row) => row.kind === 'e'))).toEqual(
+      ids(after.filter((row) => row.kind === 'e')),
+    );
+  });
+
+  it('undoing leaves alone what was changed since, and names it', async () => {
+    edit();
+    const task = await synchronize(rollcall, source);
+    await rollcall.sql.query(`UPDATE employee SET position = 'x', updated_at = now() WHERE username = 'lisi'`);
+    const { syncTask } = await mutate('revertSyncTask', task.id);
+    const undone = await watch(rollcall.api, String(syncTask?.id));
+    expect(undone.status).toBe('PARTIALLY_SUCCEEDED');
+    const skipped = await recordsOf(rollcall.api, undone.id, { result: ['SKIPPED'] });
+    expect(skipped).toMatchObject([{ externalId: 'lisi', reasonCode: 'CHANGED_SINCE_PLAN' }]);
+    const twice = await mutate('revertSyncTask', task.id);
+    expect(twice.userErrors).toMatchObject([{ code: 'TASK_NOT_REVERTIBLE', field: ['input', 'taskId'] }]);
+  });
+});
