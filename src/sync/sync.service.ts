@@ -64,9 +64,9 @@ export class SyncService {
       if (former)
         return former.digest.equals(digest) ? { kind: 'started', taskId: former.objectId } : { kind: 'keyReused' };
     }
-    // The share lock makes a concurrent disable wait, so that no task starts on a source that has just been closed.
+    // The lock makes a concurrent disable, and a second start, wait, so that no task starts on a source that has just been closed.
     const { rows } = await client.query<SettingsRow>(
-      `SELECT ${SETTINGS_COLUMNS} FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR SHARE`,
+      `SELECT ${SETTINGS_COLUMNS} FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
       [request.identitySourceId],
     );
     const source = rows[0];
