@@ -4,6 +4,9 @@ import path from 'node:path';
 import { runMigrations } from 'graphile-worker';
 import type { Logger } from 'pino';
 import { ApiTokenService } from './access/api-token.service';
+import { AuditLog } from './access/audit';
+import { Authenticator } from './access/authenticator';
+import { OidcVerifier } from './access/oidc';
 import { type HttpServer, startHttpServer } from './api/http-server';
 import { buildAppSchema } from './api/schema';
 import { type AppConfig, decodeKey, Secret } from './config/config';
@@ -81,13 +84,24 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       sync,
       derivedTasks: new DerivedTasks(dataSource, events),
       events,
+      tokens,
+      audit: new AuditLog(dataSource, log),
     };
+    const authenticator = new Authenticator(tokens, config.oidc && new OidcVerifier(config.oidc));
     const ready = () =>
       dataSource.query('SELECT 1').then(
         () => true,
         () => false,
       );
-    const options = { schema: buildAppSchema(), services, tokens, metrics: createMetrics(dataSource), log, ready };
+    const options = {
+      schema: buildAppSchema(),
+      services,
+      authenticator,
+      config,
+      metrics: createMetrics(dataSource),
+      log,
+      ready,
+    };
     const http: HttpServer = await startHttpServer(options, config.port, config.host);
     // First no new requests and no waiting subscribers, then the worker, then the database.
     stops.push(async () => {

@@ -4,6 +4,7 @@ export type RoleName = (typeof ROLES)[number];
 
 /** Who is calling. */
 export interface Actor {
+  /** Of an API token its row; of a JWT `oidc:` and its subject. */
   readonly tokenId: string;
   readonly name: string;
   readonly role: RoleName;

@@ -1,7 +1,26 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { Secret } from '../config/config';
-import type { Actor } from './actor';
+import type { Actor, RoleName } from './actor';
+
+/** An API token's row, without the token. */
+export interface ApiTokenRow {
+  readonly id: string;
+  readonly name: string;
+  readonly role: RoleName;
+  readonly expiresAt: Date | null;
+  readonly revokedAt: Date | null;
+  readonly createdAt: Date;
+  readonly createdBy: string | null;
+  readonly lastUsedAt: Date | null;
+}
+
+export const TOKEN_COLUMNS = `id, name, role, expires_at AS "expiresAt", revoked_at AS "revokedAt", created_at AS "createdAt",
+  created_by AS "createdBy", last_used_at AS "lastUsedAt"`;
+
+const USABLE = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`;
+/** When a token was last used is noted no more often than this. */
+const USE_NOTED_EVERY = `interval '1 minute'`;
 
 /** API tokens: stored as hashes, so that a copy of the database lets nobody in. */
 export class ApiTokenService {
@@ -13,35 +32,68 @@ export class ApiTokenService {
    */
   async ensureAdministrator(configured: Secret | undefined): Promise<string | undefined> {
     if (configured) {
-      await this.store('administrator (configured)', configured.reveal());
+      await this.storeConfigured(configured.reveal());
       return undefined;
     }
     const [existing] = await this.dataSource.query(
-      `SELECT 1 FROM api_token WHERE role = 'ADMINISTRATOR' AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
+      `SELECT 1 FROM api_token WHERE role = 'ADMINISTRATOR' AND ${USABLE}`,
     );
     if (existing) return undefined;
-    const token = `rollcall_${randomBytes(32).toString('base64url')}`;
-    await this.store('administrator (first start)', token);
-    return token;
+    return (await this.create('administrator (first start)', 'ADMINISTRATOR', null, null)).token;
   }
 
-  /** The caller behind an `Authorization: Bearer` value, or undefined: unknown, revoked or expired. */
-  async authenticate(authorization: string | undefined): Promise<Actor | undefined> {
-    const token = /^Bearer +(\S{1,512})$/i.exec(authorization ?? '')?.[1];
-    if (!token) return undefined;
+  /** Makes a token. @returns its row, and the token itself, which cannot be read again */
+  async create(
+    name: string,
+    role: RoleName,
+    expiresAt: Date | null,
+    createdBy: string | null,
+  ): Promise<{ row: ApiTokenRow; token: string }> {
+    const token = `rollcall_${randomBytes(32).toString('base64url')}`;
     const [row] = await this.dataSource.query(
-      `SELECT id AS "tokenId", name, role, expires_at AS "expiresAt" FROM api_token
-        WHERE token_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
+      `INSERT INTO api_token (name, role, token_hash, expires_at, created_by) VALUES ($1, $2, $3, $4, $5) RETURNING ${TOKEN_COLUMNS}`,
+      [name, role, hashOf(token), expiresAt, createdBy],
+    );
+    return { row, token };
+  }
+
+  /** Ends a token for good; revoking it twice changes nothing. @returns undefined where there is none */
+  async revoke(id: string): Promise<ApiTokenRow | undefined> {
+    const [rows] = await this.dataSource.query(
+      `UPDATE api_token SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING ${TOKEN_COLUMNS}`,
+      [id],
+    );
+    return rows[0];
+  }
+
+  /** The caller behind a token, or undefined: unknown, revoked or expired. */
+  async authenticate(token: string): Promise<Actor | undefined> {
+    const [row] = await this.dataSource.query(
+      `SELECT id AS "tokenId", name, role, expires_at AS "expiresAt",
+              coalesce(last_used_at < now() - ${USE_NOTED_EVERY}, true) AS "isToBeNoted"
+         FROM api_token WHERE token_hash = $1 AND ${USABLE}`,
       [hashOf(token)],
     );
-    return row;
+    if (!row) return undefined;
+    const { isToBeNoted, ...actor } = row;
+    if (isToBeNoted) {
+      await this.dataSource.query('UPDATE api_token SET last_used_at = now() WHERE id = $1', [actor.tokenId]);
+    }
+    return actor;
   }
 
-  private async store(name: string, token: string): Promise<void> {
-    // A configured token that was changed replaces the former one, which stops working.
-    if (name.includes('configured')) {
-      await this.dataSource.query(`DELETE FROM api_token WHERE name = $1 AND token_hash <> $2`, [name, hashOf(token)]);
-    }
+  /** Which of these tokens can still be used. */
+  async stillUsable(ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const rows = await this.dataSource.query(`SELECT id FROM api_token WHERE id = ANY ($1::uuid[]) AND ${USABLE}`, [
+      ids,
+    ]);
+    return new Set(rows.map((row: { id: string }) => row.id));
+  }
+
+  /** A configured token that was changed replaces the former one, which stops working. */
+  private async storeConfigured(token: string): Promise<void> {
+    const name = 'administrator (configured)';
+    await this.dataSource.query(`DELETE FROM api_token WHERE name = $1 AND token_hash <> $2`, [name, hashOf(token)]);
     await this.dataSource.query(
       `INSERT INTO api_token (name, role, token_hash) VALUES ($1, 'ADMINISTRATOR', $2) ON CONFLICT (token_hash) DO NOTHING`,
       [name, hashOf(token)],

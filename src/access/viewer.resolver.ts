@@ -1,16 +1,17 @@
-import { Authorized, Ctx, Field, ObjectType, Query, Resolver, registerEnumType } from 'type-graphql';
+import { Ctx, Field, ObjectType, Query, Resolver, registerEnumType } from 'type-graphql';
 import type { RequestContext } from '../api/context';
 import { DateTime } from '../api/scalars';
 import type { RoleName } from './actor';
+import { Role } from './role';
 
-const RoleEnum = { VIEWER: 'VIEWER', OPERATOR: 'OPERATOR', ADMINISTRATOR: 'ADMINISTRATOR' } as const;
+export const RoleEnum = { VIEWER: 'VIEWER', OPERATOR: 'OPERATOR', ADMINISTRATOR: 'ADMINISTRATOR' } as const;
 registerEnumType(RoleEnum, {
   name: 'Role',
   description: 'What a credential may do; each includes the ones before it.',
   valuesConfig: {
-    VIEWER: { description: 'Reads.' },
-    OPERATOR: { description: 'Also starts and cancels tasks.' },
-    ADMINISTRATOR: { description: 'Also changes identity sources.' },
+    VIEWER: { description: 'Reads; personal values are masked.' },
+    OPERATOR: { description: 'Also starts, approves and cancels tasks, and edits employees.' },
+    ADMINISTRATOR: { description: 'Also changes identity sources, mappings and tokens.' },
   },
 });
 
@@ -28,7 +29,7 @@ export class Viewer {
 
 @Resolver()
 export class ViewerResolver {
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => Viewer, { description: 'The credential that this request was made with.' })
   viewer(@Ctx() ctx: RequestContext): Viewer {
     const { name, role, expiresAt } = ctx.actor;

@@ -1,5 +1,7 @@
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
+import type { ApiTokenService } from '../access/api-token.service';
+import type { AuditLog } from '../access/audit';
 import type { IdentitySourceService } from '../identity-source/identity-source.service';
 import type { SettingsService } from '../identity-source/settings.service';
 import type { ThirdPartyService } from '../identity-source/third-party.service';
@@ -17,11 +19,15 @@ export interface Services {
   readonly sync: SyncService;
   readonly derivedTasks: DerivedTasks;
   readonly events: EventLog;
+  readonly tokens: ApiTokenService;
+  readonly audit: AuditLog;
 }
 
 /** What every resolver is given: made for each HTTP request, and for each operation over WebSocket. */
 export interface RequestContext extends Services {
   readonly actor: Actor;
   readonly requestId: string;
+  /** Where the request came from; null where that is not known. */
+  readonly address: string | null;
   readonly loaders: Loaders;
 }

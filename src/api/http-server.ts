@@ -5,25 +5,46 @@ import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type ErrorRequestHandler, type Express } from 'express';
-import type { GraphQLSchema } from 'graphql';
+import {
+  type DocumentNode,
+  type ExecutionArgs,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  type OperationDefinitionNode,
+  parse,
+  validate,
+} from 'graphql';
+import type { SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import type { Logger } from 'pino';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { Actor } from '../access/actor';
-import type { ApiTokenService } from '../access/api-token.service';
+import type { Authenticator } from '../access/authenticator';
+import { requireRoles } from '../access/authorize';
+import type { AppConfig } from '../config/config';
 import type { Metrics } from '../platform/metrics';
 import type { RequestContext, Services } from './context';
 import { NO_CREDENTIAL, presentError, unauthenticated } from './errors';
 import { explorer } from './explorer/explorer';
+import { RequestRate, requireWithinLimits } from './limits';
 import { createLoaders } from './loaders';
 
-/** The largest request body; GraphQL documents with their variables are far smaller. */
-const BODY_LIMIT = '1mb';
+/** How soon a revoked or expired credential's connections end. */
+const RECHECK_MS = 2_000;
+/** Far more than any real document has; parsing must not be the attack. */
+const MAX_TOKENS = 20_000;
+/** Close code of graphql-transport-ws that clients do not answer by trying again. */
+const UNAUTHORIZED_CLOSE = 4401;
 
 export interface HttpServerOptions {
   readonly schema: GraphQLSchema;
   readonly services: Services;
-  readonly tokens: ApiTokenService;
+  readonly authenticator: Authenticator;
+  readonly config: Pick<
+    AppConfig,
+    'trustProxy' | 'operationLimits' | 'maxBodyBytes' | 'requestsPerMinute' | 'maxSubscriptions'
+  >;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Whether the server can do its work: database reachable, not stopping. */
@@ -40,20 +61,23 @@ export interface HttpServer {
 export async function startHttpServer(options: HttpServerOptions, port: number, host: string): Promise<HttpServer> {
   const app = express();
   app.disable('x-powered-by');
+  app.set('trust proxy', options.config.trustProxy);
+  const rate = new RequestRate(options.config.requestsPerMinute);
   const server = http.createServer(app);
-  const sockets = serveSubscriptions(options, server);
+  const sockets = serveSubscriptions(options, server, rate);
   const apollo = new ApolloServer<RequestContext>({
     schema: options.schema,
     introspection: true,
     // The credential is a header that a browser never adds by itself, so another site's page cannot ride on it.
     csrfPrevention: false,
+    parseOptions: { maxTokens: MAX_TOKENS },
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
-    plugins: [ApolloServerPluginLandingPageDisabled(), presentErrors(options.log)],
+    plugins: [ApolloServerPluginLandingPageDisabled(), guardOperations(options), presentErrors(options.log)],
   });
   await apollo.start();
   addOperations(app, options);
-  addGraphql(app, apollo, options);
+  addGraphql(app, apollo, options, rate);
   app.use(explorer({ graphqlPath: '/graphql' }));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -72,7 +96,12 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
   };
 }
 
-function addGraphql(app: Express, apollo: ApolloServer<RequestContext>, options: HttpServerOptions): void {
+function addGraphql(
+  app: Express,
+  apollo: ApolloServer<RequestContext>,
+  options: HttpServerOptions,
+  rate: RequestRate,
+): void {
   app.use('/graphql', (request, response, next) => {
     const requestId = randomUUID();
     const end = options.metrics.requests.startTimer();
@@ -86,28 +115,81 @@ function addGraphql(app: Express, apollo: ApolloServer<RequestContext>, options:
   });
   app.use(
     '/graphql',
-    express.json({ limit: BODY_LIMIT, type: ['application/json', 'application/graphql+json'] }),
-    refuseUnreadableBody,
+    express.json({ limit: options.config.maxBodyBytes, type: ['application/json', 'application/graphql+json'] }),
+    refuseUnreadableBody(options.config.maxBodyBytes),
     expressMiddleware(apollo, {
       context: async ({ req, res }) => {
-        const actor = await options.tokens.authenticate(req.headers.authorization);
+        const actor = await options.authenticator.authenticate(req.headers.authorization);
         if (!actor) throw unauthenticated(NO_CREDENTIAL);
-        return createContext(options.services, actor, res.locals['requestId'], true);
+        rate.take(actor.tokenId);
+        return createContext(options.services, actor, res.locals['requestId'], req.ip ?? null, true);
       },
     }),
   );
 }
 
 /** A body that is not JSON, or too large, is the caller's to mend: say so in GraphQL's form. */
-const refuseUnreadableBody: ErrorRequestHandler = (error, _request, response, _next) => {
-  const status = typeof error.status === 'number' ? error.status : 400;
-  const message =
-    status === 413 ? `The request body is larger than ${BODY_LIMIT}.` : 'The request body is not valid JSON.';
-  response.status(status).json({ errors: [{ message, extensions: { code: 'BAD_REQUEST' } }] });
-};
+function refuseUnreadableBody(limit: number): ErrorRequestHandler {
+  return (error, _request, response, _next) => {
+    const status = typeof error.status === 'number' ? error.status : 400;
+    const message =
+      status === 413
+        ? `The request body exceeds the limit of ${limit} bytes.`
+        : 'The request body is not valid JSON, or not in UTF-8.';
+    response
+      .status(status)
+      .json({ errors: [{ message, extensions: { code: status === 413 ? 'LIMIT_EXCEEDED' : 'BAD_REQUEST' } }] });
+  };
+}
 
-function createContext(services: Services, actor: Actor, requestId: string, cache: boolean): RequestContext {
-  return { ...services, actor, requestId, loaders: createLoaders(services.dataSource, cache) };
+/** Refuses, before anything runs, what the caller may not do and what asks for too much. */
+function guardOperations(options: HttpServerOptions): ApolloServerPlugin<RequestContext> {
+  return {
+    requestDidStart: async () => ({
+      didResolveOperation: async ({ document, operation, request, contextValue }) => {
+        if (operation) await guard(options, document, operation, request.variables ?? {}, contextValue);
+      },
+    }),
+  };
+}
+
+async function guard(
+  options: HttpServerOptions,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+  context: RequestContext,
+): Promise<void> {
+  requireWithinLimits(options.schema, document, operation, variables, options.config.operationLimits);
+  try {
+    requireRoles(options.schema, document, operation, context.actor.role);
+  } catch (error) {
+    if (operation.operation === 'mutation') {
+      const names = operation.selectionSet.selections.map((s) => (s.kind === 'Field' ? s.name.value : '...'));
+      await context.audit.write({
+        actor: context.actor.name,
+        address: context.address,
+        mutation: names.join(', '),
+        input: null,
+        objectId: null,
+        outcome: 'FORBIDDEN',
+        errorCodes: ['FORBIDDEN'],
+        before: null,
+        after: null,
+      });
+    }
+    throw error;
+  }
+}
+
+function createContext(
+  services: Services,
+  actor: Actor,
+  requestId: string,
+  address: string | null,
+  cache: boolean,
+): RequestContext {
+  return { ...services, actor, requestId, address, loaders: createLoaders(services.dataSource, cache) };
 }
 
 function addOperations(app: Express, options: HttpServerOptions): void {
@@ -151,30 +233,43 @@ function presentErrors(log: Logger): ApolloServerPlugin<RequestContext> {
 
 interface SocketExtra {
   actor?: Actor;
+  address: string | null;
+  running: number;
 }
 
 /** graphql-transport-ws on the same path; the credential comes in connection_init. */
-function serveSubscriptions(options: HttpServerOptions, server: http.Server) {
-  const sockets = new WebSocketServer({ server, path: '/graphql', maxPayload: 1024 * 1024 });
-  return useServer<Record<string, unknown>, SocketExtra & Record<PropertyKey, never>>(
+function serveSubscriptions(options: HttpServerOptions, server: http.Server, rate: RequestRate) {
+  const sockets = new WebSocketServer({ server, path: '/graphql', maxPayload: options.config.maxBodyBytes });
+  const open = new Map<WebSocket, Actor>();
+  const recheck = setInterval(() => void closeEnded(options, open), RECHECK_MS);
+  const extraOf = (connection: { extra: unknown }) =>
+    connection.extra as SocketExtra & { socket: WebSocket; request: http.IncomingMessage };
+  const served = useServer<Record<string, unknown>, SocketExtra & Record<PropertyKey, never>>(
     {
-      schema: options.schema,
       onConnect: async (connection) => {
         const payload = connection.connectionParams ?? {};
         const given = Object.entries(payload).find(([name]) => name.toLowerCase() === 'authorization')?.[1];
-        const actor = await options.tokens.authenticate(typeof given === 'string' ? given : undefined);
-        if (actor) (connection.extra as SocketExtra).actor = actor;
-        return actor !== undefined;
+        const actor = await options.authenticator.authenticate(typeof given === 'string' ? given : undefined);
+        if (!actor) return false;
+        const extra = extraOf(connection);
+        Object.assign(extra, { actor, running: 0, address: extra.request.socket.remoteAddress ?? null });
+        open.set(extra.socket, actor);
+        return true;
       },
-      context: (connection) => {
-        const { actor } = connection.extra as SocketExtra;
-        if (!actor) throw unauthenticated(NO_CREDENTIAL);
-        return createContext(options.services, actor, randomUUID(), false);
+      onDisconnect: (connection) => {
+        open.delete(extraOf(connection).socket);
       },
-      onSubscribe: () => {
-        options.metrics.subscriptions.inc();
+      onSubscribe: async (connection, _id, payload) => {
+        const extra = extraOf(connection);
+        try {
+          return await prepare(options, rate, extra, payload);
+        } catch (error) {
+          if (error instanceof GraphQLError) return [error];
+          throw error;
+        }
       },
-      onComplete: () => {
+      onComplete: (connection) => {
+        extraOf(connection).running -= 1;
         options.metrics.subscriptions.dec();
       },
       onError: (_connection, _id, _payload, errors) =>
@@ -182,4 +277,56 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server) {
     },
     sockets,
   );
+  return {
+    dispose: async () => {
+      clearInterval(recheck);
+      await served.dispose();
+    },
+  };
+}
+
+/** Parses, validates and guards one operation as an HTTP request would be. */
+async function prepare(
+  options: HttpServerOptions,
+  rate: RequestRate,
+  extra: SocketExtra,
+  payload: SubscribePayload,
+): Promise<ExecutionArgs | GraphQLError[]> {
+  const { actor } = extra;
+  if (!actor || (await options.authenticator.ended([actor])).size > 0) throw unauthenticated(NO_CREDENTIAL);
+  rate.take(actor.tokenId);
+  const limit = options.config.maxSubscriptions;
+  if (extra.running >= limit) {
+    throw new GraphQLError(`This connection exceeds the limit of subscriptions: ${limit} at a time.`, {
+      extensions: { code: 'LIMIT_EXCEEDED', limit: 'subscriptions', allowed: limit },
+    });
+  }
+  const document = parse(payload.query, { maxTokens: MAX_TOKENS });
+  const problems = validate(options.schema, document);
+  if (problems.length > 0) return [...problems];
+  const operation = getOperationAST(document, payload.operationName);
+  if (!operation) throw new GraphQLError('The document has several operations: say in operationName which one to run.');
+  const context = createContext(options.services, actor, randomUUID(), extra.address, false);
+  await guard(options, document, operation, payload.variables ?? {}, context);
+  extra.running += 1;
+  options.metrics.subscriptions.inc();
+  return {
+    schema: options.schema,
+    document,
+    operationName: payload.operationName ?? null,
+    variableValues: payload.variables ?? null,
+    contextValue: context,
+  };
+}
+
+/** Ends the connections of credentials that were revoked or have expired, whichever process revoked them. */
+async function closeEnded(options: HttpServerOptions, open: ReadonlyMap<WebSocket, Actor>): Promise<void> {
+  if (open.size === 0) return;
+  try {
+    const ended = await options.authenticator.ended([...open.values()]);
+    for (const [socket, actor] of open)
+      if (ended.has(actor)) socket.close(UNAUTHORIZED_CLOSE, 'The credential has ended.');
+  } catch (error) {
+    options.log.warn({ err: error }, 'api.credential-recheck-failed');
+  }
 }

@@ -1,4 +1,5 @@
-import { Arg, Authorized, Ctx, ID, Query, Resolver } from 'type-graphql';
+import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
+import { Role } from '../access/role';
 import { toIdentitySource } from '../identity-source/identity-source.type';
 import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
 import { fromTypedId, prefixOf } from '../platform/typed-id';
@@ -9,7 +10,7 @@ import { Node } from './node';
 
 @Resolver()
 export class NodeResolver {
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => Node, { nullable: true, description: 'Any object by its id; null when there is none.' })
   async node(
     @Ctx() ctx: RequestContext,
@@ -30,7 +31,7 @@ export class NodeResolver {
       case 'task':
         return loadTask(ctx, uuid);
       case 'record':
-        return findRecord(ctx.dataSource, uuid);
+        return findRecord(ctx, uuid);
       default:
         return null;
     }

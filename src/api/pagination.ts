@@ -1,3 +1,4 @@
+import { type GraphQLSchema, isObjectType } from 'graphql';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import type { DataSource } from 'typeorm';
 import { badRequest } from './errors';
@@ -74,6 +75,17 @@ export function connectionOf<T extends object>(node: ClassType<T>, name: string)
     totalCount: () => Promise<number>;
   }
   return Connection;
+}
+
+/** Makes every connection count its list only when an operation asks for `totalCount`. */
+export function countOnDemand(schema: GraphQLSchema): GraphQLSchema {
+  for (const type of Object.values(schema.getTypeMap())) {
+    const field = isObjectType(type) && type.name.endsWith('Connection') ? type.getFields()['totalCount'] : undefined;
+    if (!field) continue;
+    field.resolve = (page: { totalCount: number | (() => Promise<number>) }) =>
+      typeof page.totalCount === 'function' ? page.totalCount() : page.totalCount;
+  }
+  return schema;
 }
 
 /** One sort key: an SQL expression that is never null, and the type its cursor value is cast to. */

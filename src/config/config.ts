@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import { ROLES } from '../access/actor';
+import type { OidcSettings } from '../access/oidc';
+import type { OperationLimits } from '../api/limits';
 import { AppError } from '../platform/app-error';
 
 /** A value that must not be printed: it shows as `[secret]` in logs, JSON and string interpolation. */
@@ -58,10 +61,37 @@ const environment = z.object({
     .optional(),
   ROLLCALL_ENABLED_SOURCE_LIMIT: integer(1, 1000, 5),
   ROLLCALL_CUSTOM_SOURCE_LIMIT: integer(0, 1000, 1),
+  ROLLCALL_TRUST_PROXY: z.enum(['true', 'false']).default('false'),
+  ROLLCALL_MAX_DEPTH: integer(3, 100, 16),
+  ROLLCALL_MAX_COST: integer(100, 1_000_000_000, 250_000),
+  ROLLCALL_MAX_ALIASES: integer(0, 10_000, 60),
+  ROLLCALL_MAX_ROOT_FIELDS: integer(1, 1_000, 20),
+  ROLLCALL_MAX_BODY_BYTES: integer(1_000, 100_000_000, 5_000_000),
+  ROLLCALL_REQUESTS_PER_MINUTE: integer(1, 10_000_000, 12_000),
+  ROLLCALL_MAX_SUBSCRIPTIONS: integer(1, 1_000_000, 1_000),
+  ROLLCALL_OIDC_ISSUER: httpUrl.optional(),
+  ROLLCALL_OIDC_AUDIENCE: z.string().min(1).optional(),
+  ROLLCALL_OIDC_ROLE_CLAIM: z.string().min(1).default('roles'),
+  ROLLCALL_OIDC_ROLES: z
+    .string()
+    .transform((text, context) => roleTable(text) ?? context.addIssue({ code: 'custom', message: ROLE_TABLE }))
+    .pipe(z.record(z.string(), z.enum(ROLES)))
+    .default({}),
   WECOM_API_URL: httpUrl.default('https://qyapi.weixin.qq.com'),
   WECOM_CALLS_PER_MINUTE: integer(1, 1_000_000, 6000),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
+
+const ROLE_TABLE = 'must be JSON such as {"it-admins": "ADMINISTRATOR", "helpdesk": "OPERATOR"}';
+
+function roleTable(text: string): Record<string, unknown> | undefined {
+  try {
+    const table: unknown = JSON.parse(text);
+    return typeof table === 'object' && table !== null && !Array.isArray(table) ? { ...table } : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Everything the server can be told from outside; read once, by {@link loadConfig}. */
 export interface AppConfig {
@@ -82,6 +112,16 @@ export interface AppConfig {
   /** Calls a minute to one WeCom path by one app. */
   readonly wecomCallsPerMinute: number;
   readonly logLevel: string;
+  /** Whether X-Forwarded-For may be believed: only behind a proxy that sets it. */
+  readonly trustProxy: boolean;
+  readonly operationLimits: OperationLimits;
+  readonly maxBodyBytes: number;
+  /** By one credential. */
+  readonly requestsPerMinute: number;
+  /** Over one WebSocket connection at a time. */
+  readonly maxSubscriptions: number;
+  /** Undefined: API tokens only. */
+  readonly oidc: OidcSettings | undefined;
 }
 
 /**
@@ -97,6 +137,9 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
       'ROLLCALL_ENCRYPTION_KEY is required with DATABASE_URL: 32 random bytes, for instance from `openssl rand -hex 32`',
     );
   }
+  if (Boolean(given['ROLLCALL_OIDC_ISSUER']) !== Boolean(given['ROLLCALL_OIDC_AUDIENCE'])) {
+    problems.push('ROLLCALL_OIDC_ISSUER and ROLLCALL_OIDC_AUDIENCE go together: give both, or neither');
+  }
   if (!parsed.success || problems.length > 0) throw new AppError('CONFIG_INVALID', problems.join('\n'));
   const e = parsed.data;
   return Object.freeze({
@@ -111,6 +154,25 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
     wecomApiUrl: e.WECOM_API_URL,
     wecomCallsPerMinute: e.WECOM_CALLS_PER_MINUTE,
     logLevel: e.LOG_LEVEL,
+    trustProxy: e.ROLLCALL_TRUST_PROXY === 'true',
+    operationLimits: {
+      depth: e.ROLLCALL_MAX_DEPTH,
+      cost: e.ROLLCALL_MAX_COST,
+      aliases: e.ROLLCALL_MAX_ALIASES,
+      rootFields: e.ROLLCALL_MAX_ROOT_FIELDS,
+    },
+    maxBodyBytes: e.ROLLCALL_MAX_BODY_BYTES,
+    requestsPerMinute: e.ROLLCALL_REQUESTS_PER_MINUTE,
+    maxSubscriptions: e.ROLLCALL_MAX_SUBSCRIPTIONS,
+    oidc:
+      e.ROLLCALL_OIDC_ISSUER && e.ROLLCALL_OIDC_AUDIENCE
+        ? {
+            issuer: e.ROLLCALL_OIDC_ISSUER,
+            audience: e.ROLLCALL_OIDC_AUDIENCE,
+            roleClaim: e.ROLLCALL_OIDC_ROLE_CLAIM,
+            roles: e.ROLLCALL_OIDC_ROLES,
+          }
+        : undefined,
   });
 }
 

@@ -1,4 +1,5 @@
-import { Arg, Args, Authorized, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { containing, type ListQuery, type Page, PageArgs, readPage } from '../api/pagination';
 import { UserErrorCode } from '../api/user-error';
@@ -44,7 +45,7 @@ const COLUMNS = `id, type, name, description, status, schema, wecom_mode AS "wec
 
 @Resolver(() => IdentitySourceObject)
 export class IdentitySourceResolver {
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => IdentitySourceConnection, { description: 'All identity sources that are not deleted.' })
   async identitySources(
     @Ctx() ctx: RequestContext,
@@ -62,7 +63,7 @@ export class IdentitySourceResolver {
     );
   }
 
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => IdentitySourceObject, {
     nullable: true,
     description: 'One identity source; null when there is none with this id.',
@@ -75,7 +76,7 @@ export class IdentitySourceResolver {
     return row && !row.deletedAt ? toIdentitySource(row) : null;
   }
 
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => IdentitySourceQuota, { description: 'How many sources are enabled, and how many may be.' })
   async identitySourceQuota(@Ctx() ctx: RequestContext): Promise<IdentitySourceQuota> {
     const [row] = await ctx.dataSource.query(
@@ -86,7 +87,7 @@ export class IdentitySourceResolver {
     return { ...row, enabledLimit: enabled, customEnabledLimit: customEnabled };
   }
 
-  @Authorized('ADMINISTRATOR')
+  @Role('ADMINISTRATOR')
   @Mutation(() => CreateIdentitySourcePayload, {
     description: 'Connects a directory. WeCom credentials are checked by a live call first.',
   })
@@ -101,7 +102,7 @@ export class IdentitySourceResolver {
     );
   }
 
-  @Authorized('ADMINISTRATOR')
+  @Role('ADMINISTRATOR')
   @Mutation(() => UpdateIdentitySourcePayload, { description: 'Changes an identity source’s settings.' })
   async updateIdentitySource(
     @Ctx() ctx: RequestContext,
@@ -114,7 +115,7 @@ export class IdentitySourceResolver {
     return payload(await ctx.identitySources.update({ id, version, name, description, schema, wecomSelfBuilt }));
   }
 
-  @Authorized('ADMINISTRATOR')
+  @Role('ADMINISTRATOR')
   @Mutation(() => EnableIdentitySourcePayload, {
     description: 'Takes a source into use, within the limits of identitySourceQuota.',
   })
@@ -125,7 +126,7 @@ export class IdentitySourceResolver {
     return payload(await ctx.identitySources.enable(uuidOf('source', input.id)));
   }
 
-  @Authorized('ADMINISTRATOR')
+  @Role('ADMINISTRATOR')
   @Mutation(() => DisableIdentitySourcePayload, {
     description: 'Closes a source: its running task is canceled, its data stays.',
   })

@@ -1,4 +1,6 @@
-import { Arg, Authorized, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
+import { shown } from '../access/masking';
+import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { badRequest } from '../api/errors';
 import { CONNECTORS } from '../connector/registry';
@@ -43,7 +45,7 @@ const DEFAULT_PAGE = 50;
 /** How a source synchronizes, what its directory shows, and whether it is there at all. */
 @Resolver(() => IdentitySourceObject)
 export class SettingsResolver {
-  @Authorized('ADMINISTRATOR')
+  @Role('ADMINISTRATOR')
   @Mutation(() => ConfigureSynchronizationPayload, {
     description: 'Changes when, how much and into which fields a source synchronizes. Takes effect with the next task.',
   })
@@ -57,7 +59,7 @@ export class SettingsResolver {
     );
   }
 
-  @Authorized('ADMINISTRATOR')
+  @Role('ADMINISTRATOR')
   @Mutation(() => SetAutomaticSynchronizationPayload, { description: 'Switches automatic synchronization on or off.' })
   async setAutomaticSynchronization(
     @Ctx() ctx: RequestContext,
@@ -69,7 +71,7 @@ export class SettingsResolver {
     );
   }
 
-  @Authorized('ADMINISTRATOR')
+  @Role('ADMINISTRATOR')
   @Mutation(() => DeleteIdentitySourcePayload, {
     description: 'Deletes a closed source. It can be restored for 30 days; its audit trail and records stay.',
   })
@@ -80,7 +82,7 @@ export class SettingsResolver {
     return payload(await ctx.settings.delete(uuidOf('source', input.id), input.version ?? undefined));
   }
 
-  @Authorized('ADMINISTRATOR')
+  @Role('ADMINISTRATOR')
   @Mutation(() => RestoreIdentitySourcePayload, {
     description: 'Brings a deleted source back, closed, under another name where its own was taken meanwhile.',
   })
@@ -91,7 +93,7 @@ export class SettingsResolver {
     return payload(await ctx.settings.restore(uuidOf('source', input.id)));
   }
 
-  @Authorized('ADMINISTRATOR')
+  @Role('ADMINISTRATOR')
   @Mutation(() => RunConnectionChecksPayload, {
     description: 'Tries the connection out, call by call, and says what is wrong and what to do about it.',
   })
@@ -145,8 +147,9 @@ export class SettingsResolver {
   }
 
   @FieldResolver(() => [MappableField], { description: 'What the directory can tell, with how much of it is filled.' })
-  thirdPartyFields(@Root() source: IdentitySourceObject, @Ctx() ctx: RequestContext): Promise<MappableField[]> {
-    return ctx.thirdParty.fields(source.row);
+  async thirdPartyFields(@Root() source: IdentitySourceObject, @Ctx() ctx: RequestContext): Promise<MappableField[]> {
+    const fields = await ctx.thirdParty.fields(source.row);
+    return fields.map((f) => ({ ...f, samples: f.samples.map((sample) => shown(f.name, sample, ctx.actor.role)) }));
   }
 
   @FieldResolver(() => [MappableField], { description: 'Local fields that mappings can fill.' })

@@ -1,3 +1,4 @@
+import { seesMasked } from '../access/masking';
 import type { RequestContext } from '../api/context';
 import { containing, type Page, type PageArgs, readPage, type SortKey } from '../api/pagination';
 import { uuidOf } from '../platform/typed-id';
@@ -77,13 +78,14 @@ export async function listEmployees(
   if (department) where.push(memberOf(parameters.push(department), filter?.includeSubtree ?? false));
   if (filter?.text) {
     const pattern = parameters.push(containing(filter.text));
-    const fields = ['display_name', 'username', 'english_name', 'email', 'mobile'];
+    const names = ['display_name', 'username', 'english_name'];
+    const fields = seesMasked(ctx.actor.role) ? names : [...names, 'email', 'mobile'];
     where.push(`(${fields.map((field) => `e.${field} ILIKE $${pattern}`).join(' OR ')})`);
   }
   const sort = EMPLOYEE_SORTS[orderBy?.field ?? 'CREATED_AT'] ?? [];
   const descending = orderBy?.direction === 'DESC';
   const list = { columns: EMPLOYEE_COLUMNS, from: 'employee e', where, parameters, sort, descending };
-  return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, toEmployee);
+  return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, (row) => toEmployee(row, ctx.actor.role));
 }
 
 /** A deleted source takes its people and departments out of every list. */

@@ -1,4 +1,5 @@
-import { Arg, Args, Authorized, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { type Page, PageArgs } from '../api/pagination';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
@@ -19,7 +20,7 @@ import {
 
 @Resolver(() => DepartmentObject)
 export class DepartmentResolver {
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => DepartmentObject, {
     nullable: true,
     description: 'One department; null when there is none with this id.',
@@ -31,7 +32,7 @@ export class DepartmentResolver {
     return loadDepartment(ctx, fromTypedId('department', id));
   }
 
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => DepartmentConnection, { description: 'Departments of all sources; larger order first.' })
   departments(
     @Ctx() ctx: RequestContext,
@@ -106,7 +107,7 @@ export class DepartmentResolver {
 
 @Resolver(() => EmployeeObject)
 export class EmployeeResolver {
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => EmployeeObject, {
     nullable: true,
     description: 'One employee of any status; null when there is none with this id.',
@@ -118,7 +119,7 @@ export class EmployeeResolver {
     return loadEmployee(ctx, fromTypedId('employee', id));
   }
 
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => EmployeeConnection, {
     description: 'Employees of all sources; those present unless the filter says otherwise.',
   })
@@ -190,5 +191,5 @@ export async function loadEmployee(
   uuid: string | null | undefined,
 ): Promise<EmployeeObject | null> {
   const row = uuid ? await ctx.loaders.employee.load(uuid) : null;
-  return row && toEmployee(row);
+  return row && toEmployee(row, ctx.actor.role);
 }

@@ -1,4 +1,6 @@
 import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
+import type { RoleName } from '../access/actor';
+import { seesMasked, shown } from '../access/masking';
 import { Node } from '../api/node';
 import { connectionOf } from '../api/pagination';
 import { DateTime, SafeInt } from '../api/scalars';
@@ -96,16 +98,16 @@ export class EmployeeObject extends Node {
   @Field(() => String, { nullable: true, description: 'Job title; null where not told.' })
   position: string | null;
 
-  @Field(() => String, { nullable: true, description: 'E-mail address; null where not told.' })
+  @Field(() => String, { nullable: true, description: 'E-mail address, masked for viewers; null where not told.' })
   email: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Mobile number; null where not told.' })
+  @Field(() => String, { nullable: true, description: 'Mobile number, masked for viewers; null where not told.' })
   mobile: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Land line; null where not told.' })
+  @Field(() => String, { nullable: true, description: 'Land line, masked for viewers; null where not told.' })
   telephone: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Address; null where not told.' })
+  @Field(() => String, { nullable: true, description: 'Address, masked for viewers; null where not told.' })
   address: string | null;
 
   @Field(() => GenderEnum, { nullable: true, description: 'Null where no mapping tells it.' })
@@ -157,8 +159,14 @@ export function toDepartment(row: Department): DepartmentObject {
   return Object.assign(new DepartmentObject(), row, { id: toTypedId('department', row.id), uuid: row.id });
 }
 
-export function toEmployee(row: Employee): EmployeeObject {
-  return Object.assign(new EmployeeObject(), row, { id: toTypedId('employee', row.id), uuid: row.id });
+/** @param role viewers see personal values masked */
+export function toEmployee(row: Employee, role: RoleName): EmployeeObject {
+  const employee = Object.assign(new EmployeeObject(), row, { id: toTypedId('employee', row.id), uuid: row.id });
+  if (!seesMasked(role)) return employee;
+  for (const field of ['email', 'mobile', 'telephone', 'address'] as const) {
+    employee[field] = shown(field, row[field], role);
+  }
+  return employee;
 }
 
 @InputType({ description: 'Which departments to list; all conditions together.' })
@@ -192,7 +200,8 @@ export class EmployeeFilter {
 
   @Field(() => String, {
     nullable: true,
-    description: 'Found anywhere in display name, user name, English name, e-mail or mobile, ignoring case.',
+    description:
+      'Found anywhere in display name, user name, English name, e-mail or mobile, ignoring case; viewers cannot search the last two.',
   })
   text?: string | null;
 }

@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import type { RequestContext } from '../api/context';
 import { containing, type ListQuery, type Page, type PageArgs, readPage } from '../api/pagination';
 import { type SyncRecordFilter, type SyncRecordObject, type SyncRecordRow, toSyncRecord } from './sync-record.type';
 
@@ -13,7 +14,7 @@ const FROM = 'sync_record r JOIN sync_task t ON t.id = r.task_id';
 
 /** A task's records in the order of the plan. */
 export function listRecords(
-  dataSource: DataSource,
+  { dataSource, actor }: RequestContext,
   taskUuid: string,
   filter: SyncRecordFilter | undefined,
   page: PageArgs,
@@ -27,12 +28,12 @@ export function listRecords(
     parameters,
     sort: [{ sql: 'r.ordinal', type: 'bigint' }],
   };
-  return readPage<SyncRecordRow, SyncRecordObject>(dataSource, list, page, toSyncRecord);
+  return readPage<SyncRecordRow, SyncRecordObject>(dataSource, list, page, (row) => toSyncRecord(row, actor.role));
 }
 
-export async function findRecord(dataSource: DataSource, uuid: string): Promise<SyncRecordObject | null> {
-  const [row] = await dataSource.query(`SELECT ${COLUMNS} FROM ${FROM} WHERE r.id = $1`, [uuid]);
-  return row ? toSyncRecord(row) : null;
+export async function findRecord(ctx: RequestContext, uuid: string): Promise<SyncRecordObject | null> {
+  const [row] = await ctx.dataSource.query(`SELECT ${COLUMNS} FROM ${FROM} WHERE r.id = $1`, [uuid]);
+  return row ? toSyncRecord(row, ctx.actor.role) : null;
 }
 
 /** Records of a task from one place of its plan to another, both included. */

@@ -1,4 +1,6 @@
 import { Field, InputType, ObjectType, registerEnumType } from 'type-graphql';
+import type { RoleName } from '../access/actor';
+import { isPersonal, seesMasked, shown } from '../access/masking';
 import { Node } from '../api/node';
 import { connectionOf } from '../api/pagination';
 import { SafeInt } from '../api/scalars';
@@ -194,7 +196,8 @@ export class SyncRecordFilter {
   field?: string | null;
 }
 
-export function toSyncRecord(row: SyncRecordRow): SyncRecordObject {
+/** @param role viewers see personal values masked */
+export function toSyncRecord(row: SyncRecordRow, role: RoleName): SyncRecordObject {
   return Object.assign(new SyncRecordObject(), {
     id: toTypedId('record', row.id),
     row,
@@ -205,8 +208,19 @@ export function toSyncRecord(row: SyncRecordRow): SyncRecordObject {
     result: row.result,
     reasonCode: row.reasonCode,
     reason: row.reasonCode && REASONS[row.reasonCode],
-    comparison: compare(row),
+    comparison: seesMasked(role) ? compare(row).map((c) => withMask(c, role)) : compare(row),
   });
+}
+
+/** A personal value is masked wherever it came from and wherever it went. */
+function withMask(c: FieldComparison, role: RoleName): FieldComparison {
+  const name = isPersonal(c.field) ? c.field : (c.thirdPartyField ?? c.field);
+  return {
+    ...c,
+    thirdPartyValue: shown(name, c.thirdPartyValue, role),
+    saseValueBefore: shown(name, c.saseValueBefore, role),
+    saseValueAfter: shown(name, c.saseValueAfter, role),
+  };
 }
 
 /** The record's fields in the order of the mappings, then what always follows the source. Pure. */

@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import type { Actor } from '../access/actor';
 import type { EventLog, StoredEvent } from './event-log';
 import { recordsBetween } from './sync-record.list';
 import { SyncRecordEvent, type SyncRecordFilter, toSyncRecord } from './sync-record.type';
@@ -12,6 +13,8 @@ const OPEN: ReadonlySet<SyncTaskStatusName> = new Set(['QUEUED', 'RUNNING', 'HEL
 export interface StreamSources {
   readonly dataSource: DataSource;
   readonly events: EventLog;
+  /** Who listens. */
+  readonly actor: Actor;
 }
 
 type TaskEvent = StoredEvent & { readonly payload: TaskState };
@@ -93,7 +96,7 @@ async function* expand(from: StreamSources, event: StoredEvent, after: number, f
       if (filter?.result && !filter.result.includes(then.result)) continue;
       yield Object.assign(new SyncRecordEvent(), {
         sequence: firstSequence + row.ordinal - firstOrdinal,
-        record: toSyncRecord(then),
+        record: toSyncRecord(then, from.actor.role),
       });
     }
   }

@@ -1,16 +1,5 @@
-import {
-  Arg,
-  Args,
-  Authorized,
-  Ctx,
-  FieldResolver,
-  ID,
-  Mutation,
-  Query,
-  Resolver,
-  Root,
-  Subscription,
-} from 'type-graphql';
+import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root, Subscription } from 'type-graphql';
+import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { badRequest } from '../api/errors';
 import { type Page, PageArgs } from '../api/pagination';
@@ -47,7 +36,7 @@ import {
 
 @Resolver(() => SyncTaskObject)
 export class SyncTaskResolver {
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => SyncTaskObject, { nullable: true, description: 'One task; null when there is none with this id.' })
   async syncTask(
     @Ctx() ctx: RequestContext,
@@ -56,7 +45,7 @@ export class SyncTaskResolver {
     return loadTask(ctx, uuidOf('task', id));
   }
 
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Query(() => SyncTaskConnection, { description: 'Tasks of all sources, newest first.' })
   syncTasks(
     @Ctx() ctx: RequestContext,
@@ -66,7 +55,7 @@ export class SyncTaskResolver {
     return listTasks(ctx, filter ?? {}, page);
   }
 
-  @Authorized('OPERATOR')
+  @Role('OPERATOR')
   @Mutation(() => StartSyncTaskPayload, { description: 'Starts a sync task, or returns the one already open.' })
   async startSyncTask(
     @Ctx() ctx: RequestContext,
@@ -78,7 +67,7 @@ export class SyncTaskResolver {
     return toStartPayload(ctx, await ctx.sync.start(ctx.actor, { identitySourceId, mode, idempotencyKey, proposed }));
   }
 
-  @Authorized('OPERATOR')
+  @Role('OPERATOR')
   @Mutation(() => CancelSyncTaskPayload, {
     description: 'Ends a task before it applies anything: a queued one at once, a running one between two batches.',
   })
@@ -89,7 +78,7 @@ export class SyncTaskResolver {
     return toCancelPayload(ctx, await ctx.sync.cancel(uuidOf('task', input.id)));
   }
 
-  @Authorized('OPERATOR')
+  @Role('OPERATOR')
   @Mutation(() => DecideHeldRecordsPayload, { description: 'Approves or rejects removals that a task holds.' })
   async decideHeldRecords(
     @Ctx() ctx: RequestContext,
@@ -100,7 +89,7 @@ export class SyncTaskResolver {
     return toDecidePayload(ctx, await decideHeldRecords(ctx.dataSource, ctx.events, decision));
   }
 
-  @Authorized('OPERATOR')
+  @Role('OPERATOR')
   @Mutation(() => ApplyPreviewPayload, {
     description:
       'Applies a preview exactly as it was shown, by a task of its own; refused when anything changed since.',
@@ -113,7 +102,7 @@ export class SyncTaskResolver {
     return toDerivedPayload(ctx, outcome, 'PREVIEW_STALE');
   }
 
-  @Authorized('OPERATOR')
+  @Role('OPERATOR')
   @Mutation(() => RevertSyncTaskPayload, {
     description: 'Undoes a task, by a task of its own: what it changed and nobody has changed since.',
   })
@@ -129,7 +118,7 @@ export class SyncTaskResolver {
     );
   }
 
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Subscription(() => SyncTaskEvent, {
     name: 'syncTask',
     description: 'The task now, then every change until it ends; afterSequence resumes.',
@@ -151,7 +140,7 @@ export class SyncTaskResolver {
     return event;
   }
 
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Subscription(() => SyncTaskEvent, {
     name: 'syncTasks',
     description: 'The open tasks now, then every change of every task, of one source or of all; afterSequence resumes.',
@@ -174,7 +163,7 @@ export class SyncTaskResolver {
     return event;
   }
 
-  @Authorized('VIEWER')
+  @Role('VIEWER')
   @Subscription(() => SyncRecordEvent, {
     description:
       'A task’s records now, then as they are planned and applied, until the task ends; afterSequence resumes.',
@@ -219,7 +208,7 @@ export class SyncTaskResolver {
     @Args(() => PageArgs) page: PageArgs,
     @Arg('filter', () => SyncRecordFilter, { nullable: true, description: 'Which ones.' }) filter?: SyncRecordFilter,
   ): Promise<Page<SyncRecordObject>> {
-    return listRecords(ctx.dataSource, task.uuid, filter, page);
+    return listRecords(ctx, task.uuid, filter, page);
   }
 }
 
