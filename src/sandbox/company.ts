@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { type ContactEvent, type EventForm, eventsBetween, eventXml } from './callbacks/contact-events';
+import { type CallbackAddress, Deliveries } from './callbacks/delivery';
 import { WecomRefusal } from './errors';
-import type { Organization } from './organization';
+import type { Organization, OrganizationState } from './organization';
 import { VisibleOrganization, type VisibleRange } from './visible';
 
 /** What a sandbox is started with; all but the organisation has a default. */
@@ -16,6 +18,15 @@ export interface CompanySettings {
   readonly concurrency: number;
   /** People that one answer of user/list may hold. */
   readonly maxMembersPerAnswer: number;
+  /** Seconds that a path is closed after its limit was exceeded. */
+  readonly blockSeconds: number;
+}
+
+/** How WeCom leaves out what an app may not see; which of the three it does is not documented. */
+export interface Withholding {
+  /** Names of user/get's fields. */
+  readonly fields: readonly string[];
+  readonly style: 'absent' | 'empty' | 'null';
 }
 
 export const DEFAULT_COMPANY: CompanySettings = {
@@ -26,6 +37,7 @@ export const DEFAULT_COMPANY: CompanySettings = {
   callsPerMinute: 10_000,
   concurrency: 100,
   maxMembersPerAnswer: 30_000,
+  blockSeconds: 60,
 };
 
 /** One company with one self-built app: its token, range, limits and organisation. */
@@ -37,6 +49,14 @@ export class Company {
   private cut: VisibleOrganization | undefined;
   private visibleRange: VisibleRange = { departments: [1], users: [], tags: [] };
   closed = false;
+  /** Addresses that may call; empty: all. */
+  allowedAddresses: readonly string[] = [];
+  /** Whether a range without departments is answered with 60011 instead of an empty list. */
+  refusesWithoutDepartments = false;
+  callback: { readonly address: CallbackAddress; readonly form: EventForm } | undefined;
+  readonly deliveries = new Deliveries();
+  private withheldFields: Withholding = { fields: [], style: 'absent' };
+  private readonly blocked = new Map<string, number>();
 
   constructor(
     readonly settings: CompanySettings,
@@ -52,13 +72,38 @@ export class Company {
     this.changed();
   }
 
+  get withheld(): Withholding {
+    return this.withheldFields;
+  }
+
+  withhold(withholding: Withholding): void {
+    this.withheldFields = withholding;
+    this.changed();
+  }
+
+  /** Changes the organisation and tells the callback what changed, as WeCom would. */
+  change(edit: () => void): void {
+    const before = this.callback && copyOf(this.organization.state());
+    edit();
+    this.changed();
+    if (before && this.callback) this.push(eventsBetween(before, this.organization.state(), this.callback.form));
+  }
+
+  /** Pushes events to the callback address, if there is one. */
+  push(events: readonly ContactEvent[]): void {
+    if (!this.callback) return;
+    const { corpId, agentId } = this.settings;
+    const messages = events.map((event) => ({ what: event.changeType, xml: eventXml(corpId, event) }));
+    this.deliveries.push(this.callback.address, corpId, agentId, messages);
+  }
+
   /** To be called after the organisation was changed. */
   changed(): void {
     this.cut = undefined;
   }
 
   get visible(): VisibleOrganization {
-    this.cut ??= new VisibleOrganization(this.organization, this.visibleRange);
+    this.cut ??= new VisibleOrganization(this.organization, this.visibleRange, this.withheldFields);
     return this.cut;
   }
 
@@ -86,17 +131,43 @@ export class Company {
     if (this.closed) throw new WecomRefusal(50003);
   }
 
-  /** @throws WecomRefusal 45009 or 45033 */
-  enter(path: string): () => void {
-    const minuteAgo = Date.now() - 60_000;
-    const recent = this.calls.get(path) ?? [];
-    while (recent.length > 0 && (recent[0] ?? 0) < minuteAgo) recent.shift();
-    if (recent.length >= this.settings.callsPerMinute) throw new WecomRefusal(45009);
-    recent.push(Date.now());
-    this.calls.set(path, recent);
+  /** @throws WecomRefusal 60020 */
+  requireAddress(address: string): void {
+    if (this.allowedAddresses.length > 0 && !this.allowedAddresses.includes(address)) throw new WecomRefusal(60020);
+  }
+
+  /**
+   * Takes one call's place; what it returns gives the place back.
+   * @param debug calls with debug=1 have a limit of their own: 5 a minute
+   * @throws WecomRefusal 45009 or 45033
+   */
+  enter(path: string, debug: boolean): () => void {
+    const now = Date.now();
+    if ((this.blocked.get(path) ?? 0) > now) throw new WecomRefusal(45009);
+    this.count(debug ? 'debug' : path, debug ? DEBUG_CALLS_PER_MINUTE : this.settings.callsPerMinute, path);
     const running = this.running.get(path) ?? 0;
     if (running >= this.settings.concurrency) throw new WecomRefusal(45033);
     this.running.set(path, running + 1);
     return () => this.running.set(path, (this.running.get(path) ?? 1) - 1);
   }
+
+  private count(name: string, limit: number, path: string): void {
+    const now = Date.now();
+    const recent = this.calls.get(name) ?? [];
+    while (recent.length > 0 && (recent[0] ?? 0) < now - 60_000) recent.shift();
+    if (recent.length >= limit) {
+      // Over a minute's limit the path stays closed for a minute. Source: developer.work.weixin.qq.com/document/path/90312
+      if (name === path) this.blocked.set(path, now + this.settings.blockSeconds * 1000);
+      throw new WecomRefusal(45009);
+    }
+    recent.push(now);
+    this.calls.set(name, recent);
+  }
+}
+
+const DEBUG_CALLS_PER_MINUTE = 5;
+
+/** Deep enough for comparing: departments, users and tags are replaced as wholes. */
+function copyOf(state: OrganizationState): OrganizationState {
+  return { ...state, departments: [...state.departments], users: [...state.users], tags: [...state.tags] };
 }

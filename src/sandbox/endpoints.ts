@@ -1,10 +1,10 @@
 import type { Company } from './company';
 import { WecomRefusal } from './errors';
-import type { SandboxDepartment } from './organization';
+import type { SandboxDepartment, SandboxUser } from './organization';
 
 /** An answer: an object, or JSON text that was made before. */
 export type Answer = Readonly<Record<string, unknown>> | string;
-export type Endpoint = (company: Company, query: URLSearchParams) => Answer;
+export type Endpoint = (company: Company, query: URLSearchParams, body: unknown) => Answer;
 
 /** Endpoints that take no access token. */
 export const OPEN_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
@@ -58,6 +58,19 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     if (!user) throw new WecomRefusal(60111);
     return company.visible.userJson(user);
   },
+  /** Source: developer.work.weixin.qq.com/document/path/96267 */
+  'user/getuserid': (company, _query, body) => {
+    const mobile = text(body, 'mobile');
+    if (!/^[+\d-]{5,32}$/.test(mobile)) throw new WecomRefusal(60103);
+    return { userid: found(company, (user) => user.mobile === mobile, 46004) };
+  },
+  /** Source: developer.work.weixin.qq.com/document/path/96268 */
+  'user/get_userid_by_email': (company, _query, body) => {
+    const email = text(body, 'email').toLowerCase();
+    const corporate = (isRecord(body) ? body['email_type'] : undefined) !== 2;
+    const of = (user: SandboxUser) => (corporate ? user.biz_mail : user.email)?.toLowerCase();
+    return { userid: found(company, (user) => of(user) === email, 46004) };
+  },
   'tag/list': (company) => ({
     taglist: [...company.organization.tags.values()].map(({ id, name }) => ({ tagid: id, tagname: name })),
   }),
@@ -97,8 +110,28 @@ function agentJson(company: Company): Record<string, unknown> {
   };
 }
 
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** @throws WecomRefusal 40063 where the body does not have it */
+function text(body: unknown, key: string): string {
+  const value = isRecord(body) ? body[key] : undefined;
+  if (typeof value !== 'string' || value === '') throw new WecomRefusal(40063);
+  return value;
+}
+
+/** The id of the visible member that fits. */
+function found(company: Company, fits: (user: SandboxUser) => boolean, errcode: number): string {
+  for (const user of company.organization.users.values()) {
+    if (fits(user) && company.visible.user(user.userid)) return user.userid;
+  }
+  throw new WecomRefusal(errcode);
+}
+
 function tree(company: Company, query: URLSearchParams): SandboxDepartment[] {
   const id = query.get('id');
+  if (company.refusesWithoutDepartments && company.visible.departments.size === 0) throw new WecomRefusal(60011);
   return company.visible.subtree(id ? requireDepartment(company, id).id : undefined);
 }
 

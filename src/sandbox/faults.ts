@@ -2,9 +2,21 @@ import { z } from 'zod';
 
 /** What can be made to go wrong, for calls that match. */
 export const faultSchema = z.strictObject({
-  kind: z.enum(['slow', 'http500', 'reset', 'truncated', 'malformed', 'empty', 'errcode']),
+  kind: z.enum([
+    'slow',
+    'http500',
+    'reset',
+    'truncated',
+    'malformed',
+    'empty',
+    'errcode',
+    'tokenRevoked',
+    'scopeShrunk',
+  ]),
   /** With kind errcode: -1 busy, 45009, 45033, 60011, 42001 or any other. */
   errcode: z.number().int().optional(),
+  /** With kind scopeShrunk: the departments that can still be seen. */
+  departments: z.array(z.number().int()).optional(),
   /** With kind slow: how long the answer waits. */
   milliseconds: z.number().int().min(0).max(600_000).default(1_000),
   /** Such as "user/list"; all paths when absent. */

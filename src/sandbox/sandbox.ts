@@ -2,7 +2,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Company, type CompanySettings, DEFAULT_COMPANY } from './company';
-import { controlRequest } from './control';
+import { controlRequest, readJson } from './control';
 import { type Answer, ENDPOINTS, OPEN_ENDPOINTS } from './endpoints';
 import { errmsg, WecomRefusal } from './errors';
 import { type Fault, Faults } from './faults';
@@ -67,35 +67,47 @@ async function handle(request: IncomingMessage, response: ServerResponse, state:
   const path = url.pathname.slice(PREFIX.length);
   state.calls.set(path, (state.calls.get(path) ?? 0) + 1);
   const fault = state.faults.next(path, url.searchParams);
-  if (fault?.kind === 'slow') await delay(fault.milliseconds);
-  const answer = answerTo(path, url.searchParams, state.company, fault);
-  send(response, answer, fault, request.socket.remoteAddress ?? '127.0.0.1');
+  const address = (request.socket.remoteAddress ?? '127.0.0.1').replace(/^::ffff:/, '');
+  // WeCom half parses what is no JSON; here it counts as nothing.
+  const body = request.method === 'POST' ? await readJson(request).catch(() => undefined) : undefined;
+  const answer = await answerTo({ path, query: url.searchParams, body, address }, state.company, fault);
+  send(response, answer, fault, address);
 }
 
-/** Checks in the order token, limits, parameters, object and range; what fails is an answer too. */
-function answerTo(
-  path: string,
-  query: URLSearchParams,
-  company: Company,
-  fault: Fault | undefined,
-): Answer | WecomRefusal {
+interface Call {
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly body: unknown;
+  readonly address: string;
+}
+
+/** Checks in the order token, address, limits, parameters, object and range; what fails is an answer too. */
+async function answerTo(call: Call, company: Company, fault: Fault | undefined): Promise<Answer | WecomRefusal> {
+  const { path, query, body } = call;
+  let leave: (() => void) | undefined;
   try {
     if (fault?.kind === 'errcode') throw new WecomRefusal(fault.errcode ?? -1);
+    if (fault?.kind === 'tokenRevoked') company.revokeToken();
+    if (fault?.kind === 'scopeShrunk') company.setRange({ departments: fault.departments ?? [], users: [], tags: [] });
     const open = OPEN_ENDPOINTS[path];
-    if (open) return open(company, query);
+    if (open) {
+      if (fault?.kind === 'slow') await delay(fault.milliseconds);
+      return open(company, query, body);
+    }
     const endpoint = ENDPOINTS[path];
     if (!endpoint) throw new WecomRefusal(48005);
     company.requireToken(query.get('access_token'));
-    const leave = company.enter(path);
-    try {
-      const answer = endpoint(company, query);
-      return fault?.kind === 'empty' ? emptied(answer) : answer;
-    } finally {
-      leave();
-    }
+    company.requireAddress(call.address);
+    leave = company.enter(path, query.get('debug') === '1');
+    // A slow call keeps its place among those that run at the same time.
+    if (fault?.kind === 'slow') await delay(fault.milliseconds);
+    const answer = endpoint(company, query, body);
+    return fault?.kind === 'empty' ? emptied(answer) : answer;
   } catch (error) {
     if (error instanceof WecomRefusal) return error;
     throw error;
+  } finally {
+    leave?.();
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Withholding } from './company';
 import type { Organization, SandboxDepartment, SandboxUser } from './organization';
 
 /** What a WeCom app may see; the company's administrator sets it. */
@@ -18,6 +19,7 @@ export class VisibleOrganization {
   constructor(
     private readonly organization: Organization,
     readonly range: VisibleRange,
+    private readonly withheld: Withholding = { fields: [], style: 'absent' },
   ) {
     const chosen = new Set(range.departments);
     const tagged = range.tags.map((id) => organization.tags.get(id)).filter((tag) => tag !== undefined);
@@ -57,7 +59,7 @@ export class VisibleOrganization {
     }));
     const visible = places.filter((place) => this.departments.has(place.id));
     const main = user.mainDepartment;
-    return {
+    return this.withhold({
       userid: user.userid,
       name: user.name,
       department: visible.map((place) => place.id),
@@ -79,7 +81,18 @@ export class VisibleOrganization {
       status: user.status,
       qr_code: '',
       external_position: '',
-    };
+    });
+  }
+
+  /** A withheld gender is always "0"; of other fields the style says how they look. */
+  private withhold(told: Record<string, unknown>): Record<string, unknown> {
+    const { fields, style } = this.withheld;
+    for (const field of fields) {
+      if (field === 'gender') told[field] = '0';
+      else if (style === 'absent') delete told[field];
+      else told[field] = style === 'empty' ? '' : null;
+    }
+    return told;
   }
 
   /** Source: developer.work.weixin.qq.com/document/path/96274 */

@@ -228,6 +228,5 @@ export async function summaries(api: ApiClient, id: string): Promise<string[]> {
 
 /** Changes the sandbox's organisation in place. */
 export function change(sandbox: Sandbox, edit: (organization: Organization) => void): void {
-  edit(sandbox.company.organization);
-  sandbox.company.changed();
+  sandbox.company.change(() => edit(sandbox.company.organization));
 }
