@@ -9,11 +9,14 @@ import { Authenticator } from './access/authenticator';
 import { OidcVerifier } from './access/oidc';
 import { type HttpServer, startHttpServer } from './api/http-server';
 import { buildAppSchema } from './api/schema';
+import { callbackServer } from './callbacks/callback-server';
+import { DirectoryEvents } from './callbacks/directory-events';
 import { type AppConfig, decodeKey, Secret } from './config/config';
 import { createDataSource, migrate } from './database/data-source';
 import { startEmbeddedPostgres } from './database/embedded/embedded-postgres';
 import { DatabaseTokenStore } from './identity-source/access-token.store';
 import { IdentitySourceService } from './identity-source/identity-source.service';
+import { setPublicUrl } from './identity-source/identity-source.type';
 import { SettingsService } from './identity-source/settings.service';
 import { ThirdPartyService } from './identity-source/third-party.service';
 import { AppError } from './platform/app-error';
@@ -88,6 +91,8 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       audit: new AuditLog(dataSource, log),
     };
     const authenticator = new Authenticator(tokens, config.oidc && new OidcVerifier(config.oidc));
+    setPublicUrl(config.publicUrl);
+    const callbacks = callbackServer(dataSource, secrets, new DirectoryEvents(dataSource, events), log);
     const ready = () =>
       dataSource.query('SELECT 1').then(
         () => true,
@@ -97,6 +102,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       schema: buildAppSchema(),
       services,
       authenticator,
+      callbacks,
       config,
       metrics: createMetrics(dataSource),
       log,

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { expressMiddleware } from '@as-integrations/express5';
-import express, { type ErrorRequestHandler, type Express } from 'express';
+import express, { type ErrorRequestHandler, type Express, type Router } from 'express';
 import {
   type DocumentNode,
   type ExecutionArgs,
@@ -22,6 +22,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import type { Actor } from '../access/actor';
 import type { Authenticator } from '../access/authenticator';
 import { requireRoles } from '../access/authorize';
+import { CALLBACK_PATH } from '../callbacks/callback-server';
 import type { AppConfig } from '../config/config';
 import type { Metrics } from '../platform/metrics';
 import type { RequestContext, Services } from './context';
@@ -45,6 +46,8 @@ export interface HttpServerOptions {
     AppConfig,
     'trustProxy' | 'operationLimits' | 'maxBodyBytes' | 'requestsPerMinute' | 'maxSubscriptions'
   >;
+  /** Receives the directories' callbacks. */
+  readonly callbacks: Router;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Whether the server can do its work: database reachable, not stopping. */
@@ -77,6 +80,7 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
   });
   await apollo.start();
   addOperations(app, options);
+  app.use(CALLBACK_PATH, options.callbacks);
   addGraphql(app, apollo, options, rate);
   app.use(explorer({ graphqlPath: '/graphql' }));
   await new Promise<void>((resolve, reject) => {

@@ -61,6 +61,7 @@ const environment = z.object({
     .optional(),
   ROLLCALL_ENABLED_SOURCE_LIMIT: integer(1, 1000, 5),
   ROLLCALL_CUSTOM_SOURCE_LIMIT: integer(0, 1000, 1),
+  ROLLCALL_PUBLIC_URL: httpUrl.optional(),
   ROLLCALL_TRUST_PROXY: z.enum(['true', 'false']).default('false'),
   ROLLCALL_MAX_DEPTH: integer(3, 100, 16),
   ROLLCALL_MAX_COST: integer(100, 1_000_000_000, 250_000),
@@ -112,6 +113,8 @@ export interface AppConfig {
   /** Calls a minute to one WeCom path by one app. */
   readonly wecomCallsPerMinute: number;
   readonly logLevel: string;
+  /** Where directories and browsers reach this server; undefined: nowhere from outside. */
+  readonly publicUrl: string | undefined;
   /** Whether X-Forwarded-For may be believed: only behind a proxy that sets it. */
   readonly trustProxy: boolean;
   readonly operationLimits: OperationLimits;
@@ -154,6 +157,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
     wecomApiUrl: e.WECOM_API_URL,
     wecomCallsPerMinute: e.WECOM_CALLS_PER_MINUTE,
     logLevel: e.LOG_LEVEL,
+    publicUrl: e.ROLLCALL_PUBLIC_URL,
     trustProxy: e.ROLLCALL_TRUST_PROXY === 'true',
     operationLimits: {
       depth: e.ROLLCALL_MAX_DEPTH,

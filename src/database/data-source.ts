@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { Foundation1795000000000 } from '../../migrations/1795000000000-foundation';
 import { SettingsAndHolding1796000000000 } from '../../migrations/1796000000000-settings-and-holding';
 import { Access1797000000000 } from '../../migrations/1797000000000-access';
+import { DirectoryEvents1798000000000 } from '../../migrations/1798000000000-directory-events';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
@@ -24,7 +25,12 @@ export function createDataSource(url: string): DataSource {
     entities: [IdentitySource, Department, Employee, Membership, SyncTask],
     // Room for the tables that a plan is worked out in; a session takes it only when it makes one.
     extra: { options: '-c temp_buffers=128MB' },
-    migrations: [Foundation1795000000000, SettingsAndHolding1796000000000, Access1797000000000],
+    migrations: [
+      Foundation1795000000000,
+      SettingsAndHolding1796000000000,
+      Access1797000000000,
+      DirectoryEvents1798000000000,
+    ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',
     // Without a listener, a connection that PostgreSQL ends while it is idle would end the whole process.

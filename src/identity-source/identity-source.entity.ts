@@ -39,6 +39,17 @@ export class IdentitySource {
   @Column({ type: 'text', name: 'sealed_secret', nullable: true })
   sealedSecret: string | null;
 
+  /** Token and encoding key of the contacts-sync callback, sealed; null without one. */
+  @Column({ type: 'text', name: 'sealed_callback_token', nullable: true })
+  sealedCallbackToken: string | null;
+
+  @Column({ type: 'text', name: 'sealed_callback_key', nullable: true })
+  sealedCallbackKey: string | null;
+
+  /** When the directory's last callback came. */
+  @Column({ type: 'timestamptz', name: 'callback_seen_at', nullable: true })
+  callbackSeenAt: Date | null;
+
   @Column({ type: 'timestamptz', name: 'secret_changed_at', nullable: true })
   secretChangedAt: Date | null;
 

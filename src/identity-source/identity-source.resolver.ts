@@ -41,7 +41,7 @@ const COLUMNS = `id, type, name, description, status, schema, wecom_mode AS "wec
   automatic_enabled AS "automaticEnabled", automatic_user_information AS "automaticUserInformation", cycle_hours AS "cycleHours",
   next_run_at AS "nextRunAt", scope_mode AS "scopeMode", scope_department_ids AS "scopeDepartmentIds",
   field_mappings AS "fieldMappings", max_removals AS "maxRemovals", max_removal_percent AS "maxRemovalPercent",
-  minimum_objects AS "minimumObjects", leaver_grace_days AS "leaverGraceDays"`;
+  minimum_objects AS "minimumObjects", leaver_grace_days AS "leaverGraceDays", sealed_callback_token AS "sealedCallbackToken"`;
 
 @Resolver(() => IdentitySourceObject)
 export class IdentitySourceResolver {

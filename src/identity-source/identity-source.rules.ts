@@ -1,3 +1,4 @@
+import { isEncodingAesKey } from '../connector/wecom/wecom.callback-crypto';
 import type { WecomCredentials } from './identity-source.service';
 import type { Refusal } from './source-change';
 
@@ -68,6 +69,20 @@ export function wecomProblems(credentials: WecomCredentials): Refusal[] {
   if (!/^[\x21-\x7e]{1,512}$/.test(credentials.secret)) {
     problems.push(
       at('secret', 'A secret has 1 to 512 printable characters without spaces (应用管理 > the app > Secret).'),
+    );
+  }
+  const { callbackToken, callbackEncodingAesKey } = credentials;
+  if (Boolean(callbackToken) !== Boolean(callbackEncodingAesKey)) {
+    problems.push(at('callbackToken', 'The callback’s token and EncodingAESKey go together: give both, or neither.'));
+  }
+  if (callbackToken && !/^[A-Za-z0-9]{1,32}$/.test(callbackToken)) {
+    problems.push(
+      at('callbackToken', 'A callback token has 1 to 32 letters and digits (通讯录同步 > 设置接收事件服务器).'),
+    );
+  }
+  if (callbackEncodingAesKey && !isEncodingAesKey(callbackEncodingAesKey)) {
+    problems.push(
+      at('callbackEncodingAesKey', 'An EncodingAESKey has 43 letters and digits (通讯录同步 > 设置接收事件服务器).'),
     );
   }
   return problems;

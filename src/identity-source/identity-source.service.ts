@@ -38,6 +38,9 @@ export interface WecomCredentials {
   readonly corpId: string;
   readonly agentId: string;
   readonly secret: string;
+  /** Of the contacts-sync callback, both or neither; absent is unchanged. */
+  readonly callbackToken?: string | null;
+  readonly callbackEncodingAesKey?: string | null;
 }
 
 export interface CreateRequest {
@@ -103,7 +106,7 @@ export class IdentitySourceService {
         ],
       );
       const id: string = rows[0].id;
-      if (request.wecomSelfBuilt) await this.storeSecret(client, id, request.wecomSelfBuilt.secret);
+      if (request.wecomSelfBuilt) await this.storeSecrets(client, id, request.wecomSelfBuilt);
       if (request.automatic) await storeAutomatic(client, id, request.automatic);
       await moveNextRun(client, id);
       if (request.status === 'ENABLED') {
@@ -152,7 +155,7 @@ export class IdentitySourceService {
           request.wecomSelfBuilt?.agentId ?? null,
         ],
       );
-      if (request.wecomSelfBuilt) await this.storeSecret(client, request.id, request.wecomSelfBuilt.secret);
+      if (request.wecomSelfBuilt) await this.storeSecrets(client, request.id, request.wecomSelfBuilt);
       return request.id;
     });
   }
@@ -248,11 +251,14 @@ export class IdentitySourceService {
     return undefined;
   }
 
-  private async storeSecret(client: PoolClient, id: string, secret: string): Promise<void> {
-    await client.query('UPDATE identity_source SET sealed_secret = $2, secret_changed_at = now() WHERE id = $1', [
-      id,
-      this.secrets.seal(secret, id),
-    ]);
+  private async storeSecrets(client: PoolClient, id: string, credentials: WecomCredentials): Promise<void> {
+    const seal = (text: string | null | undefined) => (text ? this.secrets.seal(text, id) : null);
+    await client.query(
+      `UPDATE identity_source SET sealed_secret = $2, secret_changed_at = now(),
+              sealed_callback_token = coalesce($3, sealed_callback_token), sealed_callback_key = coalesce($4, sealed_callback_key)
+        WHERE id = $1`,
+      [id, seal(credentials.secret), seal(credentials.callbackToken), seal(credentials.callbackEncodingAesKey)],
+    );
   }
 
   private async repeated(key: string, digest: Buffer): Promise<SourceOutcome | undefined> {

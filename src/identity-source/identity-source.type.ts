@@ -53,6 +53,13 @@ export class WecomSettings {
   @Field(() => String, { nullable: true, description: 'The app’s id in that company; null before it is known.' })
   agentId: string | null;
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'The address to enter for the contacts-sync callback; null unless ROLLCALL_PUBLIC_URL and the callback’s keys are set.',
+  })
+  callbackUrl: string | null;
+
   @Field(() => DateTime, { nullable: true, description: 'When the app’s secret was last stored; null without one.' })
   secretChangedAt: Date | null;
 }
@@ -96,13 +103,28 @@ export class IdentitySourceObject extends Node {
   version: number;
 }
 
+/** Set once at start from the configuration. */
+let publicUrl: string | undefined;
+
+export function setPublicUrl(url: string | undefined): void {
+  publicUrl = url?.replace(/\/+$/, '');
+}
+
+function callbackUrlOf(row: IdentitySource): string | null {
+  if (!publicUrl || !row.sealedCallbackToken) return null;
+  return `${publicUrl}/callbacks/wecom/${toTypedId('source', row.id)}`;
+}
+
 export function toIdentitySource(row: IdentitySource): IdentitySourceObject {
   const { id: uuid, wecomMode, corpId, agentId, secretChangedAt } = row;
   return Object.assign(new IdentitySourceObject(), row, {
     id: toTypedId('source', uuid),
     uuid,
     row,
-    wecom: wecomMode === null ? null : { mode: wecomMode, corpId, agentId, secretChangedAt },
+    wecom:
+      wecomMode === null
+        ? null
+        : { mode: wecomMode, corpId, agentId, secretChangedAt, callbackUrl: callbackUrlOf(row) },
   });
 }
 
@@ -152,6 +174,16 @@ export class WecomSelfBuiltInput {
 
   @Field(() => String, { description: 'The app’s Secret: 应用管理 > the app. Stored encrypted and never shown again.' })
   secret: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Token of the contacts-sync callback (通讯录同步 > 设置接收事件服务器), with its key; changes then arrive within seconds.',
+  })
+  callbackToken?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'EncodingAESKey of the contacts-sync callback, with its token.' })
+  callbackEncodingAesKey?: string | null;
 }
 
 @InputType({ description: 'A new identity source.' })

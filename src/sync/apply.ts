@@ -47,7 +47,11 @@ async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
   await applyRecords(client, run);
   await settleFormerHolds(client, run);
   await execute(client, sql.FORGET_REJECTIONS, run);
-  if (run.task.includesEmployees) await execute(client, sql.MARK_PAGES_APPLIED, run);
+  if (run.task.trigger === 'EVENT') await execute(client, sql.REOPEN_PAGES, run);
+  else {
+    if (run.task.includesEmployees) await execute(client, sql.MARK_PAGES_APPLIED, run);
+    await execute(client, sql.CLOSE_EVENTS, run);
+  }
 }
 
 /** A reversal follows no snapshot: whatever it brings back, the next run compares anew. */
@@ -78,6 +82,7 @@ async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   await execute(client, sql.REMOVE_EMPLOYEES, run);
   await execute(client, sql.DELETE_MEMBERSHIPS, run);
   await execute(client, sql.WRITE_MEMBERSHIPS, run);
+  await execute(client, sql.RENAME_LINKS, run);
   await execute(client, sql.WRITE_LINKS, run);
   await execute(client, sql.MARK_MISSING, run);
   await deleteDepartments(client, run);

@@ -145,6 +145,35 @@ interface Counts {
   readonly employees: number;
 }
 
+/** What an event task read: complete when every named object could be read, which says nothing about any other. */
+export async function storeEventCertificate(
+  dataSource: DataSource,
+  connector: DirectoryConnector,
+  run: Run,
+): Promise<CertificateState> {
+  const [facts] = await dataSource.query(
+    `SELECT count(*)::int AS pages, coalesce((array_agg(problem) FILTER (WHERE problem IS NOT NULL))[1:${REASONS_SHOWN}], '{}') AS problems,
+            (count(*) FILTER (WHERE object_type = 'DEPARTMENT'))::int AS departments
+       FROM task_page WHERE task_id = $1`,
+    [run.task.id],
+  );
+  const certificate: CertificateState = {
+    complete: facts.problems.length === 0,
+    reasons: facts.problems,
+    departmentsRead: facts.departments,
+    employeesRead: facts.pages - facts.departments,
+    pagesRead: facts.pages,
+    sourceCalls: connector.statistics().calls,
+    scopeFingerprint: '',
+  };
+  await dataSource.query(`UPDATE sync_task SET certificate = $3 WHERE id = $1 AND fence = $2`, [
+    run.task.id,
+    run.lease.fence,
+    JSON.stringify(certificate),
+  ]);
+  return certificate;
+}
+
 /** The third-party fields that anybody in the snapshot has, by object type. */
 const FILLED = `SELECT coalesce(jsonb_object_agg(object_type, fields), '{}') FROM (
   SELECT tp.object_type, jsonb_agg(DISTINCT f) AS fields

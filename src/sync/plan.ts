@@ -17,12 +17,14 @@ const DEPARTMENT_STATEMENTS = [
   departments.FORGET_UNKNOWN_PARENTS,
   departments.CUT_CYCLES,
   departments.RESOLVE_PARENTS,
+  departments.COLLECT_HERE,
   departments.DESCRIBE_PATHS,
   departments.COLLECT_TARGETS,
   departments.RECORD_DEPARTMENTS,
 ];
 
 const EMPLOYEE_STATEMENTS = [
+  employees.COLLECT_RENAMES,
   employees.COLLECT_CANDIDATES,
   employees.COLLECT_EMPLOYEES,
   employees.COLLECT_MEMBERSHIPS,

@@ -13,7 +13,7 @@ import type { StagedType } from './stage';
 const BATCH = 500;
 const CONCURRENCY = 8;
 
-type AnyPage = DirectoryPage<ThirdPartyDepartment> | DirectoryPage<ThirdPartyEmployee>;
+export type AnyPage = DirectoryPage<ThirdPartyDepartment> | DirectoryPage<ThirdPartyEmployee>;
 
 /**
  * Objects that are here but missing from the snapshot, each read once more by itself: somebody who moved between two reads,
@@ -33,7 +33,7 @@ export async function* readMissingAgain(
     if (!last) return;
     for (let i = 0; i < missing.length; i += CONCURRENCY) {
       yield* await Promise.all(
-        missing.slice(i, i + CONCURRENCY).map((object) => readOne(connector, run, objectType, object)),
+        missing.slice(i, i + CONCURRENCY).map((object) => readObject(connector, run, objectType, object)),
       );
     }
     after = last.key;
@@ -70,12 +70,13 @@ async function nextMissing(
   );
 }
 
-interface Missing {
+export interface Missing {
   readonly key: string;
   readonly id: string;
 }
 
-async function readOne(
+/** One object read by itself: gone is an empty page, present a page of one, an error an unreadable page. */
+export async function readObject(
   connector: DirectoryConnector,
   run: Run,
   objectType: StagedType,

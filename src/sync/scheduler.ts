@@ -1,6 +1,7 @@
 import { type Job, scheduleJob } from 'node-schedule';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
+import { openEventTask, SOURCES_WITH_WAITING_EVENTS } from '../callbacks/directory-events';
 import { inTransaction } from '../database/transaction';
 import type { EventLog } from './event-log';
 import { effectiveSettings, insertTask, moveNextRun, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
@@ -28,6 +29,7 @@ export class Scheduler {
       if (this.busy) return;
       this.busy = true;
       this.looking = this.startDueRuns()
+        .then(() => this.openEventTasks())
         .catch((error) => this.log.warn({ err: error }, 'scheduler.failed'))
         .finally(() => {
           this.busy = false;
@@ -38,6 +40,13 @@ export class Scheduler {
   async stop(): Promise<void> {
     this.job?.cancel();
     await this.looking;
+  }
+
+  /** Events whose task was killed before it opened another, or that came while a switch was off. */
+  private async openEventTasks(): Promise<void> {
+    const waiting: { id: string }[] = await this.dataSource.query(SOURCES_WITH_WAITING_EVENTS);
+    for (const { id } of waiting) await inTransaction(this.dataSource, (client) => openEventTask(client, id));
+    if (waiting.length > 0) await this.events.publish();
   }
 
   private async startDueRuns(): Promise<void> {

@@ -1,17 +1,19 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
+import { openEventTask } from '../callbacks/directory-events';
 import { type DirectoryConnector, DirectoryError, type DirectoryExtent } from '../connector/directory-connector';
 import type { OpenedConnector } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
-import { type Findings, storeCertificate } from './certify';
+import { type Findings, storeCertificate, storeEventCertificate } from './certify';
 import type { EventLog } from './event-log';
 import { HEARTBEAT_MS, Lease, type Run } from './lease';
 import { plan } from './plan';
 import { ProgressReporter } from './progress';
 import { readMissingAgain } from './read-again';
+import { claimEvents, readNamed } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { Stage, type StagedBatch, type StagedType } from './stage';
 import { type FailureState, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
@@ -56,6 +58,7 @@ export class SyncRunner {
     try {
       const outcome = await this.steps(run);
       log.info({ status: outcome }, 'sync.finished');
+      if (task.trigger === 'EVENT') await this.openNextEventTask(task.identitySourceId);
       return outcome;
     } catch (error) {
       return await this.interruptedBy(error, run, stopping, log);
@@ -63,6 +66,17 @@ export class SyncRunner {
       clearInterval(heartbeat);
       await this.events.publish();
     }
+  }
+
+  /** What was named while the task ran waits no longer than it did. */
+  private async openNextEventTask(identitySourceId: string): Promise<void> {
+    await inTransaction(this.dataSource, async (client) => {
+      const { rows } = await client.query(
+        'SELECT 1 FROM directory_event WHERE identity_source_id = $1 AND task_id IS NULL LIMIT 1',
+        [identitySourceId],
+      );
+      if (rows.length > 0) await openEventTask(client, identitySourceId);
+    });
   }
 
   private async steps(run: Run): Promise<SyncTaskStatusName> {
@@ -110,6 +124,7 @@ export class SyncRunner {
     const { snapshotTaskId } = run.task.settings;
     const connector = snapshotTaskId ? new SnapshotConnector(this.dataSource, snapshotTaskId, real) : real;
     const stage = (type: StagedType) => new Stage(this.dataSource, connector, run, type, notTold);
+    if (run.task.trigger === 'EVENT') return this.readEvents(connector, stage, run, progress);
     const extent = await this.read(connector, stage, run, progress);
     const { certificate, findings } = await storeCertificate(this.dataSource, connector, run, extent);
     if (certificate.complete && !findings.same && !snapshotTaskId)
@@ -118,6 +133,30 @@ export class SyncRunner {
     await plan(this.dataSource, run, findings);
     await this.events.publish();
     return { certificate, findings };
+  }
+
+  /** An event task reads only what callbacks named; nothing is concluded from what it does not read. */
+  private async readEvents(
+    connector: DirectoryConnector,
+    stage: (type: StagedType) => Stage,
+    run: Run,
+    progress: ProgressReporter,
+  ) {
+    progress.update({ phase: 'FETCHING' });
+    await claimEvents(this.dataSource, run);
+    const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
+    for (const type of types) {
+      const named = stage(type);
+      await named.open();
+      await named.write(readNamed(this.dataSource, connector, run, type), () =>
+        progress.update({ sourceCalls: connector.statistics().calls }),
+      );
+    }
+    const certificate = await storeEventCertificate(this.dataSource, connector, run);
+    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
+    await plan(this.dataSource, run, NOTHING_FOUND);
+    await this.events.publish();
+    return { certificate, findings: NOTHING_FOUND };
   }
 
   private async read(

@@ -52,7 +52,7 @@ UPDATE employee e SET username = r.after ->> 'username', display_name = r.after 
        suspended_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END,
        removal_due_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END, updated_at = now()${extensionParts(extensionsMapped).assignment}
   FROM sync_record r
- WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action IN ('UPDATE', 'MOVE', 'RESTORE') AND e.id = r.local_id`;
+ WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action IN ('UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID') AND e.id = r.local_id`;
 
 /** $2: days of grace before the removal. */
 export const SUSPEND_EMPLOYEES = `
@@ -82,6 +82,11 @@ SELECT r.local_id, (d ->> 0)::uuid, (d ->> 1)::boolean, (d ->> 2)::bigint
 ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_leader, "order" = excluded."order"
  WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`;
 
+/** The same person under another id: the link goes along, so that nobody leaves and nobody comes. */
+export const RENAME_LINKS = `
+UPDATE link l SET external_key = r.external_key, external_id = r.external_id
+  FROM sync_record r WHERE ${OPEN} AND r.action = 'RENAME_ID' AND l.local_id = r.local_id`;
+
 /** A value that could not be used leaves no hash, so that the object is compared again. */
 export const WRITE_LINKS = `
 INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at, unresolved)
@@ -90,7 +95,7 @@ SELECT $2, r.object_type, r.external_key, r.external_id, r.local_id,
        CASE WHEN jsonb_typeof(r.edges -> 'unresolved') = 'array'
             THEN ARRAY(SELECT jsonb_array_elements_text(r.edges -> 'unresolved')) END
   FROM sync_record r
- WHERE ${OPEN} AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE')
+ WHERE ${OPEN} AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID')
  ORDER BY r.ordinal
 ON CONFLICT (identity_source_id, kind, external_key) DO UPDATE SET external_id = excluded.external_id, hash = excluded.hash,
        read_at = excluded.read_at, unresolved = excluded.unresolved, missing_since = NULL, rejected_at = NULL`;
@@ -179,6 +184,18 @@ WITH settled AS (
   RETURNING held.task_id, held.ordinal
 )
 SELECT task_id AS "taskId", array_agg(ordinal ORDER BY ordinal) AS ordinals FROM settled GROUP BY task_id`;
+
+/** What an event task read is newer than the pages that it was on: the next full run compares these again. */
+export const REOPEN_PAGES = `
+UPDATE snapshot_page p SET applied = false
+ WHERE p.identity_source_id = $2 AND p.applied
+   AND p.keys && ARRAY(SELECT e.external_key FROM directory_event e WHERE e.task_id = $1)`;
+
+/** A complete run has read everything that callbacks named before it began. */
+export const CLOSE_EVENTS = `
+UPDATE directory_event e SET task_id = $1 FROM sync_task t
+ WHERE t.id = $1 AND e.identity_source_id = $2 AND e.task_id IS NULL AND e.received_at < t.started_at
+   AND (t.certificate ->> 'complete')::boolean AND t.includes_employees`;
 
 /** What became of the records, by object type and action. */
 export const COUNT_RESULTS = `

@@ -1,4 +1,4 @@
-import { changedFields, departmentFields, keptFields, mappedOver } from './fields';
+import { changedFields, confirmedGone, departmentFields, keptFields, mappedOver } from './fields';
 
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
 
@@ -14,6 +14,9 @@ WITH RECURSIVE latest AS MATERIALIZED (
 ), chosen AS (
   SELECT latest.external_key FROM latest JOIN sync_task t ON t.id = $1
    WHERE t.settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' OR t.settings #> '{scope,departmentIds}' ? latest.external_id
+         -- An event names one department alone; what it hangs under tells whether it is in scope.
+      OR (t.trigger = 'EVENT' AND EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'
+                                             AND l.external_key = latest.parent_key))
   UNION
   SELECT latest.external_key FROM latest JOIN chosen ON latest.parent_key = chosen.external_key
 )
@@ -46,9 +49,10 @@ SELECT l.external_key, l.local_id
   FROM link l JOIN sync_task t ON t.id = $1
  WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'
    AND NOT EXISTS (SELECT FROM plan_department d WHERE d.external_key = l.external_key)
-   AND NOT (l.rejected_at IS NULL AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
+   AND NOT (l.rejected_at IS NULL AND CASE WHEN t.trigger = 'EVENT' THEN ${confirmedGone('DEPARTMENT')} ELSE
+            (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
-                              AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL))`;
+                              AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL) END)`;
 
 /** Cuts each cycle at its lowest key; what hangs below a cycle keeps its parent. */
 export const CUT_CYCLES = `
@@ -76,10 +80,21 @@ UPDATE plan_department d SET parent_id = p.local_id
   FROM (SELECT external_key, local_id FROM plan_department UNION ALL SELECT external_key, local_id FROM kept_department) p
  WHERE p.external_key = d.parent_key`;
 
-/** Names from the top, as people read them, joined by " / ". */
+/** Departments as they are here, with their paths. */
+export const COLLECT_HERE = `
+CREATE TEMP TABLE here_department ON COMMIT DROP AS
+WITH RECURSIVE here AS (
+  SELECT id, name AS path, 0 AS depth FROM department WHERE identity_source_id = $2 AND parent_id IS NULL
+  UNION ALL
+  SELECT d.id, h.path || ' / ' || d.name, h.depth + 1 FROM department d JOIN here h ON d.parent_id = h.id
+)
+SELECT * FROM here`;
+
+/** Names from the top, as people read them, joined by " / "; below a department that the snapshot does not have, from its path here. */
 export const DESCRIBE_PATHS = `
 WITH RECURSIVE tree AS (
-  SELECT local_id, mapped ->> 'name' AS path, 0 AS depth FROM plan_department d
+  SELECT d.local_id, coalesce(up.path || ' / ', '') || (d.mapped ->> 'name') AS path, coalesce(up.depth + 1, 0) AS depth
+    FROM plan_department d LEFT JOIN here_department up ON up.id = d.parent_id
    WHERE NOT EXISTS (SELECT FROM plan_department p WHERE p.local_id = d.parent_id)
   UNION ALL
   SELECT d.local_id, t.path || ' / ' || (d.mapped ->> 'name'), t.depth + 1
@@ -90,16 +105,11 @@ UPDATE plan_department d SET path = tree.path, depth = tree.depth FROM tree WHER
 /** Every department that a membership may point to after the run, with the path it has now and will have. */
 export const COLLECT_TARGETS = `
 CREATE TEMP TABLE department_target ON COMMIT DROP AS
-WITH RECURSIVE here AS (
-  SELECT id, name AS path, 0 AS depth FROM department WHERE identity_source_id = $2 AND parent_id IS NULL
-  UNION ALL
-  SELECT d.id, h.path || ' / ' || d.name, h.depth + 1 FROM department d JOIN here h ON d.parent_id = h.id
-)
 SELECT coalesce(after.external_key, l.external_key) AS external_key, coalesce(after.local_id, here.id) AS local_id,
        here.path AS path_before, here.depth AS depth_before, coalesce(after.path, here.path) AS path_after,
        after.local_id IS NOT NULL OR EXISTS (SELECT FROM kept_department k WHERE k.local_id = here.id) AS stays,
        after.leader_keys
-  FROM here
+  FROM here_department here
   FULL JOIN plan_department after ON after.local_id = here.id
   LEFT JOIN link l ON l.local_id = here.id`;
 

@@ -1,4 +1,4 @@
-import { changedFields, employeeFields, keptFields, mappedOver } from './fields';
+import { changedFields, confirmedGone, employeeFields, keptFields, mappedOver } from './fields';
 
 /** The employee half of the plan. Parameters: $1 task, $2 identity source. */
 
@@ -24,6 +24,16 @@ SELECT l.external_key
   JOIN link l ON l.local_id = m.employee_id
  WHERE NOT t.stays OR (t.leader_keys IS NOT NULL AND m.is_leader IS DISTINCT FROM (l.external_key = ANY (t.leader_keys)))`;
 
+/** Ids that the directory itself says it changed: nothing else proves that two ids are one person. */
+export const COLLECT_RENAMES = `
+CREATE TEMP TABLE renamed ON COMMIT DROP AS
+SELECT DISTINCT ON (e.new_external_key) e.new_external_key, e.external_key AS old_external_key
+  FROM directory_event e
+ WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL
+   AND EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = e.external_key)
+   AND NOT EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = e.new_external_key)
+ ORDER BY e.new_external_key, e.received_at DESC`;
+
 /** Each candidate as last read, with the local row they are or will be. Outside a partial scope nobody is a candidate. */
 export const COLLECT_EMPLOYEES = `
 CREATE TEMP TABLE plan_employee ON COMMIT DROP AS
@@ -37,12 +47,13 @@ WITH latest AS (
 SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys,
        s.leader_flags, s.orders, s.hash, latest.read_at, l.hash AS link_hash, l.missing_since,
        l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
-       row_number() OVER () AS place
+       row_number() OVER () AS place, r.old_external_key
   FROM latest
   JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
-  LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = s.external_key
+  LEFT JOIN renamed r ON r.new_external_key = s.external_key
+  LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(r.old_external_key, s.external_key)
  WHERE (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
-    OR s.department_keys && ARRAY(SELECT external_key FROM plan_department)`;
+    OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)`;
 
 /** The memberships that the candidates will have; what does not resolve is left for the run that brings its target. */
 export const COLLECT_MEMBERSHIPS = `
@@ -161,10 +172,10 @@ INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_i
                          third_party, before, after, changed, kept, edges, edges_before, hash, read_at, local_version)
 SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
        'EMPLOYEE', c.external_key, c.external_id, c.local_id, c.after ->> 'displayName',
-       CASE WHEN c.missing_since IS NOT NULL THEN 'RESTORE'
+       CASE WHEN c.old_external_key IS NOT NULL THEN 'RENAME_ID' WHEN c.missing_since IS NOT NULL THEN 'RESTORE'
             WHEN c.departments_after IS DISTINCT FROM c.departments_before OR c.main_id IS DISTINCT FROM c.main_before THEN 'MOVE'
             ELSE 'UPDATE' END,
-       CASE WHEN cardinality(c.changed) = 0 THEN 'FAILED' END, CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END,
+       CASE WHEN cardinality(c.changed) = 0 AND c.old_external_key IS NULL THEN 'FAILED' END, CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END,
        c.third_party, c.before, c.after, c.changed, c.kept,
        jsonb_strip_nulls(jsonb_build_object('departments', c.edges, 'main', c.main_id, 'manager', c.manager_after,
          'unresolved', c.unresolved)),
@@ -192,7 +203,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
       ) v
     OFFSET 0
   ) c
- WHERE cardinality(c.changed) > 0 OR (c.invalid IS NOT NULL AND NOT c.same)`;
+ WHERE cardinality(c.changed) > 0 OR c.old_external_key IS NOT NULL OR (c.invalid IS NOT NULL AND NOT c.same)`;
 
 const OF_SOURCE = `l.identity_source_id = $2 AND l.kind = 'EMPLOYEE'`;
 
@@ -229,8 +240,10 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
   LEFT JOIN outside_scope elsewhere ON elsewhere.external_key = l.external_key
   ${GOING}
  WHERE ${OF_SOURCE} AND l.missing_since IS NULL AND l.rejected_at IS NULL
+   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.old_external_key = l.external_key)
    AND (gone.external_key IS NOT NULL
-        OR ((t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
+        OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
+        OR (t.trigger <> 'EVENT' AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
             AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
                               AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL)))`;
@@ -244,7 +257,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
        ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "REMOVED"}', '{status}', ${GOING_EDGES}, now(), w.updated_at
   FROM link l
   JOIN employee w ON w.id = l.local_id AND w.status = 'SUSPENDED' AND w.removal_due_at <= now()
-  JOIN sync_task t ON t.id = $1 AND (t.certificate ->> 'complete')::boolean
+  JOIN sync_task t ON t.id = $1 AND (t.certificate ->> 'complete')::boolean AND t.trigger <> 'EVENT'
   ${GOING}
  WHERE ${OF_SOURCE} AND l.missing_since IS NOT NULL
    AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.external_key = l.external_key AND e.status <> 'LEFT')
@@ -269,7 +282,7 @@ SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
 /** With a partial scope: those of them who are, as last read, in a department of the scope. */
 export const COLLECT_SEEN_IN_SCOPE = `
 CREATE TEMP TABLE seen_key ON COMMIT DROP AS
-SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRAY(SELECT external_key FROM plan_department)`;
+SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)`;
 
 /**
  * Those who are outside a partial scope: the snapshot names them, but not within it, or every department they are in is still
@@ -279,7 +292,7 @@ export const COLLECT_OUTSIDE_SCOPE = `
 CREATE TEMP TABLE outside_scope ON COMMIT DROP AS
 SELECT external_key FROM (${LATEST_PLACES}) latest
  WHERE (SELECT settings #>> '{scope,mode}' FROM sync_task WHERE id = $1) = 'PARTIAL'
-   AND NOT department_keys && ARRAY(SELECT external_key FROM plan_department)
+   AND NOT department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)
 UNION
 SELECT l.external_key
   FROM link l JOIN membership m ON m.employee_id = l.local_id
@@ -308,7 +321,7 @@ UPDATE sync_record r
                CASE WHEN 'username' = ANY (r.changed) OR r.action IN ('CREATE', 'RESTORE') THEN 1 ELSE 0 END AS newcomer
           FROM sync_record r
          WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
-           AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE')
+           AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID')
         UNION ALL
         SELECT NULL, w.username, '', false, 0
           FROM employee w

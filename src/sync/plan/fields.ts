@@ -21,11 +21,17 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
             UNION ALL
             (SELECT former.filled FROM sync_task former JOIN sync_task t ON t.id = $1
               WHERE former.identity_source_id = $2 AND former.id < t.id AND former.filled IS NOT NULL
-                AND (former.certificate ->> 'complete')::boolean AND former.mode = 'APPLY'
-                AND NOT (t.certificate ->> 'complete')::boolean
+                AND (former.certificate ->> 'complete')::boolean AND former.mode = 'APPLY' AND former.trigger <> 'EVENT'
+                AND (t.trigger = 'EVENT' OR NOT (t.certificate ->> 'complete')::boolean)
               ORDER BY former.id DESC LIMIT 1)) known,
            jsonb_each(known.filled) f, jsonb_array_elements_text(f.value) name
      GROUP BY f.key) s ON s.object_type = m.object_type`;
+
+/** Whether this task read the object of link `l` by itself and the directory said that it is gone. */
+export function confirmedGone(objectType: string): string {
+  return `EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+    WHERE tp.task_id = $1 AND tp.object_type = '${objectType}' AND tp.page_key = 'again:' || l.external_key AND p.keys = '{}')`;
+}
 
 /** A department's fields as a comparison shows them. */
 export function departmentFields(row: string, parentPath: string): string {

@@ -27,7 +27,7 @@ describe('the sandbox’s answers have the shape of WeCom’s samples', () => {
   it.each(cases)('%s %j', (endpoint, query, sample) => {
     const file = path.join(__dirname, '..', '..', 'fixtures', 'wecom', sample);
     const expected = shapeOf(JSON.parse(readFileSync(file, 'utf8')));
-    const answer = (OPEN_ENDPOINTS[endpoint] ?? ENDPOINTS[endpoint])?.(company, new URLSearchParams(query));
+    const answer = (OPEN_ENDPOINTS[endpoint] ?? ENDPOINTS[endpoint])?.(company, new URLSearchParams(query), undefined);
     const actual = shapeOf(typeof answer === 'string' ? JSON.parse(answer) : { errcode: 0, errmsg: 'ok', ...answer });
     // Whatever both have is of one type, and nothing is made up beyond WeCom's documented optional keys.
     const shared = Object.keys(actual).filter((key) => key in expected);

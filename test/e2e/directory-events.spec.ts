@@ -1,0 +1,231 @@
+import { encrypt, signature } from '../../src/connector/wecom/wecom.callback-crypto';
+import { differences } from '../../src/demo/compare';
+import {
+  change,
+  createSource,
+  recordsOf,
+  startRollcall,
+  synchronize,
+  type TestRollcall,
+  user,
+} from '../setup/rollcall';
+
+const KEYS = { token: 'QDG6eK', encodingAesKey: 'jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C' };
+
+describe('changes that WeCom tells by callback', () => {
+  let rollcall: TestRollcall;
+  let source: string;
+  let address: string;
+
+  beforeEach(async () => {
+    rollcall = await startRollcall({ environment: { ROLLCALL_PUBLIC_URL: 'https://rollcall.example.com' } });
+    const { corpId, agentId, secret } = rollcall.sandbox.company.settings;
+    const wecomSelfBuilt = {
+      corpId,
+      agentId,
+      secret,
+      callbackToken: KEYS.token,
+      callbackEncodingAesKey: KEYS.encodingAesKey,
+    };
+    const made = await createSource(rollcall.api, { type: 'WECOM', name: 'WeCom', wecomSelfBuilt });
+    source = made.identitySource?.id ?? '';
+    address = rollcall.url.replace('/graphql', `/callbacks/wecom/${source}`);
+    await synchronize(rollcall, source);
+  });
+  afterEach(() => rollcall.stop());
+
+  const listen = async (form: 'full' | 'ids' = 'full') => {
+    const { company } = rollcall.sandbox;
+    await company.deliveries.verify({ ...KEYS, url: address }, company.settings.corpId);
+    company.callback = { address: { ...KEYS, url: address }, form };
+  };
+  /** Waits until every event was read and every event task has ended. */
+  const settled = async () => {
+    await rollcall.sandbox.company.deliveries.settled();
+    for (let i = 0; i < 150; i++) {
+      const { rows } = await rollcall.sql.query(
+        `SELECT (SELECT count(*) FROM directory_event WHERE task_id IS NULL)
+              + (SELECT count(*) FROM sync_task WHERE status IN ('QUEUED', 'RUNNING')) AS open`,
+      );
+      if (rows[0].open === '0' || rows[0].open === 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error('Events are still open.');
+  };
+  const eventTasks = async () =>
+    (await rollcall.sql.query(`SELECT status FROM sync_task WHERE trigger = 'EVENT' ORDER BY id`)).rows;
+  const wrong = () => differences(rollcall.api, source, rollcall.sandbox.company.organization);
+  const edit = (e: Parameters<typeof change>[1]) => change(rollcall.sandbox, e);
+
+  it('says where they are to be sent, and passes the check of the address', async () => {
+    const query = `query ($id: ID!) { identitySource(id: $id) { wecom { callbackUrl } } }`;
+    const { identitySource } = await rollcall.api.request<{ identitySource: { wecom: unknown } }>(query, {
+      id: source,
+    });
+    expect(identitySource.wecom).toEqual({ callbackUrl: `https://rollcall.example.com/callbacks/wecom/${source}` });
+    await listen();
+  });
+
+  it.each(['full', 'ids'] as const)(
+    'arrive within seconds, in the form "%s", with records as of any other task',
+    async (form) => {
+      await listen(form);
+      edit(({ users, departments }) => {
+        departments.set(5, { id: 5, parentId: 3, name: '前端组', order: 1 });
+        users.set('neu', user('neu', '新人', [5], { direct_leader: ['zhangsan'] }));
+        users.set(
+          'lisi',
+          user('lisi', '李四', [4], { email: 'lisi@example.com', mobile: '13800000000', direct_leader: ['zhangsan'] }),
+        );
+        users.delete('zhaoliu');
+      });
+      await settled();
+      expect(await wrong()).toEqual([]);
+      expect((await eventTasks()).every((task) => task.status === 'SUCCEEDED')).toBe(true);
+      const { rows } = await rollcall.sql.query(`SELECT status FROM employee WHERE username = 'zhaoliu'`);
+      expect(rows).toEqual([{ status: 'SUSPENDED' }]);
+      const path = `query ($id: ID!) { departments(filter: { identitySourceId: $id, text: "前端" }) { nodes { path } } }`;
+      expect(await rollcall.api.request(path, { id: source })).toEqual({
+        departments: { nodes: [{ path: ['示例企业', '研发中心', '后端组', '前端组'] }] },
+      });
+      const full = await synchronize(rollcall, source);
+      expect(await recordsOf(rollcall.api, full.id)).toEqual([]);
+    },
+  );
+
+  it('keep a person whose id WeCom changed', async () => {
+    await listen();
+    const { rows: before } = await rollcall.sql.query(`SELECT id FROM employee WHERE username = 'lisi'`);
+    const { company } = rollcall.sandbox;
+    const lisi = company.organization.users.get('lisi');
+    company.organization.users.delete('lisi');
+    company.organization.users.set('lisi2', { ...(lisi as NonNullable<typeof lisi>), userid: 'lisi2' });
+    company.changed();
+    company.push([{ changeType: 'update_user', fields: { UserID: 'lisi', NewUserID: 'lisi2' } }]);
+    await settled();
+    const { rows: after } = await rollcall.sql.query(
+      `SELECT id, username, status FROM employee WHERE username LIKE 'lisi%'`,
+    );
+    expect(after).toEqual([{ id: before[0].id, username: 'lisi2', status: 'ACTIVE' }]);
+    const { rows: records } = await rollcall.sql.query(
+      `SELECT action FROM sync_record r JOIN sync_task t ON t.id = r.task_id WHERE t.trigger = 'EVENT'`,
+    );
+    expect(records).toEqual([{ action: 'RENAME_ID' }]);
+    expect(await recordsOf(rollcall.api, (await synchronize(rollcall, source)).id)).toEqual([]);
+  });
+
+  it('do no harm twice, in any order, with some of them lost, and during a full run', async () => {
+    await listen();
+    const { company, faults } = rollcall.sandbox;
+    company.deliveries.switches = { duplicate: true, delay: 0, reorder: true, dropEvery: 4 };
+    faults.add({ kind: 'slow', milliseconds: 150, path: 'user/list' });
+    const full = synchronize(rollcall, source);
+    for (let i = 0; i < 12; i++) {
+      edit(({ users }) => {
+        users.set(`neu${i}`, user(`neu${i}`, `新人${i}`, [2 + (i % 3)]));
+        users.set(
+          'lisi',
+          user('lisi', '李四', [2 + (i % 3)], { position: `第${i}`, email: 'l@example.com', mobile: '13800000000' }),
+        );
+        users.delete(`neu${i - 3}`);
+      });
+    }
+    await full;
+    faults.clear();
+    await settled();
+    const last = await synchronize(rollcall, source);
+    expect(['SUCCEEDED', 'HELD']).toContain(last.status);
+    expect(await wrong()).toEqual([]);
+  });
+
+  it('make one task of a storm about the same people', async () => {
+    await listen();
+    edit(({ users }) => users.set('lisi', user('lisi', '李四', [2], { position: '主任' })));
+    const calls = rollcall.sandbox.calls.get('user/get') ?? 0;
+    rollcall.sandbox.company.push(
+      Array.from({ length: 300 }, (_, i) => ({
+        changeType: 'update_user',
+        fields: { UserID: i % 2 ? 'lisi' : 'wangwu' },
+      })),
+    );
+    await settled();
+    expect((await eventTasks()).length).toBeLessThan(60);
+    expect((rollcall.sandbox.calls.get('user/get') ?? 0) - calls).toBeLessThan(150);
+    expect(rollcall.sandbox.company.deliveries.log.every((d) => d.answer === 'success')).toBe(true);
+  });
+
+  it('wait while automatic synchronization is off, and are applied once it is on again', async () => {
+    await listen();
+    const set = (enabled: boolean) =>
+      rollcall.api.request(
+        'mutation ($input: SetAutomaticSynchronizationInput!) { setAutomaticSynchronization(input: $input) { userErrors { code } } }',
+        { input: { id: source, enabled } },
+      );
+    await set(false);
+    edit(({ users }) => users.delete('zhaoliu'));
+    await rollcall.sandbox.company.deliveries.settled();
+    expect(await eventTasks()).toEqual([]);
+    await set(true);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await settled();
+    expect(await wrong()).toEqual([]);
+  });
+
+  describe('are refused', () => {
+    const timestamp = () => String(Math.floor(Date.now() / 1000));
+    const post = async (
+      message: string,
+      change: { token?: string; receiveId?: string; timestamp?: string; body?: (encrypted: string) => string } = {},
+    ) => {
+      const encrypted = encrypt(KEYS, message, change.receiveId ?? rollcall.sandbox.company.settings.corpId);
+      const at = change.timestamp ?? timestamp();
+      const query = new URLSearchParams({
+        msg_signature: signature(change.token ?? KEYS.token, at, 'nonce', encrypted),
+        timestamp: at,
+        nonce: 'nonce',
+      });
+      const body = change.body?.(encrypted) ?? `<xml><Encrypt><![CDATA[${encrypted}]]></Encrypt></xml>`;
+      const answer = await fetch(`${address}?${query}`, { method: 'POST', body });
+      return [answer.status, await answer.text()];
+    };
+    const event =
+      '<xml><MsgType>event</MsgType><Event>change_contact</Event><ChangeType>delete_user</ChangeType><UserID>lisi</UserID></xml>';
+
+    it.each<[string, Parameters<typeof post>[1]]>([
+      ['signed with another token', { token: 'other' }],
+      ['for another company', { receiveId: 'ww9999999999999999' }],
+      ['older than ten minutes', { timestamp: String(Math.floor(Date.now() / 1000) - 700) }],
+      ['of the future', { timestamp: String(Math.floor(Date.now() / 1000) + 700) }],
+      ['without a number for a time', { timestamp: 'now' }],
+      ['not XML', { body: () => '{"Encrypt": 1}' }],
+      ['with a document type', { body: (e) => `<!DOCTYPE x [<!ENTITY a "b">]><xml><Encrypt>${e}</Encrypt></xml>` }],
+      ['huge', { body: (e) => `<xml><Encrypt>${e}${'A'.repeat(400_000)}</Encrypt></xml>` }],
+    ])('%s', async (_what, change) => {
+      const [status] = await post(event, change);
+      expect([403, 413]).toContain(status);
+      expect((await rollcall.sql.query('SELECT 1 FROM directory_event')).rows).toEqual([]);
+    });
+
+    it('entities inside the message', async () => {
+      const bomb =
+        '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><xml><MsgType>event</MsgType><UserID>&b;</UserID></xml>';
+      expect((await post(bomb))[0]).toBe(403);
+    });
+
+    it('but not a real one, whose repetition has the same answer', async () => {
+      expect(await post(event)).toEqual([200, 'success']);
+      expect(await post(event)).toEqual([200, 'success']);
+      expect(await post('<xml><MsgType>text</MsgType><Content>hi</Content></xml>')).toEqual([200, 'success']);
+      await settled();
+      // WeCom still has the person: the event is a hint, and what counts is what WeCom answers.
+      expect((await rollcall.sql.query(`SELECT status FROM employee WHERE username = 'lisi'`)).rows).toEqual([
+        { status: 'ACTIVE' },
+      ]);
+      const unknown = await fetch(address.replace(/source_\w+/, 'source_01aaaaaaaaaaaaaaaaaaaaaaaa'), {
+        method: 'POST',
+        body: 'x',
+      });
+      expect(unknown.status).toBe(403);
+    });
+  });
+});
