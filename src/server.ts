@@ -14,11 +14,14 @@ import { DirectoryEvents } from './callbacks/directory-events';
 import { type AppConfig, decodeKey, Secret } from './config/config';
 import { createDataSource, migrate } from './database/data-source';
 import { startEmbeddedPostgres } from './database/embedded/embedded-postgres';
+import { ExtensionFieldService } from './extension-field/extension-field.service';
 import { DatabaseTokenStore } from './identity-source/access-token.store';
 import { IdentitySourceService } from './identity-source/identity-source.service';
 import { setPublicUrl } from './identity-source/identity-source.type';
 import { SettingsService } from './identity-source/settings.service';
 import { ThirdPartyService } from './identity-source/third-party.service';
+import { DepartmentService } from './organisation/department.service';
+import { EmployeeService } from './organisation/employee.service';
 import { AppError } from './platform/app-error';
 import { createMetrics } from './platform/metrics';
 import { SecretBox } from './platform/secret-box';
@@ -67,6 +70,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       },
       { enabled: config.enabledSourceLimit, customEnabled: config.customSourceLimit },
     );
+    await identitySources.ensureCustomSource();
     const runner = new SyncRunner(dataSource, events, (id) => identitySources.openConnector(id), log);
     const worker = new Worker(dataSource, url, runner, log);
     await worker.start();
@@ -79,11 +83,15 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     const sync = new SyncService(dataSource, events);
     const settings = new SettingsService(dataSource, events);
     const thirdParty = new ThirdPartyService(dataSource, (id) => identitySources.openConnector(id));
+    const extensionFields = new ExtensionFieldService(dataSource);
     const services = {
       dataSource,
       identitySources,
       settings,
       thirdParty,
+      extensionFields,
+      departments: new DepartmentService(dataSource),
+      employees: new EmployeeService(dataSource),
       sync,
       derivedTasks: new DerivedTasks(dataSource, events),
       events,

@@ -193,7 +193,7 @@ function createContext(
   address: string | null,
   cache: boolean,
 ): RequestContext {
-  return { ...services, actor, requestId, address, loaders: createLoaders(services.dataSource, cache) };
+  return { ...services, actor, requestId, address, loaders: createLoaders(services, cache) };
 }
 
 function addOperations(app: Express, options: HttpServerOptions): void {

@@ -1,15 +1,16 @@
 import DataLoader from 'dataloader';
-import type { DataSource } from 'typeorm';
 import { In } from 'typeorm';
+import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { Department, Employee, type Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
+import type { Services } from './context';
 
 /** One question each, asked once for all who ask it in the same moment. */
 export type Loaders = ReturnType<typeof createLoaders>;
 
 /** @param cache false over WebSocket, where an operation lives long and must not see yesterday's rows */
-export function createLoaders(dataSource: DataSource, cache: boolean) {
+export function createLoaders({ dataSource, extensionFields }: Services, cache: boolean) {
   const options = { cache };
   const byId = <T extends { id: string }>(entity: new () => T) =>
     new DataLoader<string, T | null>(async (ids) => {
@@ -66,6 +67,15 @@ export function createLoaders(dataSource: DataSource, cache: boolean) {
       `SELECT identity_source_id AS key, count(*)::int AS total FROM employee
         WHERE identity_source_id = ANY ($1) AND status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY 1`,
     ),
+    /** One key, 'all': asked once however many objects show their values. */
+    extensionFields: new DataLoader<string, ExtensionFieldRow[]>(async (keys) => {
+      const fields = await extensionFields.list();
+      return keys.map(() => fields);
+    }, options),
+    extensionFieldUses: new DataLoader<string, ReadonlyMap<string, string[]>>(async (keys) => {
+      const uses = await extensionFields.uses();
+      return keys.map(() => uses);
+    }, options),
     latestTask: grouped<{ key: string; id: string }>(
       `SELECT DISTINCT ON (identity_source_id) identity_source_id AS key, id FROM sync_task
         WHERE identity_source_id = ANY ($1) ORDER BY identity_source_id, id DESC`,

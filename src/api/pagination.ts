@@ -117,7 +117,7 @@ export async function readPage<Row extends object, T>(
   const where = [...list.where];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const bound = (cursor: string, comparison: '<' | '>') => {
-    const values = decodeCursor(cursor, list.sort.length);
+    const values = decodeCursor(cursor, list.sort.length, list.sort.at(-1)?.type);
     const right = values.map((value, i) => `${bind(value)}::${list.sort[i]?.type}`);
     where.push(`(${list.sort.map((key) => key.sql).join(', ')}) ${comparison} (${right.join(', ')})`);
   };
@@ -169,12 +169,13 @@ function encodeCursor(values: readonly unknown[]): string {
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-function decodeCursor(cursor: string, length: number): string[] {
+function decodeCursor(cursor: string, length: number, lastType: SortKey['type'] | undefined): string[] {
   try {
     const values: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
     if (Array.isArray(values) && values.length === length && values.every((v) => typeof v === 'string')) {
       const last = values.at(-1) ?? '';
-      if (UUID.test(last) || /^\d{1,15}$/.test(last)) return values.map((v) => v.replaceAll('\0', ''));
+      if (lastType === 'text' || UUID.test(last) || /^-?\d{1,18}$/.test(last))
+        return values.map((v) => v.replaceAll('\0', ''));
     }
   } catch {
     // Falls through to the one message for every cursor that is not ours.

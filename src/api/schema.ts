@@ -6,10 +6,17 @@ import { auditMutations } from '../access/audit';
 import { AuditResolver } from '../access/audit.resolver';
 import { completeRoles } from '../access/role';
 import { ViewerResolver } from '../access/viewer.resolver';
+import { ExtensionFieldResolver } from '../extension-field/extension-field.resolver';
 import { IdentitySourceResolver } from '../identity-source/identity-source.resolver';
 import { IdentitySourceObject } from '../identity-source/identity-source.type';
 import { SettingsResolver } from '../identity-source/settings.resolver';
-import { DepartmentResolver, EmployeeResolver, MembershipResolver } from '../organisation/organisation.resolver';
+import { EditingResolver } from '../organisation/editing.resolver';
+import {
+  DepartmentResolver,
+  EmployeeResolver,
+  MembershipResolver,
+  TimelineResolver,
+} from '../organisation/organisation.resolver';
 import { DepartmentObject, EmployeeObject } from '../organisation/organisation.type';
 import { SyncRecordResolver, SyncTaskResolver } from '../sync/sync.resolver';
 import { SyncRecordObject } from '../sync/sync-record.type';
@@ -31,6 +38,9 @@ export function buildAppSchema(): GraphQLSchema {
       DepartmentResolver,
       EmployeeResolver,
       MembershipResolver,
+      EditingResolver,
+      ExtensionFieldResolver,
+      TimelineResolver,
       SyncTaskResolver,
       SyncRecordResolver,
     ],

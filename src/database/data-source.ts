@@ -4,6 +4,7 @@ import { Foundation1795000000000 } from '../../migrations/1795000000000-foundati
 import { SettingsAndHolding1796000000000 } from '../../migrations/1796000000000-settings-and-holding';
 import { Access1797000000000 } from '../../migrations/1797000000000-access';
 import { DirectoryEvents1798000000000 } from '../../migrations/1798000000000-directory-events';
+import { EmployeeCenter1799000000000 } from '../../migrations/1799000000000-employee-center';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
@@ -30,6 +31,7 @@ export function createDataSource(url: string): DataSource {
       SettingsAndHolding1796000000000,
       Access1797000000000,
       DirectoryEvents1798000000000,
+      EmployeeCenter1799000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -77,6 +77,17 @@ export class IdentitySourceService {
     readonly limits: SourceLimits,
   ) {}
 
+  /** The built-in source, made closed at the very first start; once deleted it does not come back. */
+  async ensureCustomSource(): Promise<void> {
+    await inTransaction(this.dataSource, async (client) => {
+      await client.query('SELECT pg_advisory_xact_lock($1)', [LIMIT_LOCK]);
+      await client.query(
+        `INSERT INTO identity_source (type, name, status, automatic_enabled)
+         SELECT 'CUSTOM', 'Built-in', 'CLOSED', false WHERE NOT EXISTS (SELECT FROM identity_source)`,
+      );
+    });
+  }
+
   /** Checks the credentials live, then stores the source. Of two requests for the last place one wins. */
   async create(request: CreateRequest): Promise<SourceOutcome> {
     const refusals = createProblems(request);

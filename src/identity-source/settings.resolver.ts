@@ -4,7 +4,8 @@ import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { badRequest } from '../api/errors';
 import { CONNECTORS } from '../connector/registry';
-import { defaultOwner, type FieldMapping } from '../field-mapping/field-mapping';
+import { ExtensionFieldObject, toExtensionField } from '../extension-field/extension-field.resolver';
+import { defaultOwner, EXTENSION_PREFIX, type FieldMapping } from '../field-mapping/field-mapping';
 import { uuidOf } from '../platform/typed-id';
 import { payload } from './identity-source.resolver';
 import {
@@ -153,8 +154,29 @@ export class SettingsResolver {
   }
 
   @FieldResolver(() => [MappableField], { description: 'Local fields that mappings can fill.' })
-  localFields(): MappableField[] {
-    return localFields();
+  async localFields(@Ctx() ctx: RequestContext): Promise<MappableField[]> {
+    const extension = (await ctx.loaders.extensionFields.load('all')).map(({ objectType, key, displayName, type }) => {
+      return {
+        objectType,
+        name: `${EXTENSION_PREFIX}${key}`,
+        label: displayName,
+        type,
+        filled: null,
+        total: null,
+        samples: [],
+      };
+    });
+    return [...localFields(), ...extension];
+  }
+
+  @FieldResolver(() => [ExtensionFieldObject], { description: 'Extension fields that a mapping of this source fills.' })
+  async mappedExtensionFields(
+    @Root() source: IdentitySourceObject,
+    @Ctx() ctx: RequestContext,
+  ): Promise<ExtensionFieldObject[]> {
+    const mapped = new Set((source.row.fieldMappings ?? []).map((mapping) => mapping.localField));
+    const fields = await ctx.loaders.extensionFields.load('all');
+    return fields.filter((field) => mapped.has(`${EXTENSION_PREFIX}${field.key}`)).map(toExtensionField);
   }
 
   @FieldResolver(() => SyncSafeguards, {

@@ -37,8 +37,10 @@ const MAX_CYCLE_HOURS = 24;
 export type ExtensionKeys = Readonly<Record<MappedObjectType, ReadonlySet<string>>>;
 
 /** Which extension fields mappings can name. */
-export async function extensionKeys(_client: Pick<PoolClient, 'query'>): Promise<ExtensionKeys> {
-  return { DEPARTMENT: new Set(), EMPLOYEE: new Set() };
+export async function extensionKeys(client: Pick<PoolClient, 'query'>): Promise<ExtensionKeys> {
+  const { rows } = await client.query('SELECT object_type AS "objectType", key FROM extension_field');
+  const of = (type: MappedObjectType) => new Set(rows.filter((row) => row.objectType === type).map((row) => row.key));
+  return { DEPARTMENT: of('DEPARTMENT'), EMPLOYEE: of('EMPLOYEE') };
 }
 
 /** What is wrong with a change, item by item; empty when nothing is. Pure. */

@@ -102,6 +102,15 @@ export class Employee {
   @Column({ type: 'text', name: 'edited_fields', array: true, default: '{}' })
   editedFields: string[];
 
+  @Column({ type: 'timestamptz', name: 'blocked_at', nullable: true })
+  blockedAt: Date | null;
+
+  @Column({ type: 'text', name: 'blocked_reason', nullable: true })
+  blockedReason: string | null;
+
+  @Column({ type: 'text', name: 'blocked_by', nullable: true })
+  blockedBy: string | null;
+
   @Column({ type: 'timestamptz', name: 'created_at', default: () => 'now()' })
   createdAt: Date;
 

@@ -1,5 +1,6 @@
 import { seesMasked } from '../access/masking';
 import type { RequestContext } from '../api/context';
+import { badRequest } from '../api/errors';
 import { containing, type Page, type PageArgs, readPage, type SortKey } from '../api/pagination';
 import { uuidOf } from '../platform/typed-id';
 import { type Department, type Employee, PRESENT_STATUSES } from './organisation.entity';
@@ -12,14 +13,17 @@ import {
   toDepartment,
   toEmployee,
 } from './organisation.type';
+import { searchDemand } from './search-text';
 
 const DEPARTMENT_COLUMNS = `d.id, d.identity_source_id AS "identitySourceId", d.parent_id AS "parentId", d.name,
-  d.english_name AS "englishName", d."order"`;
+  d.english_name AS "englishName", d."order", d.extension_values AS "extensionValues"`;
 
 const EMPLOYEE_COLUMNS = `e.id, e.identity_source_id AS "identitySourceId", e.username, e.display_name AS "displayName",
   e.english_name AS "englishName", e.position, e.email, e.mobile, e.telephone, e.address, e.gender,
   e.employment_status AS "employmentStatus", e.status, e.manager_id AS "managerId", e.main_department_id AS "mainDepartmentId",
-  e.suspended_at AS "suspendedAt", e.removal_due_at AS "removalDueAt", e.created_at AS "createdAt", e.updated_at AS "updatedAt"`;
+  e.suspended_at AS "suspendedAt", e.removal_due_at AS "removalDueAt", e.created_at AS "createdAt", e.updated_at AS "updatedAt",
+  e.blocked_at AS "blockedAt", e.blocked_reason AS "blockedReason", e.blocked_by AS "blockedBy", e.edited_fields AS "editedFields",
+  e.extension_values AS "extensionValues"`;
 
 /** Larger order first, as directories show their tree; then as created. */
 const TREE_ORDER: readonly SortKey[] = [
@@ -62,6 +66,39 @@ const EMPLOYEE_SORTS: Readonly<Record<string, readonly SortKey[]>> = {
   ],
 };
 
+function sortOf(orderBy: EmployeeOrder | undefined | null): readonly SortKey[] {
+  if (orderBy?.field !== 'EXTENSION_FIELD') return EMPLOYEE_SORTS[orderBy?.field ?? 'CREATED_AT'] ?? [];
+  if (!orderBy.extensionKey) throw badRequest('Sorting by EXTENSION_FIELD needs extensionKey.');
+  const sql = `coalesce(e.extension_values ->> ${literal(orderBy.extensionKey)}, '')`;
+  return [
+    { sql, type: 'text' },
+    { sql: 'e.id', type: 'uuid' },
+  ];
+}
+
+/** An extension field's identifier as SQL: only what can be one gets that far. */
+function literal(key: string): string {
+  if (!/^[a-z][a-z0-9_]{0,39}$/.test(key))
+    throw badRequest(`"${key.slice(0, 60)}" is no extension field’s identifier.`);
+  return `'${key}'`;
+}
+
+/** People whom a text finds; short and Chinese texts by tokens, longer ones by trigrams. */
+function found(text: string, contactsToo: boolean, parameters: unknown[]): string {
+  const { tokens, text: wanted } = searchDemand(text);
+  const conditions: string[] = [];
+  const isShort = tokens.length === 1 && tokens[0] === wanted && !/\p{Script=Han}/u.test(wanted);
+  // A short Latin text is found where a word begins, which its token says by itself.
+  if (isShort) conditions.push(`s.tokens @> $${parameters.push(tokens)}`);
+  else {
+    const pattern = parameters.push(containing(wanted));
+    const byTokens = tokens.length > 0 ? `s.tokens @> $${parameters.push(tokens)} AND ` : '';
+    conditions.push(`(${byTokens}s.names LIKE $${pattern})`);
+    if (contactsToo) conditions.push(`s.contacts LIKE $${pattern}`);
+  }
+  return `e.id IN (SELECT s.employee_id FROM employee_search s WHERE ${conditions.join(' OR ')})`;
+}
+
 export async function listEmployees(
   ctx: RequestContext,
   filter: (EmployeeFilter & { sourceUuid?: string; departmentUuid?: string }) | undefined,
@@ -76,13 +113,14 @@ export async function listEmployees(
   if (!source && !filter?.sourceUuid) where.push(notDeleted('e'));
   const department = filter?.departmentUuid ?? idFilter('department', filter?.departmentId);
   if (department) where.push(memberOf(parameters.push(department), filter?.includeSubtree ?? false));
-  if (filter?.text) {
-    const pattern = parameters.push(containing(filter.text));
-    const names = ['display_name', 'username', 'english_name'];
-    const fields = seesMasked(ctx.actor.role) ? names : [...names, 'email', 'mobile'];
-    where.push(`(${fields.map((field) => `e.${field} ILIKE $${pattern}`).join(' OR ')})`);
+  if (filter?.blocked != null) where.push(`e.blocked_at IS ${filter.blocked ? 'NOT ' : ''}NULL`);
+  if (filter?.employmentStatus) where.push(`e.employment_status = ANY ($${parameters.push(filter.employmentStatus)})`);
+  for (const { key, equals } of filter?.extensionValues ?? []) {
+    const value = `(e.extension_values ->> ${literal(key)})`;
+    where.push(equals == null ? `${value} IS NULL` : `${value} = $${parameters.push(equals)}`);
   }
-  const sort = EMPLOYEE_SORTS[orderBy?.field ?? 'CREATED_AT'] ?? [];
+  if (filter?.text?.trim()) where.push(found(filter.text, !seesMasked(ctx.actor.role), parameters));
+  const sort = sortOf(orderBy);
   const descending = orderBy?.direction === 'DESC';
   const list = { columns: EMPLOYEE_COLUMNS, from: 'employee e', where, parameters, sort, descending };
   return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, (row) => toEmployee(row, ctx.actor.role));

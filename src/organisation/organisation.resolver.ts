@@ -2,8 +2,10 @@ import { Arg, Args, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 't
 import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { type Page, PageArgs } from '../api/pagination';
+import { toExtensionField } from '../extension-field/extension-field.resolver';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import { fromTypedId } from '../platform/typed-id';
+import { SyncTaskObject, toSyncTask } from '../sync/sync-task.type';
 import { listDepartments, listEmployees } from './organisation.list';
 import {
   DepartmentConnection,
@@ -13,10 +15,12 @@ import {
   EmployeeFilter,
   EmployeeObject,
   EmployeeOrder,
+  ExtensionValue,
   MembershipObject,
   toDepartment,
   toEmployee,
 } from './organisation.type';
+import { readTimeline, TimelineConnection, TimelineEntry } from './timeline';
 
 @Resolver(() => DepartmentObject)
 export class DepartmentResolver {
@@ -59,6 +63,11 @@ export class DepartmentResolver {
   @FieldResolver(() => [String], { description: 'Names from the top level down to this one.' })
   async path(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<string[]> {
     return (await ctx.loaders.path.load(department.uuid)).map((step) => step.name);
+  }
+
+  @FieldResolver(() => [ExtensionValue], { description: 'Every extension field of departments, with its value.' })
+  async extensionValues(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
+    return extensionValuesOf(ctx, 'DEPARTMENT', department.extensionTexts);
   }
 
   @FieldResolver(() => DepartmentObject, {
@@ -163,6 +172,16 @@ export class EmployeeResolver {
     return loadDepartment(ctx, employee.mainDepartmentId);
   }
 
+  @FieldResolver(() => [ExtensionValue], { description: 'Every extension field of employees, with its value.' })
+  async extensionValues(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
+    return extensionValuesOf(ctx, 'EMPLOYEE', employee.extensionTexts);
+  }
+
+  @FieldResolver(() => TimelineConnection, { description: 'Every change of the person, newest first.' })
+  timeline(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext, @Args(() => PageArgs) page: PageArgs) {
+    return readTimeline(ctx, employee.uuid, page);
+  }
+
   @FieldResolver(() => [MembershipObject], { description: 'The departments the person is in.' })
   async memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
     const memberships = await ctx.loaders.memberships.load(employee.uuid);
@@ -176,6 +195,29 @@ export class MembershipResolver {
   department(@Root() membership: MembershipObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
     return loadDepartment(ctx, membership.departmentId);
   }
+}
+
+@Resolver(() => TimelineEntry)
+export class TimelineResolver {
+  @FieldResolver(() => SyncTaskObject, {
+    nullable: true,
+    description: 'The task that changed it; null where somebody did here.',
+  })
+  async syncTask(@Root() entry: TimelineEntry, @Ctx() ctx: RequestContext): Promise<SyncTaskObject | null> {
+    const task = entry.syncTaskId ? await ctx.loaders.task.load(entry.syncTaskId) : null;
+    return task && toSyncTask(task);
+  }
+}
+
+async function extensionValuesOf(
+  ctx: RequestContext,
+  objectType: 'DEPARTMENT' | 'EMPLOYEE',
+  texts: Readonly<Record<string, string>>,
+): Promise<ExtensionValue[]> {
+  const fields = await ctx.loaders.extensionFields.load('all');
+  return fields
+    .filter((field) => field.objectType === objectType)
+    .map((field) => ({ field: toExtensionField(field), value: texts[field.key] ?? null }));
 }
 
 export async function loadDepartment(

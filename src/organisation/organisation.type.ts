@@ -4,6 +4,7 @@ import { seesMasked, shown } from '../access/masking';
 import { Node } from '../api/node';
 import { connectionOf } from '../api/pagination';
 import { DateTime, SafeInt } from '../api/scalars';
+import { ExtensionFieldObject } from '../extension-field/extension-field.resolver';
 import { toTypedId } from '../platform/typed-id';
 import type { Department, Employee, EmployeeStatusName } from './organisation.entity';
 
@@ -65,6 +66,7 @@ export class DepartmentObject extends Node {
   uuid: string;
   identitySourceId: string;
   parentId: string | null;
+  extensionTexts: Record<string, string>;
 
   @Field(() => String, { description: 'Its name.' })
   name: string;
@@ -85,6 +87,7 @@ export class EmployeeObject extends Node {
   identitySourceId: string;
   managerId: string | null;
   mainDepartmentId: string | null;
+  extensionTexts: Record<string, string>;
 
   @Field(() => String, { description: 'Unique, ignoring case, among a source’s present people.' })
   username: string;
@@ -128,6 +131,18 @@ export class EmployeeObject extends Node {
   @Field(() => DateTime, { nullable: true, description: 'When a suspended person is removed; null otherwise.' })
   removalDueAt: Date | null;
 
+  @Field(() => DateTime, { nullable: true, description: 'Since when the person is blocked here; null when not.' })
+  blockedAt: Date | null;
+
+  @Field(() => String, { nullable: true, description: 'Why the person is blocked; null when not.' })
+  blockedReason: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Who blocked the person; null when not blocked.' })
+  blockedBy: string | null;
+
+  @Field(() => [String], { description: 'Fields that were edited here although the source tells them.' })
+  editedFields: string[];
+
   @Field(() => DateTime, { description: 'When the person came.' })
   createdAt: Date;
 
@@ -156,17 +171,45 @@ export const DepartmentConnection = connectionOf(DepartmentObject, 'Department')
 export const EmployeeConnection = connectionOf(EmployeeObject, 'Employee');
 
 export function toDepartment(row: Department): DepartmentObject {
-  return Object.assign(new DepartmentObject(), row, { id: toTypedId('department', row.id), uuid: row.id });
+  const { extensionValues: extensionTexts, ...rest } = row;
+  return Object.assign(new DepartmentObject(), rest, {
+    id: toTypedId('department', row.id),
+    uuid: row.id,
+    extensionTexts,
+  });
 }
 
 /** @param role viewers see personal values masked */
 export function toEmployee(row: Employee, role: RoleName): EmployeeObject {
-  const employee = Object.assign(new EmployeeObject(), row, { id: toTypedId('employee', row.id), uuid: row.id });
+  const { extensionValues: extensionTexts, ...rest } = row;
+  const employee = Object.assign(new EmployeeObject(), rest, {
+    id: toTypedId('employee', row.id),
+    uuid: row.id,
+    extensionTexts,
+  });
   if (!seesMasked(role)) return employee;
   for (const field of ['email', 'mobile', 'telephone', 'address'] as const) {
     employee[field] = shown(field, row[field], role);
   }
   return employee;
+}
+
+@ObjectType({ description: 'One extension field’s value.' })
+export class ExtensionValue {
+  @Field(() => ExtensionFieldObject, { description: 'The field.' })
+  field: ExtensionFieldObject;
+
+  @Field(() => String, { nullable: true, description: 'The value as text; null where there is none.' })
+  value: string | null;
+}
+
+@InputType({ description: 'A condition on an extension field.' })
+export class ExtensionFilter {
+  @Field(() => String, { description: 'The field’s identifier.' })
+  key: string;
+
+  @Field(() => String, { nullable: true, description: 'With exactly this value; null: without one.' })
+  equals?: string | null;
 }
 
 @InputType({ description: 'Which departments to list; all conditions together.' })
@@ -192,6 +235,15 @@ export class EmployeeFilter {
   @Field(() => Boolean, { nullable: true, description: 'With departmentId: also members of the departments below it.' })
   includeSubtree?: boolean | null;
 
+  @Field(() => Boolean, { nullable: true, description: 'Only those blocked, or only those not.' })
+  blocked?: boolean | null;
+
+  @Field(() => [EmploymentStatusEnum], { nullable: true, description: 'Of one of these employment statuses.' })
+  employmentStatus?: (keyof typeof EmploymentStatusEnum)[] | null;
+
+  @Field(() => [ExtensionFilter], { nullable: true, description: 'With these extension values, all of them.' })
+  extensionValues?: ExtensionFilter[] | null;
+
   @Field(() => [EmployeeStatusEnum], {
     nullable: true,
     description: 'Of one of these statuses; those present when absent.',
@@ -201,7 +253,7 @@ export class EmployeeFilter {
   @Field(() => String, {
     nullable: true,
     description:
-      'Found anywhere in display name, user name, English name, e-mail or mobile, ignoring case; viewers cannot search the last two.',
+      'Found in display name (Chinese, its pinyin or initials), user name, English name, e-mail or numbers, ignoring case; viewers cannot search the last two. One or two letters are found at the beginning of a word.',
   })
   text?: string | null;
 }
@@ -210,6 +262,7 @@ export const EmployeeOrderFieldEnum = {
   CREATED_AT: 'CREATED_AT',
   DISPLAY_NAME: 'DISPLAY_NAME',
   USERNAME: 'USERNAME',
+  EXTENSION_FIELD: 'EXTENSION_FIELD',
 } as const;
 registerEnumType(EmployeeOrderFieldEnum, {
   name: 'EmployeeOrderField',
@@ -218,6 +271,7 @@ registerEnumType(EmployeeOrderFieldEnum, {
     CREATED_AT: { description: 'When they came.' },
     DISPLAY_NAME: { description: 'Display name, by code point.' },
     USERNAME: { description: 'User name, ignoring case.' },
+    EXTENSION_FIELD: { description: 'The value of `extensionKey`, as text; those without one come first.' },
   },
 });
 
@@ -235,6 +289,9 @@ registerEnumType(OrderDirectionEnum, {
 export class EmployeeOrder {
   @Field(() => EmployeeOrderFieldEnum, { description: 'By what.' })
   field: keyof typeof EmployeeOrderFieldEnum;
+
+  @Field(() => String, { nullable: true, description: 'With EXTENSION_FIELD: the field’s identifier.' })
+  extensionKey?: string | null;
 
   @Field(() => OrderDirectionEnum, { defaultValue: 'ASC', description: 'Which end first.' })
   direction: keyof typeof OrderDirectionEnum;

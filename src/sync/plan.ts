@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
+import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
 import type { Findings } from './certify';
 import { gate } from './gate';
 import type { Run } from './lease';
@@ -95,10 +96,18 @@ export async function plan(dataSource: DataSource, run: Run, findings: Findings)
   });
 }
 
-/** Each pass settles at least one name, so it ends. */
+/** Each pass settles at least one value, so it ends. */
 async function refuseTakenValues(client: PoolClient, run: Run): Promise<void> {
-  const refuse = inline(employees.REFUSE_TAKEN_USERNAMES, run);
-  while (((await client.query(refuse)).rowCount ?? 0) > 0);
+  const mapped = run.task.mappings.map((mapping) => mapping.localField.slice(EXTENSION_PREFIX.length));
+  const { rows } = await client.query<{ key: string }>(
+    `SELECT key FROM extension_field WHERE is_unique AND object_type = 'EMPLOYEE' AND key = ANY ($1)`,
+    [mapped],
+  );
+  const statements = [employees.REFUSE_TAKEN_USERNAMES, ...rows.map(({ key }) => employees.refuseTakenExtension(key))];
+  for (const statement of statements) {
+    const refuse = inline(statement, run);
+    while (((await client.query(refuse)).rowCount ?? 0) > 0);
+  }
 }
 
 /** CREATE TABLE AS takes no parameters; both ids come from the database and are checked to be what they must be. */

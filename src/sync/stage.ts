@@ -10,8 +10,11 @@ import type {
 } from '../connector/directory-connector';
 import { type CopyValue, copyRows } from '../database/copy';
 import { inTransaction } from '../database/transaction';
-import { filledFields } from '../field-mapping/field-mapping';
-import { compileMapper, type Mapper } from '../field-mapping/mapper';
+import { ExtensionFieldService } from '../extension-field/extension-field.service';
+import { normaliseValue } from '../extension-field/extension-value';
+import { EXTENSION_PREFIX, filledFields } from '../field-mapping/field-mapping';
+import { compileMapper, type Mapper, type ValueCheck } from '../field-mapping/mapper';
+import { INVALID } from '../field-mapping/transforms';
 import type { Run } from './lease';
 
 export type StagedType = 'DEPARTMENT' | 'EMPLOYEE';
@@ -65,7 +68,7 @@ interface PageToWrite {
 export class Stage {
   private known = new Map<string, KnownPage>();
   private done = new Set<string>();
-  private readonly map: Mapper;
+  private map: Mapper;
 
   /** @param notTold by third-party field: values that stand where the directory tells nothing */
   constructor(
@@ -81,6 +84,7 @@ export class Stage {
   /** Loads which pages are stored already, and which of them this task has read before it was interrupted. */
   async open(): Promise<void> {
     const { task } = this.run;
+    this.map = compileMapper(this.objectType, task.mappings, await extensionChecks(this.dataSource));
     await this.dataSource.query(`DELETE FROM task_page WHERE task_id = $1 AND page_id IS NULL AND object_type = $2`, [
       task.id,
       this.objectType,
@@ -272,6 +276,17 @@ function* withPageIds(batch: readonly PageToWrite[], ids: readonly (number | nul
 
 function digest(text: string): string {
   return `\\x${hash('md5', text)}`;
+}
+
+/** How the texts of extension fields are checked, by local field. */
+async function extensionChecks(dataSource: DataSource): Promise<Record<string, ValueCheck>> {
+  const fields = await new ExtensionFieldService(dataSource).list();
+  return Object.fromEntries(
+    fields.map((field) => [
+      `${EXTENSION_PREFIX}${field.key}`,
+      (text: string) => normaliseValue(field, text) ?? INVALID,
+    ]),
+  );
 }
 
 /** An empty array costs bytes in every row; NULL costs none. */

@@ -5,6 +5,7 @@ import { openEventTask } from '../callbacks/directory-events';
 import { type DirectoryConnector, DirectoryError, type DirectoryExtent } from '../connector/directory-connector';
 import type { OpenedConnector } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
+import { refreshSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
 import { type Findings, storeCertificate, storeEventCertificate } from './certify';
@@ -91,7 +92,10 @@ export class SyncRunner {
       await progress.flush();
       const { status, counters } = await this.applyPlan(run, complete, findings, progress);
       await this.events.publish();
-      if (counters.some((c) => c.action !== 'NONE' && c.applied >= MANY)) await this.analyse();
+      const touched = counters.filter((c) => c.action !== 'NONE' && c.applied > 0);
+      if (touched.some((c) => c.objectType === 'EMPLOYEE'))
+        await refreshSearch(this.dataSource, run.task.identitySourceId);
+      if (touched.some((c) => c.applied >= MANY)) await this.analyse();
       await this.forgetOldPages(run);
       return status;
     } finally {

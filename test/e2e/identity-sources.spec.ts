@@ -41,7 +41,7 @@ describe('identity sources', () => {
     expect(codes(wrong)).toEqual(['UPSTREAM_REFUSED']);
     expect(JSON.stringify(wrong)).not.toContain('planted');
     await connectSource(rollcall);
-    const { rows } = await rollcall.sql.query('SELECT sealed_secret FROM identity_source');
+    const { rows } = await rollcall.sql.query(`SELECT sealed_secret FROM identity_source WHERE type = 'WECOM'`);
     expect(rows).toHaveLength(1);
     expect(rows[0].sealed_secret).toMatch(/^v1\./);
     expect(rows[0].sealed_secret).not.toContain(secret);

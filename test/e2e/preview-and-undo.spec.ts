@@ -117,7 +117,7 @@ describe('previews and undo', () => {
     const undone = await watch(rollcall.api, String(syncTask?.id));
     expect(undone).toMatchObject({ status: 'SUCCEEDED' });
     expect(await organisation()).toEqual(before);
-    const { rows } = await rollcall.sql.query('SELECT automatic_enabled FROM identity_source');
+    const { rows } = await rollcall.sql.query(`SELECT automatic_enabled FROM identity_source WHERE type = 'WECOM'`);
     expect(rows).toEqual([{ automatic_enabled: false }]);
     // The next run sees the directory's side again, and restores the same person with the same id.
     const again = await synchronize(rollcall, source);

@@ -333,3 +333,33 @@ UPDATE sync_record r
       ) names
   ) ranked
  WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1`;
+
+/**
+ * A unique extension value that somebody present has, or gets, already: whoever is here keeps theirs, and the other keeps what
+ * they had, which for a newcomer is nothing. Run until it finds nothing more. The key comes from the table of fields.
+ */
+export function refuseTakenExtension(key: string): string {
+  const field = `extension.${key}`;
+  const value = (json: string) => `canonical('${key}', ${json} ->> '${field}')`;
+  return `
+UPDATE sync_record r
+   SET reason_code = 'VALUE_TAKEN', kept = coalesce(r.kept, '{}') || '{"${field}": "TAKEN"}',
+       after = (r.after - '${field}') || CASE WHEN r.before ? '${field}' THEN jsonb_build_object('${field}', r.before ->> '${field}')
+                                              ELSE '{}' END,
+       changed = array_remove(r.changed, '${field}'),
+       result = CASE WHEN cardinality(array_remove(r.changed, '${field}')) = 0 THEN 'FAILED' END
+  FROM (
+    SELECT id, row_number() OVER (PARTITION BY value ORDER BY newcomer, external_key) AS place
+      FROM (
+        SELECT r.id, ${value('r.after')} AS value, r.external_key, CASE WHEN '${field}' = ANY (r.changed) THEN 1 ELSE 0 END AS newcomer
+          FROM sync_record r
+         WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL AND r.action <> 'SUSPEND' AND r.action <> 'REMOVE'
+           AND r.after ? '${field}'
+        UNION ALL
+        SELECT NULL, u.value_key, '', 0 FROM extension_unique_value u
+         WHERE u.identity_source_id = $2 AND u.field_key = '${key}'
+           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = u.object_id AND x.result IS NULL)
+      ) holders
+  ) ranked
+ WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1 AND '${field}' = ANY (r.changed)`;
+}

@@ -1,0 +1,80 @@
+import { pinyin } from 'pinyin-pro';
+
+/** How somebody can be found. */
+export interface SearchText {
+  /** Names in every form, lower case, to be searched for three letters and more. */
+  readonly names: string;
+  /** E-mail addresses and numbers, for those who may see them. */
+  readonly contacts: string;
+  /** Chinese characters by ones, twos and threes, and short beginnings of the Latin forms. */
+  readonly tokens: readonly string[];
+}
+
+/** What of a person is searched. */
+export interface Searchable {
+  readonly displayName: string;
+  readonly username: string;
+  readonly englishName: string | null;
+  readonly email: string | null;
+  readonly mobile: string | null;
+  readonly telephone: string | null;
+}
+
+const HAN = /\p{Script=Han}/u;
+const SHORT = 2;
+
+/** Pure. The pinyin of a surname is that of the surname (单 shan, 曾 zeng). */
+export function searchText(person: Searchable): SearchText {
+  const syllables = HAN.test(person.displayName)
+    ? pinyin(person.displayName, { toneType: 'none', type: 'array', surname: 'head', v: true })
+    : [];
+  const initials = syllables.map((syllable) => syllable.charAt(0)).join('');
+  const forms = [
+    person.displayName,
+    person.englishName,
+    person.username,
+    syllables.join(''),
+    syllables.join(' '),
+    initials,
+  ];
+  const names = forms.filter((form): form is string => Boolean(form)).map(normal);
+  const contacts = [person.email, person.mobile, person.telephone].filter((c): c is string => Boolean(c)).map(normal);
+  const tokens = new Set<string>([...grams(normal(person.displayName), 3)]);
+  for (const word of names.flatMap((name) => name.split(/\s+/))) {
+    for (let length = 1; length <= SHORT; length++) if (word.length >= length) tokens.add(word.slice(0, length));
+  }
+  for (const gram of grams(initials, SHORT)) tokens.add(gram);
+  return { names: names.join('\n'), contacts: contacts.join('\n'), tokens: [...tokens] };
+}
+
+/** What a searched text demands. Pure. */
+export interface SearchDemand {
+  /** All of these tokens, where the text is too short or too Chinese for trigrams. */
+  readonly tokens: readonly string[];
+  /** Contained in the names, or where it is allowed in the contacts. */
+  readonly text: string;
+}
+
+export function searchDemand(text: string): SearchDemand {
+  const wanted = normal(text);
+  if (HAN.test(wanted)) {
+    const characters = [...wanted];
+    const size = Math.min(3, characters.length);
+    const tokens = characters
+      .slice(0, characters.length - size + 1)
+      .map((_, i) => characters.slice(i, i + size).join(''));
+    return { tokens: tokens.filter((token) => !/\s/.test(token)), text: wanted };
+  }
+  return { tokens: wanted.length <= SHORT ? [wanted] : [], text: wanted };
+}
+
+function normal(text: string): string {
+  return text.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ').trim();
+}
+
+function* grams(text: string, longest: number): Generator<string> {
+  const characters = [...text.replace(/\s/g, '')];
+  for (let size = 1; size <= longest; size++) {
+    for (let i = 0; i + size <= characters.length; i++) yield characters.slice(i, i + size).join('');
+  }
+}
