@@ -78,12 +78,13 @@ const UP = [
      contacts text NOT NULL,
      tokens text[] NOT NULL
    )`,
-  `CREATE INDEX employee_search_tokens_idx ON employee_search USING gin (tokens)`,
+  `CREATE INDEX employee_search_tokens_idx ON employee_search USING gin (tokens) WITH (fastupdate = off)`,
+  // Without a list of pending entries: the planner would take its length for the cost of every search.
   // pg_trgm comes with PostgreSQL and may be created by the database's owner; without it longer texts are found by a scan.
   `DO $do$ BEGIN
      CREATE EXTENSION IF NOT EXISTS pg_trgm;
-     CREATE INDEX employee_search_names_idx ON employee_search USING gin (names gin_trgm_ops);
-     CREATE INDEX employee_search_contacts_idx ON employee_search USING gin (contacts gin_trgm_ops);
+     CREATE INDEX employee_search_names_idx ON employee_search USING gin (names gin_trgm_ops) WITH (fastupdate = off);
+     CREATE INDEX employee_search_contacts_idx ON employee_search USING gin (contacts gin_trgm_ops) WITH (fastupdate = off);
    EXCEPTION WHEN OTHERS THEN RAISE NOTICE 'pg_trgm cannot be used: %', SQLERRM;
    END $do$`,
   `CREATE INDEX employee_display_name_idx ON employee ((display_name COLLATE "C"), id)`,

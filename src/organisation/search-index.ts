@@ -17,7 +17,7 @@ export async function refreshSearch(dataSource: DataSource, identitySourceId: st
       `SELECT e.id, e.display_name AS "displayName", e.username, e.english_name AS "englishName", e.email, e.mobile, e.telephone,
               ${SOURCE} AS source
          FROM employee e LEFT JOIN employee_search s ON s.employee_id = e.id
-        WHERE e.identity_source_id = $1 AND s.source IS DISTINCT FROM ${SOURCE} LIMIT ${BATCH}`,
+        WHERE e.identity_source_id = $1 AND s.source IS DISTINCT FROM ${SOURCE} ORDER BY e.id LIMIT ${BATCH}`,
       [identitySourceId],
     );
     if (stale.length === 0) return;
