@@ -27,6 +27,7 @@ import { createMetrics } from './platform/metrics';
 import { SecretBox } from './platform/secret-box';
 import { DerivedTasks } from './sync/derived-tasks';
 import { EventLog } from './sync/event-log';
+import { Retention } from './sync/retention';
 import { Scheduler } from './sync/scheduler';
 import { SyncService } from './sync/sync.service';
 import { SyncRunner } from './sync/sync-runner';
@@ -72,12 +73,17 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     );
     await identitySources.ensureCustomSource();
     const runner = new SyncRunner(dataSource, events, (id) => identitySources.openConnector(id), log);
-    const worker = new Worker(dataSource, url, runner, log);
-    await worker.start();
-    stops.push(() => worker.stop());
-    const scheduler = new Scheduler(dataSource, events, log);
-    scheduler.start();
-    stops.push(() => scheduler.stop());
+    if (config.role !== 'api') {
+      const parts = [
+        new Worker(dataSource, url, runner, log),
+        new Scheduler(dataSource, events, log),
+        new Retention(dataSource, config.retention, log),
+      ];
+      for (const part of parts) {
+        await part.start();
+        stops.push(() => part.stop());
+      }
+    }
     const tokens = new ApiTokenService(dataSource);
     const newAdministratorToken = await tokens.ensureAdministrator(config.adminToken);
     const sync = new SyncService(dataSource, events);

@@ -44,7 +44,7 @@ export interface HttpServerOptions {
   readonly authenticator: Authenticator;
   readonly config: Pick<
     AppConfig,
-    'trustProxy' | 'operationLimits' | 'maxBodyBytes' | 'requestsPerMinute' | 'maxSubscriptions'
+    'role' | 'trustProxy' | 'operationLimits' | 'maxBodyBytes' | 'requestsPerMinute' | 'maxSubscriptions'
   >;
   /** Receives the directories' callbacks. */
   readonly callbacks: Router;
@@ -67,7 +67,8 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
   app.set('trust proxy', options.config.trustProxy);
   const rate = new RequestRate(options.config.requestsPerMinute);
   const server = http.createServer(app);
-  const sockets = serveSubscriptions(options, server, rate);
+  const isApi = options.config.role !== 'worker';
+  const sockets = isApi ? serveSubscriptions(options, server, rate) : undefined;
   const apollo = new ApolloServer<RequestContext>({
     schema: options.schema,
     introspection: true,
@@ -80,9 +81,11 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
   });
   await apollo.start();
   addOperations(app, options);
-  app.use(CALLBACK_PATH, options.callbacks);
-  addGraphql(app, apollo, options, rate);
-  app.use(explorer({ graphqlPath: '/graphql' }));
+  if (isApi) {
+    app.use(CALLBACK_PATH, options.callbacks);
+    addGraphql(app, apollo, options, rate);
+    app.use(explorer({ graphqlPath: '/graphql' }));
+  }
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);
@@ -91,7 +94,7 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
     port: (server.address() as AddressInfo).port,
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
-      await sockets.dispose();
+      await sockets?.dispose();
       await apollo.stop();
       server.closeIdleConnections();
       setTimeout(() => server.closeAllConnections(), 5_000).unref();

@@ -3,6 +3,7 @@ import { ROLES } from '../access/actor';
 import type { OidcSettings } from '../access/oidc';
 import type { OperationLimits } from '../api/limits';
 import { AppError } from '../platform/app-error';
+import type { RetentionSettings } from '../sync/retention';
 
 /** A value that must not be printed: it shows as `[secret]` in logs, JSON and string interpolation. */
 export class Secret {
@@ -61,6 +62,9 @@ const environment = z.object({
     .optional(),
   ROLLCALL_ENABLED_SOURCE_LIMIT: integer(1, 1000, 5),
   ROLLCALL_CUSTOM_SOURCE_LIMIT: integer(0, 1000, 1),
+  ROLLCALL_ROLE: z.enum(['all', 'api', 'worker']).default('all'),
+  ROLLCALL_EVENT_DAYS: integer(1, 3_650, 7),
+  ROLLCALL_RECORD_DAYS: integer(1, 36_500, 365),
   ROLLCALL_PUBLIC_URL: httpUrl.optional(),
   ROLLCALL_TRUST_PROXY: z.enum(['true', 'false']).default('false'),
   ROLLCALL_MAX_DEPTH: integer(3, 100, 16),
@@ -113,6 +117,9 @@ export interface AppConfig {
   /** Calls a minute to one WeCom path by one app. */
   readonly wecomCallsPerMinute: number;
   readonly logLevel: string;
+  /** What this process does: serve the API, work on tasks, or both. Health and metrics are served in any case. */
+  readonly role: 'all' | 'api' | 'worker';
+  readonly retention: RetentionSettings;
   /** Where directories and browsers reach this server; undefined: nowhere from outside. */
   readonly publicUrl: string | undefined;
   /** Whether X-Forwarded-For may be believed: only behind a proxy that sets it. */
@@ -157,6 +164,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
     wecomApiUrl: e.WECOM_API_URL,
     wecomCallsPerMinute: e.WECOM_CALLS_PER_MINUTE,
     logLevel: e.LOG_LEVEL,
+    role: e.ROLLCALL_ROLE,
+    retention: { eventDays: e.ROLLCALL_EVENT_DAYS, recordDays: e.ROLLCALL_RECORD_DAYS },
     publicUrl: e.ROLLCALL_PUBLIC_URL,
     trustProxy: e.ROLLCALL_TRUST_PROXY === 'true',
     operationLimits: {

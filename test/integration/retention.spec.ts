@@ -1,0 +1,39 @@
+import { pino } from 'pino';
+import { createDataSource } from '../../src/database/data-source';
+import { Retention } from '../../src/sync/retention';
+import { change, connectSource, recordsOf, startRollcall, synchronize, user } from '../setup/rollcall';
+
+it('what has outlived its use goes; the last snapshot and recent records stay', async () => {
+  const rollcall = await startRollcall();
+  const dataSource = await createDataSource(rollcall.database.url).initialize();
+  try {
+    const source = await connectSource(rollcall);
+    const old = await synchronize(rollcall, source);
+    await synchronize(rollcall, source, { mode: 'PREVIEW' });
+    change(rollcall.sandbox, ({ users }) => users.set('neu', user('neu', '新人', [2])));
+    const recent = await synchronize(rollcall, source);
+    await rollcall.sql.query(
+      `UPDATE sync_task SET finished_at = now() - interval '400 days' WHERE id = (SELECT min(id::text)::uuid FROM sync_task)`,
+    );
+    await rollcall.sql.query(
+      `UPDATE event SET created_at = now() - interval '30 days' WHERE id <= (SELECT max(id) / 2 FROM event)`,
+    );
+    await rollcall.sql.query(
+      `INSERT INTO identity_source (type, name, status, wecom_mode, sealed_secret, deleted_at) VALUES ('WECOM', 'Old', 'CLOSED', 'SELF_BUILT', 'x', now() - interval '31 days')`,
+    );
+    const retention = new Retention(dataSource, { eventDays: 7, recordDays: 365 }, pino({ level: 'silent' }));
+    const deleted = await retention.cleanUp();
+    expect(deleted['event']).toBeGreaterThan(0);
+    expect(deleted['sync_record']).toBe(8);
+    expect(await recordsOf(rollcall.api, old.id)).toEqual([]);
+    expect(await recordsOf(rollcall.api, recent.id)).toHaveLength(1);
+    const secrets = await rollcall.sql.query(`SELECT sealed_secret FROM identity_source WHERE name = 'Old'`);
+    expect(secrets.rows).toEqual([{ sealed_secret: null }]);
+    // Still known page by page: a run with nothing new reads no more than it must and records nothing.
+    expect((await synchronize(rollcall, source)).counters.filter((c) => c.action !== 'NONE')).toEqual([]);
+    expect(Object.values(await retention.cleanUp()).every((count) => count === 0)).toBe(true);
+  } finally {
+    await dataSource.destroy();
+    await rollcall.stop();
+  }
+});
