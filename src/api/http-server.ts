@@ -25,6 +25,7 @@ import { requireRoles } from '../access/authorize';
 import { CALLBACK_PATH } from '../callbacks/callback-server';
 import type { AppConfig } from '../config/config';
 import type { Metrics } from '../platform/metrics';
+import { EXPORT_PATH, recordExport } from '../sync/record-export';
 import type { RequestContext, Services } from './context';
 import { NO_CREDENTIAL, presentError, unauthenticated } from './errors';
 import { explorer } from './explorer/explorer';
@@ -83,6 +84,7 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
   addOperations(app, options);
   if (isApi) {
     app.use(CALLBACK_PATH, options.callbacks);
+    app.use(EXPORT_PATH, recordExport(options.services.dataSource, options.authenticator, options.log));
     addGraphql(app, apollo, options, rate);
     app.use(explorer({ graphqlPath: '/graphql' }));
   }

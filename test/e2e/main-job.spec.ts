@@ -162,6 +162,26 @@ describe('synchronizing a WeCom company', () => {
     expect(await differences(rollcall.api, source, rollcall.sandbox.company.organization)).toEqual([]);
   });
 
+  it('exports the records as CSV and NDJSON, without formulas, filtered, and only to those who may see them', async () => {
+    patch('lisi', { position: '=HYPERLINK("http://evil")', name: '李, "四"' });
+    const task = await synchronize(rollcall, source);
+    const base = rollcall.url.replace('/graphql', `/exports/sync-tasks/${task.id}`);
+    const headers = { authorization: `Bearer ${rollcall.config.adminToken?.reveal()}` };
+    const csv = await (await fetch(`${base}/records.csv?objectType=EMPLOYEE&text=lisi`, { headers })).text();
+    expect(csv.split('\r\n')[0]).toMatch(/^\ufeff?externalId,objectType,name,action,result/);
+    expect(csv).toContain('lisi,EMPLOYEE,"李, ""四""",CREATE,APPLIED,,position,position,');
+    expect(csv).toContain(`"'=HYPERLINK(""http://evil"")"`);
+    const ndjson = await (await fetch(`${base}/records.ndjson`, { headers })).text();
+    const records = ndjson
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(records).toHaveLength(8);
+    expect(records[0]).toMatchObject({ objectType: 'DEPARTMENT', action: 'CREATE', comparison: expect.any(Array) });
+    expect((await fetch(`${base}/records.csv`)).status).toBe(401);
+    expect((await fetch(`${base}/records.xml`, { headers })).status).toBe(404);
+  });
+
   it('suspends nobody when the company looks empty, a page is lost, or the range shrank', async () => {
     await synchronize(rollcall, source);
     const organization = rollcall.sandbox.company.organization;

@@ -1,0 +1,71 @@
+import { Client } from 'pg';
+import { generateOrganization } from '../../src/sandbox/generate';
+import { connectSource, startRollcall, synchronize, type TestRollcall } from '../setup/rollcall';
+
+/** What the server asks in the background, whoever calls. */
+const BACKGROUND =
+  /number_events|sequence IS NULL|FROM event WHERE sequence >|next_run_at <=|directory_event|graphile_worker|lease_until/;
+
+/** Counts the statements that this process sends to PostgreSQL while something runs. */
+async function statementsOf(work: () => Promise<unknown>): Promise<number> {
+  const sent: string[] = [];
+  const query = Client.prototype.query;
+  Client.prototype.query = function (this: Client, ...args: unknown[]) {
+    const [first] = args;
+    sent.push(typeof first === 'string' ? first : String((first as { text?: string }).text));
+    return (query as (...a: unknown[]) => unknown).apply(this, args);
+  } as typeof query;
+  try {
+    await work();
+  } finally {
+    Client.prototype.query = query;
+  }
+  return sent.filter((text) => !BACKGROUND.test(text)).length;
+}
+
+describe('the number of statements does not grow with the page', () => {
+  let rollcall: TestRollcall;
+  let task: string;
+
+  beforeAll(async () => {
+    rollcall = await startRollcall({ organization: generateOrganization(300) });
+    const source = await connectSource(rollcall);
+    task = (await synchronize(rollcall, source)).id;
+  });
+  afterAll(() => rollcall.stop());
+
+  const employee = `id username email status externalId createdAt manager { username } mainDepartment { name path }
+    memberships { isLeader department { name path } } extensionValues { value field { key } } identitySource { name }`;
+  const department = `id name path externalId order parent { name } leaders { username } employeeCount
+    all: employeeCount(includeSubtree: true) extensionValues { value } identitySource { name }`;
+
+  it.each<[string, number, (first: number) => string]>([
+    ['employees', 12, (first) => `{ employees(first: ${first}) { totalCount nodes { ${employee} } } }`],
+    ['departments', 14, (first) => `{ departments(first: ${first}) { nodes { ${department} } } }`],
+    [
+      'identity sources',
+      12,
+      (first) =>
+        `{ identitySources(first: ${first}) { nodes { name departmentCount employeeCount latestSyncTask { status } automaticSynchronization { nextRunAt } } } }`,
+    ],
+    [
+      'tasks',
+      6,
+      (first) => `{ syncTasks(first: ${first}) { nodes { id status identitySource { name } origin { id } } } }`,
+    ],
+    [
+      'records',
+      8,
+      (first) =>
+        `{ syncTask(id: "TASK") { records(first: ${first}) { nodes { name comparison { field } employee { username } department { name } task { status } } } } }`,
+    ],
+    ['the audit log', 4, (first) => `{ auditLog(first: ${first}) { nodes { mutation actor } } }`],
+    ['API tokens', 4, (first) => `{ apiTokens(first: ${first}) { nodes { name role } } }`],
+  ])('of %s', async (_what, most, query) => {
+    const ask = (first: number) => statementsOf(() => rollcall.api.request(query(first).replace('TASK', task)));
+    await ask(1);
+    const [few, many] = [await ask(2), await ask(100)];
+    expect(many).toBeLessThanOrEqual(few + 2);
+    expect(many).toBeLessThanOrEqual(most);
+  });
+});
