@@ -78,7 +78,7 @@ export async function importEmployees(
     if (!dryRun && errors.length === 0) await write(client, actor, identitySourceId, columns, checked);
     return result;
   });
-  if ('value' in outcome && !dryRun) await refreshSearch(dataSource, identitySourceId);
+  if ('value' in outcome && !dryRun) await refreshSearch((sql, p) => dataSource.query(sql, p), { identitySourceId });
   return outcome;
 }
 

@@ -169,7 +169,8 @@ export class EmployeeService {
 
   /** Whoever was changed can be found under the new name at once. */
   private async found(sourceId: string | null, outcome: Changed<string>): Promise<Changed<string>> {
-    if (sourceId && 'value' in outcome) await refreshSearch(this.dataSource, sourceId);
+    if (sourceId && 'value' in outcome)
+      await refreshSearch((sql, p) => this.dataSource.query(sql, p), { identitySourceId: sourceId });
     return outcome;
   }
 }

@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
 import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
+import { refreshSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import * as sql from './apply/statements';
 import type { Run } from './lease';
@@ -10,6 +11,9 @@ import { type CounterState, NO_PROGRESS, type ProgressState, type SyncTaskStatus
 
 /** A paused worker's open transaction must not block the one that took over. */
 const IDLE_LIMIT_MS = 15_000;
+
+/** So many changed people can be searched for from the commit on; of more the search text is made afterwards. */
+const FOUND_AT_ONCE = 2_000;
 
 /** How the task ended, as the apply step leaves it. */
 export interface Applied {
@@ -76,8 +80,8 @@ async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   const extensionsMapped = undoing || mappings.some((mapping) => mapping.localField.startsWith(EXTENSION_PREFIX));
   if (!undoing) await execute(client, sql.createDepartments(extensionsMapped), run);
   await execute(client, sql.updateDepartments(extensionsMapped), run);
-  await execute(client, sql.createEmployees(extensionsMapped), run);
-  await execute(client, sql.updateEmployees(extensionsMapped), run);
+  let touched = await execute(client, sql.createEmployees(extensionsMapped), run);
+  touched += await execute(client, sql.updateEmployees(extensionsMapped), run);
   await client.query(sql.SUSPEND_EMPLOYEES, [id, settings.safeguards.leaverGraceDays]);
   await execute(client, sql.REMOVE_EMPLOYEES, run);
   await execute(client, sql.DELETE_MEMBERSHIPS, run);
@@ -86,6 +90,9 @@ async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   await execute(client, sql.WRITE_LINKS, run);
   await execute(client, sql.MARK_MISSING, run);
   await deleteDepartments(client, run);
+  if (touched <= FOUND_AT_ONCE) {
+    await refreshSearch(async (text, parameters) => (await client.query(text, parameters)).rows, { taskId: id });
+  }
 }
 
 async function deleteDepartments(client: PoolClient, run: Run): Promise<void> {

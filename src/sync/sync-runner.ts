@@ -94,7 +94,7 @@ export class SyncRunner {
       await this.events.publish();
       const touched = counters.filter((c) => c.action !== 'NONE' && c.applied > 0);
       if (touched.some((c) => c.objectType === 'EMPLOYEE'))
-        await refreshSearch(this.dataSource, run.task.identitySourceId);
+        await refreshSearch((sql, p) => this.dataSource.query(sql, p), { identitySourceId: run.task.identitySourceId });
       if (touched.some((c) => c.applied >= MANY)) await this.analyse();
       await this.forgetOldPages(run);
       return status;
