@@ -57,7 +57,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     stops.push(() => dataSource.destroy());
     await migrate(dataSource);
     await runMigrations({ connectionString: url });
-    const secrets = new SecretBox(encryptionKey(config));
+    const secrets = openSecretBox(config);
     const events = new EventLog(dataSource, url, log);
     await events.start();
     stops.push(() => events.stop());
@@ -141,6 +141,12 @@ async function databaseUrl(config: AppConfig, log: Logger, stops: (() => Promise
   const postgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log });
   stops.push(() => postgres.stop());
   return postgres.url;
+}
+
+/** Seals with the key in use, and opens what former ones sealed. */
+export function openSecretBox(config: AppConfig): SecretBox {
+  const former = config.formerEncryptionKeys.map((key) => decodeKey(key.reveal())).filter((key) => key !== undefined);
+  return new SecretBox(encryptionKey(config), former);
 }
 
 /** The configured key; with the embedded database one is made beside the data on the first start. */

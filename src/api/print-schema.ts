@@ -1,14 +1,53 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { type GraphQLSchema, isEnumType } from 'graphql';
 import { projectRoot } from '../platform/project-root';
 import { buildAppSchema, printAppSchema } from './schema';
 
-const file = path.join(projectRoot(), 'schema', 'schema.graphql');
-const current = printAppSchema(buildAppSchema());
+/** Codes of GraphQL errors: what is wrong with a request as a whole. */
+const REQUEST_CODES: Readonly<Record<string, string>> = {
+  UNAUTHENTICATED: 'No credential, or one that is unknown, revoked or expired (HTTP 401).',
+  FORBIDDEN: 'The credential’s role does not allow a field; `role` says which one would (HTTP 403).',
+  LIMIT_EXCEEDED: 'A limit was exceeded: `limit` names it, `allowed` has its figure (HTTP 400, 413 or 429).',
+  BAD_USER_INPUT: 'An argument does not fit its type, or a cursor is not one of its list.',
+  GRAPHQL_PARSE_FAILED: 'The document is not GraphQL.',
+  GRAPHQL_VALIDATION_FAILED: 'The document does not fit the schema.',
+  UPSTREAM_UNREACHABLE: 'Of a field that is read live: the directory did not answer.',
+  UPSTREAM_REFUSED: 'Of a field that is read live: the directory refused.',
+  INTERNAL_SERVER_ERROR: 'A fault of the server; its log has it under `requestId`.',
+};
 
-if (!process.argv.includes('--check')) {
-  writeFileSync(file, current);
-} else if (readFileSync(file, 'utf8') !== current) {
-  console.error('schema/schema.graphql is not what the code says: run `npm run schema` and commit the result.');
-  process.exitCode = 1;
+/** The table of errors, made of the code list. */
+function errorsTable(schema: GraphQLSchema): string {
+  const codes = schema.getType('UserErrorCode');
+  const values = isEnumType(codes) ? codes.getValues() : [];
+  const rows = (entries: readonly (readonly [string, string | null | undefined])[]) =>
+    entries.map(([code, meaning]) => `| \`${code}\` | ${meaning} |`).join('\n');
+  return `# Errors
+
+Made from the code by \`npm run schema\`.
+
+## What a caller can act on: \`userErrors\` of a payload
+
+| code | meaning |
+|---|---|
+${rows(values.map((value) => [value.name, value.description]))}
+
+## What is wrong with a request: \`errors[].extensions.code\`
+
+| code | meaning |
+|---|---|
+${rows(Object.entries(REQUEST_CODES))}
+`;
+}
+
+const schema = buildAppSchema();
+const files = { 'schema.graphql': printAppSchema(schema), 'errors.md': errorsTable(schema) };
+for (const [name, text] of Object.entries(files)) {
+  const file = path.join(projectRoot(), 'schema', name);
+  if (!process.argv.includes('--check')) writeFileSync(file, text);
+  else if (readFileSync(file, 'utf8') !== text) {
+    console.error(`schema/${name} is not what the code says: run \`npm run schema\` and commit the result.`);
+    process.exitCode = 1;
+  }
 }

@@ -55,6 +55,14 @@ const environment = z.object({
     .optional(),
   ROLLCALL_DATA_DIR: z.string().min(1).default('.rollcall'),
   ROLLCALL_ENCRYPTION_KEY: encryptionKey,
+  ROLLCALL_FORMER_ENCRYPTION_KEYS: z
+    .string()
+    .refine(
+      (text) => text.split(',').every((key) => decodeKey(key.trim())),
+      'must be keys as in ROLLCALL_ENCRYPTION_KEY, separated by commas',
+    )
+    .transform((text) => text.split(',').map((key) => new Secret(key.trim())))
+    .default([]),
   ROLLCALL_ADMIN_TOKEN: z
     .string()
     .regex(/^[\x21-\x7e]{16,256}$/, 'must be 16 to 256 printable characters without spaces')
@@ -109,6 +117,8 @@ export interface AppConfig {
   /** Folder of the embedded database and what is made beside it. */
   readonly dataDir: string;
   readonly encryptionKey: Secret | undefined;
+  /** Keys that still open what they sealed; see `npm run rotate-secrets`. */
+  readonly formerEncryptionKeys: readonly Secret[];
   /** The administrator's API token; undefined: one is made on the first start. */
   readonly adminToken: Secret | undefined;
   readonly enabledSourceLimit: number;
@@ -158,6 +168,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
     databaseUrl: e.DATABASE_URL,
     dataDir: e.ROLLCALL_DATA_DIR,
     encryptionKey: e.ROLLCALL_ENCRYPTION_KEY,
+    formerEncryptionKeys: e.ROLLCALL_FORMER_ENCRYPTION_KEYS,
     adminToken: e.ROLLCALL_ADMIN_TOKEN,
     enabledSourceLimit: e.ROLLCALL_ENABLED_SOURCE_LIMIT,
     customSourceLimit: e.ROLLCALL_CUSTOM_SOURCE_LIMIT,

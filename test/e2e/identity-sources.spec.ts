@@ -1,9 +1,13 @@
+import { createDataSource } from '../../src/database/data-source';
+import { rotateSecrets } from '../../src/identity-source/rotate-secrets';
+import { SecretBox } from '../../src/platform/secret-box';
 import {
   connectSource,
   createSource,
   type SourcePayload,
   startRollcall,
   startTask,
+  synchronize,
   type TestRollcall,
   watch,
 } from '../setup/rollcall';
@@ -60,6 +64,22 @@ describe('identity sources', () => {
     const customs = await Promise.all([custom('Custom1'), custom('Custom2')]);
     expect(customs.flatMap(codes)).toHaveLength(1);
     expect(['CUSTOM_SOURCE_LIMIT', 'ENABLED_SOURCE_LIMIT']).toContain(customs.flatMap(codes)[0]);
+  });
+
+  it('keep working when the encryption key is changed, once every secret was sealed with the new one', async () => {
+    const id = await connectSource(rollcall);
+    await synchronize(rollcall, id);
+    const dataSource = await createDataSource(rollcall.database.url).initialize();
+    try {
+      const [former, next] = [Buffer.alloc(32, 0x11), Buffer.alloc(32, 0x22)];
+      await expect(rotateSecrets(dataSource, new SecretBox(next))).rejects.toThrow('ROLLCALL_FORMER_ENCRYPTION_KEYS');
+      expect(await rotateSecrets(dataSource, new SecretBox(next, [former]))).toBe(2);
+      expect(await rotateSecrets(dataSource, new SecretBox(next))).toBe(0);
+      expect(await rotateSecrets(dataSource, new SecretBox(former, [next]))).toBe(2);
+      expect((await synchronize(rollcall, id)).status).toBe('SUCCEEDED');
+    } finally {
+      await dataSource.destroy();
+    }
   });
 
   it('refuse an update that was made against an older version', async () => {
