@@ -28,7 +28,7 @@ export function searchText(person: Searchable): SearchText {
   const syllables = HAN.test(person.displayName)
     ? pinyin(person.displayName, { toneType: 'none', type: 'array', surname: 'head', v: true })
     : [];
-  const initials = syllables.map((syllable) => syllable.charAt(0)).join('');
+  const initials = syllables.map((syllable) => [...syllable][0] ?? '').join('');
   const forms = [
     person.displayName,
     person.englishName,
@@ -41,9 +41,12 @@ export function searchText(person: Searchable): SearchText {
   const contacts = [person.email, person.mobile, person.telephone].filter((c): c is string => Boolean(c)).map(normal);
   const tokens = new Set<string>([...grams(normal(person.displayName), 3)]);
   for (const word of names.flatMap((name) => name.split(/\s+/))) {
-    for (let length = 1; length <= SHORT; length++) if (word.length >= length) tokens.add(word.slice(0, length));
+    const characters = [...word];
+    for (let length = 1; length <= Math.min(SHORT, characters.length); length++) {
+      tokens.add(characters.slice(0, length).join(''));
+    }
   }
-  for (const gram of grams(initials, SHORT)) tokens.add(gram);
+  for (const gram of grams(normal(initials), SHORT)) tokens.add(gram);
   return { names: names.join('\n'), contacts: contacts.join('\n'), tokens: [...tokens] };
 }
 
@@ -68,8 +71,16 @@ export function searchDemand(text: string): SearchDemand {
   return { tokens: wanted.length <= SHORT ? [wanted] : [], text: wanted };
 }
 
+/** Halves of surrogate pairs, which PostgreSQL cannot hold, go: nobody searches for them. */
+const HALVES = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
+
 function normal(text: string): string {
-  return text.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ').trim();
+  return text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(HALVES, '')
+    .replace(/[\s\0]+/g, ' ')
+    .trim();
 }
 
 function* grams(text: string, longest: number): Generator<string> {
