@@ -17,16 +17,18 @@ import type { CancelOutcome, StartOutcome } from './sync.service';
 import { listRecords } from './sync-record.list';
 import { SyncRecordConnection, SyncRecordEvent, SyncRecordFilter, SyncRecordObject } from './sync-record.type';
 import { abortable, recordStream, taskStream, tasksStream } from './sync-streams';
-import { listTasks, SyncTaskConnection, SyncTaskFilter } from './sync-task.list';
 import {
   ApplyPreviewInput,
   ApplyPreviewPayload,
-  CancelSyncTaskInput,
-  CancelSyncTaskPayload,
   DecideHeldRecordsInput,
   DecideHeldRecordsPayload,
   RevertSyncTaskInput,
   RevertSyncTaskPayload,
+} from './sync-task.input';
+import { listTasks, SyncTaskConnection, SyncTaskFilter } from './sync-task.list';
+import {
+  CancelSyncTaskInput,
+  CancelSyncTaskPayload,
   StartSyncTaskInput,
   StartSyncTaskPayload,
   SyncTaskEvent,
