@@ -18,7 +18,6 @@ import { startEmbeddedPostgres } from './database/embedded/embedded-postgres';
 import { ExtensionFieldService } from './extension-field/extension-field.service';
 import { DatabaseTokenStore } from './identity-source/access-token.store';
 import { IdentitySourceService } from './identity-source/identity-source.service';
-import { setPublicUrl } from './identity-source/identity-source.type';
 import { SettingsService } from './identity-source/settings.service';
 import { ThirdPartyService } from './identity-source/third-party.service';
 import { DepartmentService } from './organisation/department.service';
@@ -102,11 +101,11 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       sync,
       derivedTasks: new DerivedTasks(dataSource, events),
       events,
+      publicUrl: config.publicUrl,
       tokens,
       audit: new AuditLog(dataSource, log),
     };
     const authenticator = new Authenticator(tokens, config.oidc && new OidcVerifier(config.oidc));
-    setPublicUrl(config.publicUrl);
     const callbacks = callbackServer(dataSource, secrets, new DirectoryEvents(dataSource, events), log);
     const ready = () =>
       dataSource.query('SELECT 1').then(

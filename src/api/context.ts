@@ -25,6 +25,8 @@ export interface Services {
   readonly sync: SyncService;
   readonly derivedTasks: DerivedTasks;
   readonly events: EventLog;
+  /** Where this server is reached from outside; undefined: nowhere. */
+  readonly publicUrl: string | undefined;
   readonly tokens: ApiTokenService;
   readonly audit: AuditLog;
 }

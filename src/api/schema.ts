@@ -9,7 +9,7 @@ import { ViewerResolver } from '../access/viewer.resolver';
 import { ExtensionFieldResolver } from '../extension-field/extension-field.resolver';
 import { IdentitySourceResolver } from '../identity-source/identity-source.resolver';
 import { IdentitySourceObject } from '../identity-source/identity-source.type';
-import { SettingsResolver } from '../identity-source/settings.resolver';
+import { SettingsResolver, WecomSettingsResolver } from '../identity-source/settings.resolver';
 import { EditingResolver } from '../organisation/editing.resolver';
 import {
   DepartmentResolver,
@@ -35,6 +35,7 @@ export function buildAppSchema(): GraphQLSchema {
       NodeResolver,
       IdentitySourceResolver,
       SettingsResolver,
+      WecomSettingsResolver,
       DepartmentResolver,
       EmployeeResolver,
       MembershipResolver,

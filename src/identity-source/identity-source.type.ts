@@ -44,6 +44,9 @@ registerEnumType(WecomModeEnum, {
 
 @ObjectType({ description: 'What only a WeCom source has. The secret is never shown.' })
 export class WecomSettings {
+  /** Where its callback comes in; null where none was set up. */
+  callbackPath: string | null;
+
   @Field(() => WecomModeEnum, { description: 'How the company is connected.' })
   mode: WecomModeName;
 
@@ -52,13 +55,6 @@ export class WecomSettings {
 
   @Field(() => String, { nullable: true, description: 'The app’s id in that company; null before it is known.' })
   agentId: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description:
-      'The address to enter for the contacts-sync callback; null unless ROLLCALL_PUBLIC_URL and the callback’s keys are set.',
-  })
-  callbackUrl: string | null;
 
   @Field(() => DateTime, { nullable: true, description: 'When the app’s secret was last stored; null without one.' })
   secretChangedAt: Date | null;
@@ -103,18 +99,6 @@ export class IdentitySourceObject extends Node {
   version: number;
 }
 
-/** Set once at start from the configuration. */
-let publicUrl: string | undefined;
-
-export function setPublicUrl(url: string | undefined): void {
-  publicUrl = url?.replace(/\/+$/, '');
-}
-
-function callbackUrlOf(row: IdentitySource): string | null {
-  if (!publicUrl || !row.sealedCallbackToken) return null;
-  return `${publicUrl}/callbacks/wecom/${toTypedId('source', row.id)}`;
-}
-
 export function toIdentitySource(row: IdentitySource): IdentitySourceObject {
   const { id: uuid, wecomMode, corpId, agentId, secretChangedAt } = row;
   return Object.assign(new IdentitySourceObject(), row, {
@@ -124,7 +108,13 @@ export function toIdentitySource(row: IdentitySource): IdentitySourceObject {
     wecom:
       wecomMode === null
         ? null
-        : { mode: wecomMode, corpId, agentId, secretChangedAt, callbackUrl: callbackUrlOf(row) },
+        : {
+            mode: wecomMode,
+            corpId,
+            agentId,
+            secretChangedAt,
+            callbackPath: row.sealedCallbackToken ? `/callbacks/wecom/${toTypedId('source', uuid)}` : null,
+          },
   });
 }
 

@@ -16,6 +16,7 @@ import {
   RestoreIdentitySourcePayload,
   RunConnectionChecksInput,
   RunConnectionChecksPayload,
+  WecomSettings,
 } from './identity-source.type';
 import type { SynchronizationChange } from './synchronization-settings';
 import { toAutomaticChange } from './synchronization-settings.input';
@@ -232,6 +233,18 @@ export class SettingsResolver {
   async disableImpact(@Root() source: IdentitySourceObject, @Ctx() ctx: RequestContext): Promise<DisableImpact> {
     const employees = await ctx.loaders.sourceEmployeeCount.load(source.uuid);
     return { employees, liveSessions: 0, userGroups: 0, accessPolicies: 0 };
+  }
+}
+
+@Resolver(() => WecomSettings)
+export class WecomSettingsResolver {
+  @FieldResolver(() => String, {
+    nullable: true,
+    description:
+      'The address to enter for the contacts-sync callback; null unless ROLLCALL_PUBLIC_URL and the callback’s keys are set.',
+  })
+  callbackUrl(@Root() { callbackPath }: WecomSettings, @Ctx() ctx: RequestContext): string | null {
+    return callbackPath && ctx.publicUrl ? `${ctx.publicUrl.replace(/\/+$/, '')}${callbackPath}` : null;
   }
 }
 
