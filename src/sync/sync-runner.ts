@@ -93,10 +93,11 @@ export class SyncRunner {
       const { status, counters } = await this.applyPlan(run, complete, findings, progress);
       await this.events.publish();
       const touched = counters.filter((c) => c.action !== 'NONE' && c.applied > 0);
-      if (touched.some((c) => c.objectType === 'EMPLOYEE'))
-        await refreshSearch((sql, p) => this.dataSource.query(sql, p), { identitySourceId: run.task.identitySourceId });
       if (touched.some((c) => c.applied >= MANY)) await this.analyse();
       await this.forgetOldPages(run);
+      // Last, because after a large run it takes longest, and the next run wants what comes before it.
+      if (touched.some((c) => c.objectType === 'EMPLOYEE'))
+        await refreshSearch((sql, p) => this.dataSource.query(sql, p), { identitySourceId: run.task.identitySourceId });
       return status;
     } finally {
       await progress.flush();
