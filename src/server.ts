@@ -4,15 +4,24 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { runMigrations } from 'graphile-worker';
 import type { Logger } from 'pino';
+import type { DataSource } from 'typeorm';
 import { ApiTokenService } from './access/api-token.service';
 import { AuditLog } from './access/audit';
 import { Authenticator } from './access/authenticator';
 import { OidcVerifier } from './access/oidc';
 import { type HttpServer, startHttpServer } from './api/http-server';
 import { buildAppSchema } from './api/schema';
+import { AuthorizationService } from './authorization/authorization.service';
+import { AuthorizationUpkeep } from './authorization/authorization-upkeep';
+import { checkLicence } from './authorization/licence-check';
+import { ProviderCallbacks, suiteTicket } from './authorization/provider-callback';
+import { CallbackAddresses } from './callbacks/callback-addresses';
+import { checkCallback } from './callbacks/callback-check';
 import { callbackServer } from './callbacks/callback-server';
 import { DirectoryEvents } from './callbacks/directory-events';
-import { type AppConfig, decodeKey, Secret } from './config/config';
+import { type AppConfig, decodeKey, Secret, type WecomProviderConfig } from './config/config';
+import type { ConnectorEnvironment } from './connector/registry';
+import { WecomProvider } from './connector/wecom/wecom.provider';
 import { createDataSource, migrate } from './database/data-source';
 import { startEmbeddedPostgres } from './database/embedded/embedded-postgres';
 import { ExtensionFieldService } from './extension-field/extension-field.service';
@@ -60,24 +69,40 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     const events = new EventLog(dataSource, url, log);
     await events.start();
     stops.push(() => events.stop());
+    const limits = { enabled: config.enabledSourceLimit, customEnabled: config.customSourceLimit };
+    const connectors = {
+      wecomApiUrl: config.wecomApiUrl,
+      wecomCallsPerMinute: config.wecomCallsPerMinute,
+      tokens: new DatabaseTokenStore(dataSource, secrets),
+    };
     const identitySources = new IdentitySourceService(
       dataSource,
       secrets,
       events,
-      {
-        wecomApiUrl: config.wecomApiUrl,
-        wecomCallsPerMinute: config.wecomCallsPerMinute,
-        tokens: new DatabaseTokenStore(dataSource, secrets),
-      },
-      { enabled: config.enabledSourceLimit, customEnabled: config.customSourceLimit },
+      connectors,
+      limits,
+      config.wecomProvider !== undefined,
     );
     await identitySources.ensureCustomSource();
+    const directoryEvents = new DirectoryEvents(dataSource, events);
+    const provider = config.wecomProvider && openProvider(config.wecomProvider, dataSource, secrets, connectors);
+    const providerCallbacks =
+      provider &&
+      new ProviderCallbacks(
+        dataSource,
+        { secrets, limits, dataDays: config.canceledDataDays },
+        events,
+        provider,
+        directoryEvents,
+        log,
+      );
     const runner = new SyncRunner(dataSource, events, (id) => identitySources.openConnector(id), log);
     if (config.role !== 'api') {
       const parts = [
-        new Worker(dataSource, url, runner, log),
+        new Worker(dataSource, url, runner, log, providerCallbacks ? [providerCallbacks] : []),
         new Scheduler(dataSource, events, log),
         new Retention(dataSource, config.retention, log),
+        new AuthorizationUpkeep(dataSource, events, log),
       ];
       for (const part of parts) {
         await part.start();
@@ -88,11 +113,16 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     const newAdministratorToken = await tokens.ensureAdministrator(config.adminToken);
     const sync = new SyncService(dataSource, events);
     const settings = new SettingsService(dataSource, events);
-    const thirdParty = new ThirdPartyService(dataSource, (id) => identitySources.openConnector(id));
+    const addresses = new CallbackAddresses(dataSource, secrets, config.wecomProvider);
+    const thirdParty = new ThirdPartyService(dataSource, (id) => identitySources.openConnector(id), [
+      (source) => checkCallback(source, addresses, config.publicUrl),
+      (source) => checkLicence(source, provider),
+    ]);
     const extensionFields = new ExtensionFieldService(dataSource);
     const services = {
       dataSource,
       identitySources,
+      authorizations: new AuthorizationService(dataSource, events, provider),
       settings,
       thirdParty,
       extensionFields,
@@ -106,7 +136,12 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       audit: new AuditLog(dataSource, log),
     };
     const authenticator = new Authenticator(tokens, config.oidc && new OidcVerifier(config.oidc));
-    const callbacks = callbackServer(dataSource, secrets, new DirectoryEvents(dataSource, events), log);
+    const callbacks = callbackServer({
+      addresses,
+      events: directoryEvents,
+      provider: providerCallbacks,
+      log,
+    });
     const ready = () =>
       dataSource.query('SELECT 1').then(
         () => true,
@@ -140,6 +175,20 @@ async function databaseUrl(config: AppConfig, log: Logger, stops: (() => Promise
   const postgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log });
   stops.push(() => postgres.stop());
   return postgres.url;
+}
+
+function openProvider(
+  config: WecomProviderConfig,
+  dataSource: DataSource,
+  secrets: SecretBox,
+  { wecomApiUrl, wecomCallsPerMinute, tokens }: ConnectorEnvironment,
+): WecomProvider {
+  const { corpId, templateId } = config;
+  return new WecomProvider(
+    { corpId, templateId, secret: config.secret.reveal(), templateSecret: config.templateSecret.reveal() },
+    { apiUrl: wecomApiUrl, callsPerMinute: wecomCallsPerMinute, tokens },
+    () => suiteTicket(dataSource, secrets, templateId),
+  );
 }
 
 /** Seals with the key in use, and opens what former ones sealed. */

@@ -8,6 +8,7 @@ import { withoutSecrets } from './masking';
 /** Where the objects of an id are kept, for their state before and after. */
 const TABLES: Partial<Record<IdPrefix, string>> = {
   source: 'identity_source',
+  authorization: 'source_authorization',
   task: 'sync_task',
   department: 'department',
   employee: 'employee',
@@ -23,6 +24,10 @@ const LEFT_OUT: readonly string[] = [
   'filled',
   'mappings',
   'sealed_secret',
+  'sealed_callback_token',
+  'sealed_callback_key',
+  'url',
+  'state',
   'token_hash',
 ];
 

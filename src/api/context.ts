@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
 import type { ApiTokenService } from '../access/api-token.service';
 import type { AuditLog } from '../access/audit';
+import type { AuthorizationService } from '../authorization/authorization.service';
 import type { ExtensionFieldService } from '../extension-field/extension-field.service';
 import type { IdentitySourceService } from '../identity-source/identity-source.service';
 import type { SettingsService } from '../identity-source/settings.service';
@@ -17,6 +18,7 @@ import type { Loaders } from './loaders';
 export interface Services {
   readonly dataSource: DataSource;
   readonly identitySources: IdentitySourceService;
+  readonly authorizations: AuthorizationService;
   readonly settings: SettingsService;
   readonly thirdParty: ThirdPartyService;
   readonly extensionFields: ExtensionFieldService;

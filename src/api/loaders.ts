@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader';
 import { In } from 'typeorm';
+import { AUTHORIZATION_COLUMNS, type SourceAuthorization } from '../authorization/source-authorization';
 import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { Department, Employee, type Membership } from '../organisation/organisation.entity';
@@ -76,6 +77,10 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
       const uses = await extensionFields.uses();
       return keys.map(() => uses);
     }, options),
+    sourceAuthorization: grouped<SourceAuthorization & { key: string }>(
+      `SELECT DISTINCT ON (identity_source_id) identity_source_id AS key, ${AUTHORIZATION_COLUMNS} FROM source_authorization
+        WHERE identity_source_id = ANY ($1) ORDER BY identity_source_id, id DESC`,
+    ),
     latestTask: grouped<{ key: string; id: string }>(
       `SELECT DISTINCT ON (identity_source_id) identity_source_id AS key, id FROM sync_task
         WHERE identity_source_id = ANY ($1) ORDER BY identity_source_id, id DESC`,

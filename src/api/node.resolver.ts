@@ -1,5 +1,6 @@
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { Role } from '../access/role';
+import { toAuthorization } from '../authorization/authorization.type';
 import { toIdentitySource } from '../identity-source/identity-source.type';
 import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
 import { fromTypedId, prefixOf } from '../platform/typed-id';
@@ -23,6 +24,10 @@ export class NodeResolver {
       case 'source': {
         const source = await ctx.loaders.source.load(uuid);
         return source && !source.deletedAt ? toIdentitySource(source) : null;
+      }
+      case 'authorization': {
+        const row = await ctx.authorizations.find(uuid);
+        return row ? toAuthorization(row) : null;
       }
       case 'department':
         return loadDepartment(ctx, uuid);

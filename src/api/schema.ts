@@ -6,10 +6,13 @@ import { auditMutations } from '../access/audit';
 import { AuditResolver } from '../access/audit.resolver';
 import { completeRoles } from '../access/role';
 import { ViewerResolver } from '../access/viewer.resolver';
+import { AuthorizationResolver, SourceAuthorizationResolver } from '../authorization/authorization.resolver';
+import { AuthorizationObject } from '../authorization/authorization.type';
 import { ExtensionFieldResolver } from '../extension-field/extension-field.resolver';
 import { IdentitySourceResolver } from '../identity-source/identity-source.resolver';
 import { IdentitySourceObject } from '../identity-source/identity-source.type';
 import { SettingsResolver, WecomSettingsResolver } from '../identity-source/settings.resolver';
+import { SourceStreamResolver } from '../identity-source/source-stream.resolver';
 import { EditingResolver } from '../organisation/editing.resolver';
 import {
   DepartmentResolver,
@@ -34,6 +37,9 @@ export function buildAppSchema(): GraphQLSchema {
       AuditResolver,
       NodeResolver,
       IdentitySourceResolver,
+      AuthorizationResolver,
+      SourceAuthorizationResolver,
+      SourceStreamResolver,
       SettingsResolver,
       WecomSettingsResolver,
       DepartmentResolver,
@@ -45,7 +51,14 @@ export function buildAppSchema(): GraphQLSchema {
       SyncTaskResolver,
       SyncRecordResolver,
     ],
-    orphanedTypes: [IdentitySourceObject, DepartmentObject, EmployeeObject, SyncTaskObject, SyncRecordObject],
+    orphanedTypes: [
+      IdentitySourceObject,
+      AuthorizationObject,
+      DepartmentObject,
+      EmployeeObject,
+      SyncTaskObject,
+      SyncRecordObject,
+    ],
     scalarsMap: [{ type: Date, scalar: DateTime }],
     validate: false,
     // Every subscription brings its own stream; the generator only insists on being given something.

@@ -1,104 +1,136 @@
-import express, { type Router } from 'express';
+import express, { type ErrorRequestHandler, type Request, type Response, type Router } from 'express';
 import type { Logger } from 'pino';
-import type { DataSource } from 'typeorm';
-import { type CallbackKeys, CallbackRefused, decrypt, isSigned } from '../connector/wecom/wecom.callback-crypto';
-import type { SecretBox } from '../platform/secret-box';
-import { fromTypedId } from '../platform/typed-id';
+import type { ProviderCallbacks } from '../authorization/provider-callback';
+import { CallbackRefused, decrypt, isSigned } from '../connector/wecom/wecom.callback-crypto';
+import { wecomKey } from '../connector/wecom/wecom.ids';
+import type { CallbackAddress, CallbackAddresses } from './callback-addresses';
 import type { DirectoryEvents } from './directory-events';
-import { objectOf, parseMessage } from './wecom-message';
+import { objectOf, parseMessage, type WecomMessage } from './wecom-message';
 
-/** Where a source's directory sends its callbacks. */
+/** Where WeCom sends its callbacks: the provider's template here, a source's app below it, under the source's id. */
 export const CALLBACK_PATH = '/callbacks/wecom';
 
 const BODY_LIMIT = '256kb';
 /** An older timestamp is a message that somebody kept. */
 const MAX_AGE_S = 600;
 
-interface CallbackSource extends CallbackKeys {
-  readonly id: string;
-  readonly corpId: string;
+/** What callbacks need. */
+export interface CallbackServerOptions {
+  readonly addresses: CallbackAddresses;
+  readonly events: DirectoryEvents;
+  /** Undefined where this server is no service provider. */
+  readonly provider: ProviderCallbacks | undefined;
+  readonly log: Logger;
 }
 
 /**
  * Receives WeCom's callbacks: verified before anything of them is parsed, stored, answered, and worked on afterwards. What is
  * not WeCom's gets 403 and is not told why.
  */
-export function callbackServer(
-  dataSource: DataSource,
-  secrets: SecretBox,
-  events: DirectoryEvents,
-  log: Logger,
-): Router {
+export function callbackServer(options: CallbackServerOptions): Router {
+  const { addresses, log } = options;
   const router = express.Router();
-  const find = async (id: string): Promise<CallbackSource | undefined> => {
-    const uuid = fromTypedId('source', id);
-    if (!uuid) return undefined;
-    const [row] = await dataSource.query(
-      `SELECT corp_id AS "corpId", sealed_callback_token AS token, sealed_callback_key AS key FROM identity_source
-        WHERE id = $1 AND deleted_at IS NULL AND sealed_callback_token IS NOT NULL`,
-      [uuid],
-    );
-    if (!row) return undefined;
-    const [token, encodingAesKey] = [secrets.open(row.token, uuid), secrets.open(row.key, uuid)];
-    return { id: uuid, corpId: row.corpId, token, encodingAesKey };
+  const template = () => addresses.template();
+  const ofSource = (request: Request<{ source: string }>) => addresses.ofSource(request.params.source);
+  const body = express.text({ type: () => true, limit: BODY_LIMIT });
+  router.get('/', (request, response) => answer(response, log, () => echo(template(), request)));
+  router.get('/:source', (request, response) => answer(response, log, () => echo(ofSource(request), request)));
+  router.post('/', body, (request, response) => answer(response, log, () => receive(options, template(), request)));
+  router.post('/:source', body, (request, response) =>
+    answer(response, log, () => receive(options, ofSource(request), request)),
+  );
+  const unreadable: ErrorRequestHandler = (error, _request, response, _next) => {
+    log.warn({ reason: error.type ?? 'unreadable' }, 'callback.refused');
+    response
+      .status(error.status ?? 400)
+      .type('text/plain')
+      .send('refused');
   };
-
-  // The check that WeCom makes when the address is saved. The receiver is not insisted on here: which id it is depends on the
-  // kind of app. Source: developer.work.weixin.qq.com/document/path/96238
-  router.get('/:source', async (request, response) => {
-    try {
-      const source = await required(find(request.params.source));
-      const echo = text(request.query['echostr']);
-      requireSigned(source, request.query, echo);
-      response.type('text/plain').send(decrypt(source, echo).message);
-    } catch (error) {
-      refuse(error, response, log);
-    }
-  });
-
-  router.post('/:source', express.text({ type: () => true, limit: BODY_LIMIT }), async (request, response) => {
-    try {
-      const source = await required(find(request.params.source));
-      const encrypted = parseMessage(typeof request.body === 'string' ? request.body : '')['Encrypt'] ?? '';
-      requireSigned(source, request.query, encrypted);
-      const { message, receiveId } = decrypt(source, encrypted);
-      if (receiveId.toLowerCase() !== source.corpId.toLowerCase()) throw new CallbackRefused('For another company.');
-      const object = objectOf(parseMessage(message));
-      if (object) await events.store(source.id, object, (id) => id.toLowerCase());
-      response.type('text/plain').send('success');
-    } catch (error) {
-      refuse(error, response, log);
-    }
-  });
-
+  router.use(unreadable);
   return router;
 }
 
-async function required(source: Promise<CallbackSource | undefined>): Promise<CallbackSource> {
-  const found = await source;
-  if (!found) throw new CallbackRefused('No source has this callback address.');
+async function answer(response: Response, log: Logger, text: () => Promise<string>): Promise<void> {
+  try {
+    response.type('text/plain').send(await text());
+  } catch (error) {
+    if (error instanceof CallbackRefused) {
+      log.warn({ reason: error.message }, 'callback.refused');
+      response.status(403).type('text/plain').send('refused');
+      return;
+    }
+    log.error({ err: error }, 'callback.failed');
+    // WeCom tries again only where the network failed, but an operator's proxy may show this.
+    response.status(500).type('text/plain').send('failed');
+  }
+}
+
+/**
+ * The check that WeCom makes when an address is saved. The receiver is not insisted on here: which id it is depends on the
+ * kind of app. Source: developer.work.weixin.qq.com/document/path/96238
+ */
+async function echo(found: Promise<CallbackAddress | undefined>, request: Request): Promise<string> {
+  const address = await required(found);
+  const text = textOf(request.query['echostr']);
+  requireSigned(address, request.query, text);
+  return decrypt(address.keys, text).message;
+}
+
+async function receive(
+  options: CallbackServerOptions,
+  found: Promise<CallbackAddress | undefined>,
+  request: Request,
+): Promise<string> {
+  const address = await required(found);
+  const encrypted = parseMessage(typeof request.body === 'string' ? request.body : '')['Encrypt'] ?? '';
+  requireSigned(address, request.query, encrypted);
+  const { message, receiveId } = decrypt(address.keys, encrypted);
+  // One address may get both kinds, for an app's is filled in from the template's: the message tells which it is.
+  if (address.templateId !== undefined && receiveId === address.templateId) {
+    await receiveOfTemplate(options, address.templateId, parseMessage(message));
+  } else {
+    await receiveOfApp(options, address, receiveId, message);
+  }
+  return 'success';
+}
+
+async function receiveOfTemplate(
+  { provider }: CallbackServerOptions,
+  templateId: string,
+  message: WecomMessage,
+): Promise<void> {
+  if (message['SuiteId'] !== templateId) throw new CallbackRefused('For another template.');
+  await provider?.receive(message);
+}
+
+async function receiveOfApp(
+  options: CallbackServerOptions,
+  address: CallbackAddress,
+  receiveId: string,
+  message: string,
+): Promise<void> {
+  const source = await options.addresses.receiver(address, receiveId);
+  if (source === undefined) throw new CallbackRefused('For another company.');
+  const object = objectOf(parseMessage(message));
+  if (!object) return;
+  if (source === 'UNRESOLVED') await options.provider?.receiveUnresolved(receiveId, object);
+  else await options.events.store(source.id, object, (id) => wecomKey(source.corpId, id));
+}
+
+async function required(address: Promise<CallbackAddress | undefined>): Promise<CallbackAddress> {
+  const found = await address;
+  if (!found) throw new CallbackRefused('There is no such callback address.');
   return found;
 }
 
-function requireSigned(source: CallbackSource, query: Record<string, unknown>, encrypted: string): void {
-  const [timestamp, nonce, signed] = [text(query['timestamp']), text(query['nonce']), text(query['msg_signature'])];
-  if (encrypted === '' || !isSigned(source, timestamp, nonce, encrypted, signed))
+function requireSigned({ keys }: CallbackAddress, query: Record<string, unknown>, encrypted: string): void {
+  const [timestamp, nonce] = [textOf(query['timestamp']), textOf(query['nonce'])];
+  if (encrypted === '' || !isSigned(keys, timestamp, nonce, encrypted, textOf(query['msg_signature'])))
     throw new CallbackRefused('Not signed with the token.');
-  const age = Math.abs(Date.now() / 1000 - Number(timestamp));
+  const age = Math.abs(Date.now() / 1_000 - Number(timestamp));
   if (!(age <= MAX_AGE_S)) throw new CallbackRefused('Too old.');
 }
 
-function text(value: unknown): string {
+function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
-}
-
-function refuse(error: unknown, response: express.Response, log: Logger): void {
-  if (error instanceof CallbackRefused) {
-    log.warn({ reason: error.message }, 'callback.refused');
-    response.status(403).type('text/plain').send('refused');
-    return;
-  }
-  log.error({ err: error }, 'callback.failed');
-  // WeCom tries again only where the network failed, but an operator's proxy may show this.
-  response.status(500).type('text/plain').send('failed');
 }

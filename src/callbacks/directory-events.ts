@@ -17,32 +17,40 @@ export class DirectoryEvents {
    * @param keyOf how the directory's ids compare
    */
   async store(identitySourceId: string, object: NamedObject, keyOf: (id: string) => string): Promise<void> {
-    await inTransaction(this.dataSource, async (client) => {
-      await client.query(
-        `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
+    await inTransaction(this.dataSource, (client) => this.storeIn(client, identitySourceId, object, keyOf));
+    await this.events.publish();
+  }
+
+  /** The same, in the caller's transaction; the caller publishes. */
+  async storeIn(
+    client: PoolClient,
+    identitySourceId: string,
+    object: NamedObject,
+    keyOf: (id: string) => string,
+  ): Promise<void> {
+    await client.query(
+      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
          VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL
          DO UPDATE SET received_at = now(), new_external_key = coalesce(excluded.new_external_key, directory_event.new_external_key)`,
-        [
-          identitySourceId,
-          object.objectType,
-          keyOf(object.externalId),
-          object.externalId,
-          object.newExternalId && keyOf(object.newExternalId),
-        ],
-      );
-      if (object.newExternalId) {
-        const renamed = { ...object, externalId: object.newExternalId, newExternalId: null };
-        await client.query(
-          `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) VALUES ($1, $2, $3, $4)
+      [
+        identitySourceId,
+        object.objectType,
+        keyOf(object.externalId),
+        object.externalId,
+        object.newExternalId && keyOf(object.newExternalId),
+      ],
+    );
+    if (object.newExternalId) {
+      const renamed = { ...object, externalId: object.newExternalId, newExternalId: null };
+      await client.query(
+        `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) VALUES ($1, $2, $3, $4)
            ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now()`,
-          [identitySourceId, renamed.objectType, keyOf(renamed.externalId), renamed.externalId],
-        );
-      }
-      await client.query('UPDATE identity_source SET callback_seen_at = now() WHERE id = $1', [identitySourceId]);
-      await openEventTask(client, identitySourceId);
-    });
-    await this.events.publish();
+        [identitySourceId, renamed.objectType, keyOf(renamed.externalId), renamed.externalId],
+      );
+    }
+    await client.query('UPDATE identity_source SET callback_seen_at = now() WHERE id = $1', [identitySourceId]);
+    await openEventTask(client, identitySourceId);
   }
 }
 

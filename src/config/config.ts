@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ROLES } from '../access/actor';
 import type { OidcSettings } from '../access/oidc';
 import type { OperationLimits } from '../api/limits';
+import { isEncodingAesKey } from '../connector/wecom/wecom.callback-crypto';
 import { AppError } from '../platform/app-error';
 import type { RetentionSettings } from '../sync/retention';
 
@@ -44,6 +45,12 @@ const encryptionKey = z
   .optional();
 
 const httpUrl = z.string().refine(isHttpUrl, 'must be an http or https address without user name, query or fragment');
+
+const wecomSecret = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,512}$/, 'must be 1 to 512 printable characters without spaces')
+  .transform((text) => new Secret(text))
+  .optional();
 
 const environment = z.object({
   PORT: integer(0, 65_535, 4000),
@@ -90,6 +97,27 @@ const environment = z.object({
     .transform((text, context) => roleTable(text) ?? context.addIssue({ code: 'custom', message: ROLE_TABLE }))
     .pipe(z.record(z.string(), z.enum(ROLES)))
     .default({}),
+  WECOM_PROVIDER_CORP_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{4,64}$/, 'must be a corp id, such as wwac6ffb259ff6f66a')
+    .optional(),
+  WECOM_PROVIDER_SECRET: wecomSecret,
+  WECOM_TEMPLATE_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{4,64}$/, 'must be the template’s id, such as dk0123456789abcdef')
+    .optional(),
+  WECOM_TEMPLATE_SECRET: wecomSecret,
+  WECOM_CALLBACK_TOKEN: z
+    .string()
+    .regex(/^[A-Za-z0-9]{1,32}$/, 'must be 1 to 32 letters and digits')
+    .transform((text) => new Secret(text))
+    .optional(),
+  WECOM_CALLBACK_ENCODING_AES_KEY: z
+    .string()
+    .refine(isEncodingAesKey, 'must be 43 letters and digits')
+    .transform((text) => new Secret(text))
+    .optional(),
+  ROLLCALL_CANCELED_DATA_DAYS: integer(0, 365, 7),
   WECOM_API_URL: httpUrl.default('https://qyapi.weixin.qq.com'),
   WECOM_CALLS_PER_MINUTE: integer(1, 1_000_000, 6000),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
@@ -104,6 +132,17 @@ function roleTable(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The service provider's own account with WeCom, its one template, and what signs and encrypts WeCom's calls to it. */
+export interface WecomProviderConfig {
+  readonly corpId: string;
+  readonly secret: Secret;
+  /** Also called suite id. */
+  readonly templateId: string;
+  readonly templateSecret: Secret;
+  readonly callbackToken: Secret;
+  readonly callbackEncodingAesKey: Secret;
 }
 
 /** Everything the server can be told from outside; read once, by {@link loadConfig}. */
@@ -126,6 +165,10 @@ export interface AppConfig {
   readonly wecomApiUrl: string;
   /** Calls a minute to one WeCom path by one app. */
   readonly wecomCallsPerMinute: number;
+  /** This server as a WeCom service provider; undefined: companies connect their own apps only. */
+  readonly wecomProvider: WecomProviderConfig | undefined;
+  /** A company that cancels its authorization has its data removed after so many days. */
+  readonly canceledDataDays: number;
   readonly logLevel: string;
   /** What this process does: serve the API, work on tasks, or both. Health and metrics are served in any case. */
   readonly role: 'all' | 'api' | 'worker';
@@ -160,6 +203,12 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
   if (Boolean(given['ROLLCALL_OIDC_ISSUER']) !== Boolean(given['ROLLCALL_OIDC_AUDIENCE'])) {
     problems.push('ROLLCALL_OIDC_ISSUER and ROLLCALL_OIDC_AUDIENCE go together: give both, or neither');
   }
+  const missing = PROVIDER_VARIABLES.filter((name) => !given[name]);
+  if (missing.length > 0 && PROVIDER_VARIABLES.some((name) => name.startsWith('WECOM_') && given[name])) {
+    problems.push(
+      `A WeCom service provider needs ${PROVIDER_VARIABLES.join(', ')}, all of them; missing: ${missing.join(', ')}`,
+    );
+  }
   if (!parsed.success || problems.length > 0) throw new AppError('CONFIG_INVALID', problems.join('\n'));
   const e = parsed.data;
   return Object.freeze({
@@ -174,6 +223,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
     customSourceLimit: e.ROLLCALL_CUSTOM_SOURCE_LIMIT,
     wecomApiUrl: e.WECOM_API_URL,
     wecomCallsPerMinute: e.WECOM_CALLS_PER_MINUTE,
+    wecomProvider: providerOf(e),
+    canceledDataDays: e.ROLLCALL_CANCELED_DATA_DAYS,
     logLevel: e.LOG_LEVEL,
     role: e.ROLLCALL_ROLE,
     retention: { eventDays: e.ROLLCALL_EVENT_DAYS, recordDays: e.ROLLCALL_RECORD_DAYS },
@@ -198,6 +249,25 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
           }
         : undefined,
   });
+}
+
+const PROVIDER_VARIABLES = [
+  'WECOM_PROVIDER_CORP_ID',
+  'WECOM_PROVIDER_SECRET',
+  'WECOM_TEMPLATE_ID',
+  'WECOM_TEMPLATE_SECRET',
+  'WECOM_CALLBACK_TOKEN',
+  'WECOM_CALLBACK_ENCODING_AES_KEY',
+  'ROLLCALL_PUBLIC_URL',
+] as const;
+
+function providerOf(e: z.output<typeof environment>): WecomProviderConfig | undefined {
+  const [corpId, secret, templateId] = [e.WECOM_PROVIDER_CORP_ID, e.WECOM_PROVIDER_SECRET, e.WECOM_TEMPLATE_ID];
+  const [templateSecret, callbackToken] = [e.WECOM_TEMPLATE_SECRET, e.WECOM_CALLBACK_TOKEN];
+  const callbackEncodingAesKey = e.WECOM_CALLBACK_ENCODING_AES_KEY;
+  if (!corpId || !secret || !templateId || !templateSecret || !callbackToken || !callbackEncodingAesKey)
+    return undefined;
+  return { corpId, secret, templateId, templateSecret, callbackToken, callbackEncodingAesKey };
 }
 
 /** The key's 32 bytes, or undefined when the text is none. */

@@ -46,6 +46,26 @@ export class IdentitySource {
   @Column({ type: 'text', name: 'sealed_callback_key', nullable: true })
   sealedCallbackKey: string | null;
 
+  /** Null until the company of a source in service-provider mode has authorized it: until then no list shows it. */
+  @Column({ type: 'timestamptz', name: 'appeared_at', nullable: true, default: () => 'now()' })
+  appearedAt: Date | null;
+
+  /** Whether it is to be enabled as soon as its company authorizes it. */
+  @Column({ type: 'boolean', name: 'enable_when_authorized', default: false })
+  enableWhenAuthorized: boolean;
+
+  /** WeCom's time, in seconds, of the event that brought the secret; null for secrets that were entered here. */
+  @Column({ type: 'bigint', name: 'secret_stamp', nullable: true })
+  secretStamp: number | null;
+
+  /** Beside an encrypted `corpId`, once a callback has told it. */
+  @Column({ type: 'text', name: 'plain_corp_id', nullable: true })
+  plainCorpId: string | null;
+
+  /** When the data of a company that has cancelled goes; null while it has not. */
+  @Column({ type: 'timestamptz', name: 'data_removal_due_at', nullable: true })
+  dataRemovalDueAt: Date | null;
+
   /** When the directory's last callback came. */
   @Column({ type: 'timestamptz', name: 'callback_seen_at', nullable: true })
   callbackSeenAt: Date | null;

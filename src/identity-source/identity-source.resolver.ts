@@ -41,12 +41,15 @@ const COLUMNS = `id, type, name, description, status, schema, wecom_mode AS "wec
   automatic_enabled AS "automaticEnabled", automatic_user_information AS "automaticUserInformation", cycle_hours AS "cycleHours",
   next_run_at AS "nextRunAt", scope_mode AS "scopeMode", scope_department_ids AS "scopeDepartmentIds",
   field_mappings AS "fieldMappings", max_removals AS "maxRemovals", max_removal_percent AS "maxRemovalPercent",
-  minimum_objects AS "minimumObjects", leaver_grace_days AS "leaverGraceDays", sealed_callback_token AS "sealedCallbackToken"`;
+  minimum_objects AS "minimumObjects", leaver_grace_days AS "leaverGraceDays", sealed_callback_token AS "sealedCallbackToken",
+  appeared_at AS "appearedAt", plain_corp_id AS "plainCorpId", data_removal_due_at AS "dataRemovalDueAt"`;
 
 @Resolver(() => IdentitySourceObject)
 export class IdentitySourceResolver {
   @Role('VIEWER')
-  @Query(() => IdentitySourceConnection, { description: 'All identity sources that are not deleted.' })
+  @Query(() => IdentitySourceConnection, {
+    description: 'All identity sources but those that are deleted or wait for their first authorization.',
+  })
   async identitySources(
     @Ctx() ctx: RequestContext,
     @Args(() => PageArgs) page: PageArgs,
@@ -89,17 +92,17 @@ export class IdentitySourceResolver {
 
   @Role('ADMINISTRATOR')
   @Mutation(() => CreateIdentitySourcePayload, {
-    description: 'Connects a directory. WeCom credentials are checked by a live call first.',
+    description:
+      'Connects a directory. WeCom credentials are checked by a live call first; without them the source waits for startAuthorization.',
   })
   async createIdentitySource(
     @Ctx() ctx: RequestContext,
     @Arg('input', () => CreateIdentitySourceInput, { description: 'The new source.' }) input: CreateIdentitySourceInput,
   ): Promise<CreateIdentitySourcePayload> {
-    const { description = null, wecomSelfBuilt = null, idempotencyKey = null } = input;
+    const { description = null, wecomSelfBuilt = null, wecomCallback = null, idempotencyKey = null } = input;
     const automatic = toAutomaticChange(input.automaticSynchronization) ?? null;
-    return payload(
-      await ctx.identitySources.create({ ...input, description, wecomSelfBuilt, automatic, idempotencyKey }),
-    );
+    const request = { ...input, description, wecomSelfBuilt, wecomCallback, automatic, idempotencyKey };
+    return payload(await ctx.identitySources.create(request, ctx.actor));
   }
 
   @Role('ADMINISTRATOR')
@@ -108,11 +111,12 @@ export class IdentitySourceResolver {
     @Ctx() ctx: RequestContext,
     @Arg('input', () => UpdateIdentitySourceInput, { description: 'The changes.' }) input: UpdateIdentitySourceInput,
   ): Promise<UpdateIdentitySourcePayload> {
-    const { description, schema } = input;
+    const { description, schema, wecomCallback } = input;
     const id = uuidOf('source', input.id);
     const [version, name] = [input.version ?? undefined, input.name ?? undefined];
     const wecomSelfBuilt = input.wecomSelfBuilt ?? undefined;
-    return payload(await ctx.identitySources.update({ id, version, name, description, schema, wecomSelfBuilt }));
+    const request = { id, version, name, description, schema, wecomSelfBuilt, wecomCallback };
+    return payload(await ctx.identitySources.update(request, ctx.actor));
   }
 
   @Role('ADMINISTRATOR')
@@ -142,7 +146,7 @@ export class IdentitySourceResolver {
     description: 'What looks wrong with the Schema value; null when nothing does.',
   })
   schemaWarning(@Root() source: IdentitySourceObject): string | null {
-    return schemaWarning(source.schema, source.corpId, source.agentId) ?? null;
+    return schemaWarning(source.schema, source.row.plainCorpId ?? source.corpId, source.agentId) ?? null;
   }
 
   @FieldResolver(() => String, {
@@ -150,7 +154,7 @@ export class IdentitySourceResolver {
     description: 'The Schema value that follows from the ids; null where they are not known.',
   })
   suggestedSchema(@Root() source: IdentitySourceObject): string | null {
-    return suggestedSchema(source.corpId, source.agentId) ?? null;
+    return suggestedSchema(source.row.plainCorpId ?? source.corpId, source.agentId) ?? null;
   }
 
   @FieldResolver(() => Int, { description: 'Departments here.' })
@@ -209,9 +213,14 @@ export class IdentitySourceResolver {
   }
 }
 
+const LATEST_AUTHORIZATION = `SELECT a.status FROM source_authorization a
+  WHERE a.identity_source_id = identity_source.id ORDER BY a.id DESC LIMIT 1`;
+
 function sourceList(filter: IdentitySourceFilter | undefined, orderBy = 'CREATED_AT'): ListQuery {
   const parameters: unknown[] = [];
   const where = ['deleted_at IS NULL'];
+  if (filter?.authorization) where.push(`(${LATEST_AUTHORIZATION}) = $${parameters.push(filter.authorization)}`);
+  else where.push('appeared_at IS NOT NULL');
   if (filter?.type) where.push(`type = $${parameters.push(filter.type)}`);
   if (filter?.status) where.push(`status = $${parameters.push(filter.status)}`);
   if (filter?.text) {

@@ -1,5 +1,5 @@
 import { isEncodingAesKey } from '../connector/wecom/wecom.callback-crypto';
-import type { WecomCredentials } from './identity-source.service';
+import type { WecomCallback, WecomCredentials } from './identity-source.service';
 import type { Refusal } from './source-change';
 
 const NAME = /^[\p{Script=Han}A-Za-z0-9_-]{2,100}$/u;
@@ -47,6 +47,9 @@ export function schemaWarning(
     return 'A Schema value usually has 28 characters: "wwauth", 16 hexadecimal digits and 6 digits.';
   }
   const expected = suggestedSchema(corpId, agentId);
+  if (!expected && agentId && !schema.endsWith(agentId.slice(-6).padStart(6, '0'))) {
+    return `This Schema value does not end with the last six digits of the agent id ${agentId}. Compare it with the WeCom console.`;
+  }
   if (!expected || expected === schema) return undefined;
   return `This Schema value does not fit the corp id and agent id, which give ${expected}. Compare it with the WeCom console.`;
 }
@@ -71,19 +74,19 @@ export function wecomProblems(credentials: WecomCredentials): Refusal[] {
       at('secret', 'A secret has 1 to 512 printable characters without spaces (应用管理 > the app > Secret).'),
     );
   }
-  const { callbackToken, callbackEncodingAesKey } = credentials;
-  if (Boolean(callbackToken) !== Boolean(callbackEncodingAesKey)) {
-    problems.push(at('callbackToken', 'The callback’s token and EncodingAESKey go together: give both, or neither.'));
-  }
-  if (callbackToken && !/^[A-Za-z0-9]{1,32}$/.test(callbackToken)) {
-    problems.push(
-      at('callbackToken', 'A callback token has 1 to 32 letters and digits (通讯录同步 > 设置接收事件服务器).'),
-    );
-  }
-  if (callbackEncodingAesKey && !isEncodingAesKey(callbackEncodingAesKey)) {
-    problems.push(
-      at('callbackEncodingAesKey', 'An EncodingAESKey has 43 letters and digits (通讯录同步 > 设置接收事件服务器).'),
-    );
-  }
+  return problems;
+}
+
+export function callbackProblems({ token, encodingAesKey }: WecomCallback): Refusal[] {
+  const at = (field: string, message: string): Refusal => ({
+    code: 'INVALID_INPUT',
+    message,
+    field: ['input', 'wecomCallback', field],
+  });
+  const problems: Refusal[] = [];
+  if (!/^[A-Za-z0-9]{1,32}$/.test(token))
+    problems.push(at('token', 'A callback token has 1 to 32 letters and digits, as in the WeCom console.'));
+  if (!isEncodingAesKey(encodingAesKey))
+    problems.push(at('encodingAesKey', 'An EncodingAESKey has 43 letters and digits, as in the WeCom console.'));
   return problems;
 }

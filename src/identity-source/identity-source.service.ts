@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
+import type { Actor } from '../access/actor';
+import { noProvider } from '../authorization/authorization.service';
+import { insertAuthorized } from '../authorization/source-authorization';
 import { DirectoryError } from '../connector/directory-connector';
 import {
   type ConnectorEnvironment,
@@ -13,9 +16,21 @@ import { AppError } from '../platform/app-error';
 import type { SecretBox } from '../platform/secret-box';
 import type { EventLog } from '../sync/event-log';
 import { moveNextRun } from '../sync/new-task';
-import { cancelOpenTask, formerEffect, rememberEffect } from '../sync/sync.service';
-import { IdentitySource, type IdentitySourceStatusName, type IdentitySourceTypeName } from './identity-source.entity';
-import { descriptionProblem, nameProblem, schemaProblem, wecomProblems } from './identity-source.rules';
+import { formerEffect, rememberEffect } from '../sync/sync.service';
+import { closeSource } from './close-source';
+import {
+  IdentitySource,
+  type IdentitySourceStatusName,
+  type IdentitySourceTypeName,
+  type WecomModeName,
+} from './identity-source.entity';
+import {
+  callbackProblems,
+  descriptionProblem,
+  nameProblem,
+  schemaProblem,
+  wecomProblems,
+} from './identity-source.rules';
 import {
   changeSource,
   lockSource,
@@ -26,21 +41,19 @@ import {
   type SourceOutcome,
   versionConflict,
 } from './source-change';
+import { enableWithinLimits, lockLimits, type SourceLimits } from './source-limits';
 import { type AutomaticChange, automaticProblems, storeAutomatic } from './synchronization-settings';
-
-/** How many sources may be enabled at once, and how many of these may be custom ones. */
-export interface SourceLimits {
-  readonly enabled: number;
-  readonly customEnabled: number;
-}
 
 export interface WecomCredentials {
   readonly corpId: string;
   readonly agentId: string;
   readonly secret: string;
-  /** Of the contacts-sync callback, both or neither; absent is unchanged. */
-  readonly callbackToken?: string | null;
-  readonly callbackEncodingAesKey?: string | null;
+}
+
+/** Signs and encrypts what WeCom sends to a source's callback address. */
+export interface WecomCallback {
+  readonly token: string;
+  readonly encodingAesKey: string;
 }
 
 export interface CreateRequest {
@@ -48,7 +61,9 @@ export interface CreateRequest {
   readonly name: string;
   readonly description: string | null;
   readonly status: IdentitySourceStatusName;
+  /** Null: a WeCom source waits for an authorization by QR code. */
   readonly wecomSelfBuilt: WecomCredentials | null;
+  readonly wecomCallback: WecomCallback | null;
   readonly automatic: AutomaticChange | null;
   readonly idempotencyKey: string | null;
 }
@@ -61,11 +76,18 @@ export interface UpdateRequest {
   readonly description: string | null | undefined;
   readonly schema: string | null | undefined;
   readonly wecomSelfBuilt: WecomCredentials | undefined;
+  readonly wecomCallback: WecomCallback | null | undefined;
 }
 
 /** Longer than any answer of a healthy directory, shorter than a caller's patience. */
 const LIVE_CHECK_MS = 20_000;
-const LIMIT_LOCK = 7_255_502;
+
+const AUTHORIZE_FIRST =
+  'No company has authorized this source, or it has cancelled: startAuthorization gives the QR code to scan.';
+
+function authorizationRequired(): readonly Refusal[] {
+  return refusal('AUTHORIZATION_REQUIRED', AUTHORIZE_FIRST, ['input', 'id']);
+}
 
 /** What can be done to identity sources. */
 export class IdentitySourceService {
@@ -75,12 +97,14 @@ export class IdentitySourceService {
     private readonly events: EventLog,
     private readonly environment: ConnectorEnvironment,
     readonly limits: SourceLimits,
+    /** Whether companies can be connected by QR code. */
+    private readonly isServiceProvider: boolean,
   ) {}
 
   /** The built-in source, made closed at the very first start; once deleted it does not come back. */
   async ensureCustomSource(): Promise<void> {
     await inTransaction(this.dataSource, async (client) => {
-      await client.query('SELECT pg_advisory_xact_lock($1)', [LIMIT_LOCK]);
+      await lockLimits(client);
       await client.query(
         `INSERT INTO identity_source (type, name, status, automatic_enabled)
          SELECT 'CUSTOM', 'Built-in', 'CLOSED', false WHERE NOT EXISTS (SELECT FROM identity_source)`,
@@ -89,8 +113,8 @@ export class IdentitySourceService {
   }
 
   /** Checks the credentials live, then stores the source. Of two requests for the last place one wins. */
-  async create(request: CreateRequest): Promise<SourceOutcome> {
-    const refusals = createProblems(request);
+  async create(request: CreateRequest, actor: Actor): Promise<SourceOutcome> {
+    const refusals = createProblems(request, this.isServiceProvider);
     if (refusals.length > 0) return { refusals };
     const digest = this.digest({ ...request, idempotencyKey: null });
     if (request.wecomSelfBuilt) {
@@ -105,23 +129,24 @@ export class IdentitySourceService {
         if (former) return this.formerOutcome(client, former, digest);
       }
       const { rows } = await client.query(
-        `INSERT INTO identity_source (type, name, description, status, wecom_mode, corp_id, agent_id, secret_changed_at)
-         VALUES ($1, $2, $3, 'CLOSED', $4, $5, $6, CASE WHEN $4::text IS NOT NULL THEN now() END) RETURNING id`,
+        `INSERT INTO identity_source (type, name, description, status, wecom_mode, appeared_at, enable_when_authorized)
+         VALUES ($1, $2, $3, 'CLOSED', $4, CASE WHEN $5 THEN NULL ELSE now() END, $6) RETURNING id`,
         [
           request.type,
           request.name,
           request.description,
-          request.wecomSelfBuilt ? 'SELF_BUILT' : null,
-          request.wecomSelfBuilt?.corpId ?? null,
-          request.wecomSelfBuilt?.agentId ?? null,
+          wecomModeOf(request),
+          waitsForAuthorization(request),
+          waitsForAuthorization(request) && request.status === 'ENABLED',
         ],
       );
       const id: string = rows[0].id;
-      if (request.wecomSelfBuilt) await this.storeSecrets(client, id, request.wecomSelfBuilt);
+      if (request.wecomSelfBuilt) await this.storeCredentials(client, id, request.wecomSelfBuilt, actor);
+      if (request.wecomCallback) await this.storeCallback(client, id, request.wecomCallback);
       if (request.automatic) await storeAutomatic(client, id, request.automatic);
       await moveNextRun(client, id);
-      if (request.status === 'ENABLED') {
-        const refusal = await this.enableWithinLimits(client, id, request.type);
+      if (request.status === 'ENABLED' && !waitsForAuthorization(request)) {
+        const refusal = await enableWithinLimits(client, this.limits, { id, type: request.type });
         if (refusal) return refusal;
       }
       if (request.idempotencyKey !== null) {
@@ -131,7 +156,7 @@ export class IdentitySourceService {
     });
   }
 
-  async update(request: UpdateRequest): Promise<SourceOutcome> {
+  async update(request: UpdateRequest, actor: Actor): Promise<SourceOutcome> {
     const refusals = updateProblems(request);
     if (refusals.length > 0) return { refusals };
     if (request.wecomSelfBuilt) {
@@ -142,8 +167,15 @@ export class IdentitySourceService {
       const source = await lockSource(client, request.id);
       if (!source) return notFound();
       if (request.version !== undefined && request.version !== source.version) return versionConflict(source.version);
-      if (request.wecomSelfBuilt && source.type !== 'WECOM') {
-        return refusal('INVALID_INPUT', 'Only a WeCom source has WeCom credentials.', ['input', 'wecomSelfBuilt']);
+      if (request.wecomSelfBuilt && source.wecomMode !== 'SELF_BUILT') {
+        const message =
+          source.type === 'WECOM'
+            ? 'This source is connected by a service provider’s app, whose secret comes by authorization: startAuthorization.'
+            : 'Only a WeCom source has WeCom credentials.';
+        return refusal('INVALID_INPUT', message, ['input', 'wecomSelfBuilt']);
+      }
+      if (request.wecomCallback && source.type !== 'WECOM') {
+        return refusal('INVALID_INPUT', 'Only a WeCom source has a callback.', ['input', 'wecomCallback']);
       }
       if (request.wecomSelfBuilt && source.corpId?.toLowerCase() !== request.wecomSelfBuilt.corpId.toLowerCase()) {
         return refusal(
@@ -154,8 +186,7 @@ export class IdentitySourceService {
       }
       await client.query(
         `UPDATE identity_source SET name = coalesce($2, name), description = CASE WHEN $3 THEN $4 ELSE description END,
-                schema = CASE WHEN $5 THEN $6 ELSE schema END, agent_id = coalesce($7, agent_id),
-                version = version + 1, updated_at = now() WHERE id = $1`,
+                schema = CASE WHEN $5 THEN $6 ELSE schema END, version = version + 1, updated_at = now() WHERE id = $1`,
         [
           request.id,
           request.name ?? null,
@@ -163,10 +194,10 @@ export class IdentitySourceService {
           request.description ?? null,
           request.schema !== undefined,
           request.schema ?? null,
-          request.wecomSelfBuilt?.agentId ?? null,
         ],
       );
-      if (request.wecomSelfBuilt) await this.storeSecrets(client, request.id, request.wecomSelfBuilt);
+      if (request.wecomSelfBuilt) await this.storeCredentials(client, request.id, request.wecomSelfBuilt, actor);
+      if (request.wecomCallback !== undefined) await this.storeCallback(client, request.id, request.wecomCallback);
       return request.id;
     });
   }
@@ -177,7 +208,8 @@ export class IdentitySourceService {
       const source = await lockSource(client, id);
       if (!source) return notFound();
       if (source.status === 'ENABLED') return id;
-      return (await this.enableWithinLimits(client, id, source.type)) ?? id;
+      if (source.type === 'WECOM' && !source.authorized) return authorizationRequired();
+      return (await enableWithinLimits(client, this.limits, source)) ?? id;
     });
   }
 
@@ -186,16 +218,7 @@ export class IdentitySourceService {
     const outcome = await changeSource(this.dataSource, null, async (client) => {
       const source = await lockSource(client, id);
       if (!source) return notFound();
-      if (source.status === 'CLOSED') return id;
-      await client.query(
-        `UPDATE identity_source SET status = 'CLOSED', version = version + 1, updated_at = now() WHERE id = $1`,
-        [id],
-      );
-      const { rows } = await client.query(
-        `SELECT id FROM sync_task WHERE identity_source_id = $1 AND mode = 'APPLY' AND status IN ('QUEUED', 'RUNNING')`,
-        [id],
-      );
-      for (const task of rows) await cancelOpenTask(client, task.id);
+      if (source.status === 'ENABLED') await closeSource(client, id);
       return id;
     });
     await this.events.publish();
@@ -206,7 +229,7 @@ export class IdentitySourceService {
   async openConnector(id: string): Promise<OpenedConnector> {
     const source = await this.dataSource.manager.findOneByOrFail(IdentitySource, { id });
     if (!source.sealedSecret || source.corpId === null || source.agentId === null) {
-      throw new AppError('SECRET_UNREADABLE', 'This identity source has no credentials to read a directory with.');
+      throw new AppError('AUTHORIZATION_REQUIRED', AUTHORIZE_FIRST);
     }
     return this.open({
       corpId: source.corpId,
@@ -234,41 +257,25 @@ export class IdentitySourceService {
     }
   }
 
-  /** One at a time for all sources, so that a count read here is still true at the commit. */
-  private async enableWithinLimits(
+  private async storeCredentials(
     client: PoolClient,
     id: string,
-    type: IdentitySourceTypeName,
-  ): Promise<readonly Refusal[] | undefined> {
-    await client.query('SELECT pg_advisory_xact_lock($1)', [LIMIT_LOCK]);
-    const { rows } = await client.query(
-      `SELECT name, type FROM identity_source WHERE status = 'ENABLED' AND deleted_at IS NULL AND id <> $1 ORDER BY name`,
-      [id],
-    );
-    const names = rows.map((row) => row.name).join(', ');
-    const customNames = rows.filter((row) => row.type === 'CUSTOM').map((row) => row.name);
-    if (type === 'CUSTOM' && customNames.length >= this.limits.customEnabled) {
-      const message = `At most ${this.limits.customEnabled} custom source may be enabled; enabled now: ${customNames.join(', ')}. Disable it first.`;
-      return refusal('CUSTOM_SOURCE_LIMIT', message, ['input']);
-    }
-    if (rows.length >= this.limits.enabled) {
-      const message = `At most ${this.limits.enabled} sources may be enabled at once; enabled now: ${names}. Disable one of them first.`;
-      return refusal('ENABLED_SOURCE_LIMIT', message, ['input']);
-    }
+    { corpId, agentId, secret }: WecomCredentials,
+    actor: Actor,
+  ): Promise<void> {
     await client.query(
-      `UPDATE identity_source SET status = 'ENABLED', version = version + 1, updated_at = now() WHERE id = $1`,
-      [id],
+      `UPDATE identity_source SET corp_id = coalesce(corp_id, $2), agent_id = $3, sealed_secret = $4, secret_changed_at = now()
+        WHERE id = $1`,
+      [id, corpId, agentId, this.secrets.seal(secret, id)],
     );
-    return undefined;
+    await insertAuthorized(client, id, { corpId, corpName: null, agentId, authorizedBy: actor.name, failure: null });
   }
 
-  private async storeSecrets(client: PoolClient, id: string, credentials: WecomCredentials): Promise<void> {
-    const seal = (text: string | null | undefined) => (text ? this.secrets.seal(text, id) : null);
+  private async storeCallback(client: PoolClient, id: string, callback: WecomCallback | null): Promise<void> {
+    const seal = (text: string) => this.secrets.seal(text, id);
     await client.query(
-      `UPDATE identity_source SET sealed_secret = $2, secret_changed_at = now(),
-              sealed_callback_token = coalesce($3, sealed_callback_token), sealed_callback_key = coalesce($4, sealed_callback_key)
-        WHERE id = $1`,
-      [id, seal(credentials.secret), seal(credentials.callbackToken), seal(credentials.callbackEncodingAesKey)],
+      'UPDATE identity_source SET sealed_callback_token = $2, sealed_callback_key = $3 WHERE id = $1',
+      [id, callback && seal(callback.token), callback && seal(callback.encodingAesKey)],
     );
   }
 
@@ -297,18 +304,25 @@ export class IdentitySourceService {
   }
 }
 
-function createProblems(request: CreateRequest): readonly Refusal[] {
+function wecomModeOf(request: CreateRequest): WecomModeName | null {
+  if (request.type !== 'WECOM') return null;
+  return request.wecomSelfBuilt ? 'SELF_BUILT' : 'SERVICE_PROVIDER';
+}
+
+function waitsForAuthorization(request: CreateRequest): boolean {
+  return wecomModeOf(request) === 'SERVICE_PROVIDER';
+}
+
+function createProblems(request: CreateRequest, isServiceProvider: boolean): readonly Refusal[] {
   const problems = [nameProblem(request.name), descriptionProblem(request.description)].filter((p) => p !== undefined);
-  if (request.type === 'CUSTOM' && request.wecomSelfBuilt) {
-    problems.push(
-      ...refusal('INVALID_INPUT', 'A custom source takes no WeCom credentials.', ['input', 'wecomSelfBuilt']),
-    );
+  for (const field of ['wecomSelfBuilt', 'wecomCallback'] as const) {
+    if (request.type === 'CUSTOM' && request[field]) {
+      problems.push(...refusal('INVALID_INPUT', 'A custom source takes no WeCom settings.', ['input', field]));
+    }
   }
-  if (request.type === 'WECOM' && !request.wecomSelfBuilt) {
-    const message = 'Give the corp id, agent id and secret of your own WeCom app.';
-    problems.push(...refusal('INVALID_INPUT', message, ['input', 'wecomSelfBuilt']));
-  }
+  if (waitsForAuthorization(request) && !isServiceProvider) problems.push(...noProvider(['input', 'wecomSelfBuilt']));
   problems.push(...automaticProblems(request.automatic ?? undefined));
+  if (request.wecomCallback) problems.push(...callbackProblems(request.wecomCallback));
   return request.wecomSelfBuilt ? [...problems, ...wecomProblems(request.wecomSelfBuilt)] : problems;
 }
 
@@ -318,5 +332,6 @@ function updateProblems(request: UpdateRequest): readonly Refusal[] {
     request.description === undefined ? undefined : descriptionProblem(request.description),
     request.schema ? schemaProblem(request.schema) : undefined,
     ...(request.wecomSelfBuilt ? wecomProblems(request.wecomSelfBuilt) : []),
+    ...(request.wecomCallback ? callbackProblems(request.wecomCallback) : []),
   ].filter((problem) => problem !== undefined);
 }

@@ -3,6 +3,8 @@ import { Node } from '../api/node';
 import { connectionOf } from '../api/pagination';
 import { DateTime } from '../api/scalars';
 import { UserError } from '../api/user-error';
+import { AuthorizationStatusEnum } from '../authorization/authorization.type';
+import type { AuthorizationStatusName } from '../authorization/source-authorization';
 import { toTypedId } from '../platform/typed-id';
 import type {
   IdentitySource,
@@ -67,6 +69,13 @@ export class IdentitySourceObject extends Node {
   agentId: string | null;
   row: IdentitySource;
 
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'When the people and departments of a company that has cancelled its authorization will be removed; null otherwise.',
+  })
+  dataRemovalDueAt: Date | null;
+
   @Field(() => IdentitySourceTypeEnum, { description: 'The kind of directory.' })
   type: IdentitySourceTypeName;
 
@@ -113,7 +122,11 @@ export function toIdentitySource(row: IdentitySource): IdentitySourceObject {
             corpId,
             agentId,
             secretChangedAt,
-            callbackPath: row.sealedCallbackToken ? `/callbacks/wecom/${toTypedId('source', uuid)}` : null,
+            // A customised app's callback has the template's keys where it has none of its own.
+            callbackPath:
+              row.sealedCallbackToken || wecomMode === 'SERVICE_PROVIDER'
+                ? `/callbacks/wecom/${toTypedId('source', uuid)}`
+                : null,
           },
   });
 }
@@ -143,6 +156,13 @@ export class IdentitySourceFilter {
   @Field(() => IdentitySourceStatusEnum, { nullable: true, description: 'Of this status only.' })
   status?: IdentitySourceStatusName | null;
 
+  @Field(() => AuthorizationStatusEnum, {
+    nullable: true,
+    description:
+      'Whose newest authorization stands so; then also those that wait for their first one, which are left out otherwise.',
+  })
+  authorization?: AuthorizationStatusName | null;
+
   @Field(() => String, { nullable: true, description: 'Found anywhere in name or description, ignoring case.' })
   text?: string | null;
 }
@@ -164,16 +184,20 @@ export class WecomSelfBuiltInput {
 
   @Field(() => String, { description: 'The app’s Secret: 应用管理 > the app. Stored encrypted and never shown again.' })
   secret: string;
+}
+
+@InputType({
+  description:
+    'What signs and encrypts WeCom’s calls to this source: of the contacts-sync callback (通讯录同步 > 设置接收事件服务器) of a self-built app, or of the customised app’s own callback.',
+})
+export class WecomCallbackInput {
+  @Field(() => String, { description: 'Token: 1 to 32 letters and digits.' })
+  token: string;
 
   @Field(() => String, {
-    nullable: true,
-    description:
-      'Token of the contacts-sync callback (通讯录同步 > 设置接收事件服务器), with its key; changes then arrive within seconds.',
+    description: 'EncodingAESKey: 43 letters and digits. Stored encrypted and never shown again.',
   })
-  callbackToken?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'EncodingAESKey of the contacts-sync callback, with its token.' })
-  callbackEncodingAesKey?: string | null;
+  encodingAesKey: string;
 }
 
 @InputType({ description: 'A new identity source.' })
@@ -192,9 +216,16 @@ export class CreateIdentitySourceInput {
 
   @Field(() => WecomSelfBuiltInput, {
     nullable: true,
-    description: 'For a WECOM source: the company’s own app. Checked by a live call before anything is stored.',
+    description:
+      'For a WECOM source: the company’s own app, checked by a live call before anything is stored. Without it the source waits for startAuthorization: it is closed, takes no place and is in no list until a company has authorized it.',
   })
   wecomSelfBuilt?: WecomSelfBuiltInput | null;
+
+  @Field(() => WecomCallbackInput, {
+    nullable: true,
+    description: 'For a WECOM source whose callback is set up: changes then arrive within seconds.',
+  })
+  wecomCallback?: WecomCallbackInput | null;
 
   @Field(() => AutomaticSynchronizationInput, {
     nullable: true,
@@ -234,6 +265,13 @@ export class UpdateIdentitySourceInput {
     description: 'New credentials of the same company, checked by a live call; null is as absent.',
   })
   wecomSelfBuilt?: WecomSelfBuiltInput | null;
+
+  @Field(() => WecomCallbackInput, {
+    nullable: true,
+    description:
+      'Keys of its callback. Cleared, a self-built app is called back no more, and a customised app with the template’s keys.',
+  })
+  wecomCallback?: WecomCallbackInput | null;
 }
 
 @InputType({ description: 'Which source to enable.' })

@@ -7,6 +7,9 @@ const PLACES = [
   { table: 'identity_source', column: 'sealed_secret', context: 'id' },
   { table: 'identity_source', column: 'sealed_callback_token', context: 'id' },
   { table: 'identity_source', column: 'sealed_callback_key', context: 'id' },
+  { table: 'provider_callback', column: 'sealed_message', context: 'id' },
+  { table: 'provider_callback', column: 'sealed_answer', context: 'id' },
+  { table: 'suite_ticket', column: 'sealed_ticket', context: 'suite_id' },
   { table: 'access_token', column: 'sealed_token', context: 'key' },
 ] as const;
 
@@ -20,7 +23,7 @@ export async function rotateSecrets(dataSource: DataSource, secrets: SecretBox):
     let rotated = 0;
     for (const { table, column, context } of PLACES) {
       const { rows } = await client.query<{ context: string; sealed: string }>(
-        `SELECT ${context}::text AS context, ${column} AS sealed FROM ${table} WHERE ${column} IS NOT NULL FOR UPDATE`,
+        `SELECT ${context}::text AS context, ${column} AS sealed FROM ${table} WHERE ${column} <> '' FOR UPDATE`,
       );
       for (const row of rows.filter(({ sealed }) => !secrets.isCurrent(sealed))) {
         const sealed = secrets.seal(secrets.open(row.sealed, row.context), row.context);

@@ -112,6 +112,10 @@ export class SettingsResolver {
       const message = 'A custom source has no directory to check.';
       return payload({ refusals: [{ code: 'SYNC_NOT_APPLICABLE', message, field: ['input', 'id'] }] });
     }
+    if (!source.sealedSecret) {
+      const message = 'No company has authorized this source, or it has cancelled: startAuthorization first.';
+      return payload({ refusals: [{ code: 'AUTHORIZATION_REQUIRED', message, field: ['input', 'id'] }] });
+    }
     await ctx.thirdParty.runChecks(source);
     return payload({ source });
   }
@@ -241,7 +245,7 @@ export class WecomSettingsResolver {
   @FieldResolver(() => String, {
     nullable: true,
     description:
-      'The address to enter for the contacts-sync callback; null unless ROLLCALL_PUBLIC_URL and the callback’s keys are set.',
+      'The address to enter for its callback (of the contacts sync, or of the customised app); null without ROLLCALL_PUBLIC_URL, and for a self-built app until the callback’s keys are set.',
   })
   callbackUrl(@Root() { callbackPath }: WecomSettings, @Ctx() ctx: RequestContext): string | null {
     return callbackPath && ctx.publicUrl ? `${ctx.publicUrl.replace(/\/+$/, '')}${callbackPath}` : null;
@@ -254,8 +258,8 @@ async function live<T>(reading: Promise<T>): Promise<T> {
     return await reading;
   } catch (error) {
     const { code, message, advice } = error as { code?: string; message?: string; advice?: string };
-    if (!code?.startsWith('UPSTREAM_')) throw error;
-    throw Object.assign(badRequest(`${message} ${advice}`), { extensions: { code } });
+    if (!code?.startsWith('UPSTREAM_') && code !== 'AUTHORIZATION_REQUIRED') throw error;
+    throw Object.assign(badRequest([message, advice].filter(Boolean).join(' ')), { extensions: { code } });
   }
 }
 

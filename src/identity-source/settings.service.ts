@@ -1,6 +1,8 @@
 import type { DataSource } from 'typeorm';
+import { endPending } from '../authorization/source-authorization';
 import type { EventLog } from '../sync/event-log';
 import { changeSource, lockSource, notFound, refusal, type SourceOutcome, versionConflict } from './source-change';
+import { freeName } from './source-name';
 import { changeProblems, extensionKeys, type SynchronizationChange, storeChange } from './synchronization-settings';
 
 /** A deleted source can be restored for so long; then its secrets are destroyed. */
@@ -47,6 +49,7 @@ export class SettingsService {
           'UPDATE identity_source SET deleted_at = now(), version = version + 1, updated_at = now() WHERE id = $1',
           [id],
         );
+        await endPending(client, id, 'CANCELED', null);
         return id;
       }),
     );
@@ -57,7 +60,10 @@ export class SettingsService {
     return this.published(
       await changeSource(this.dataSource, null, async (client) => {
         const { rows } = await client.query(
-          `SELECT name FROM identity_source
+          `SELECT s.name, (SELECT o.name FROM identity_source o
+                            WHERE o.corp_id = s.corp_id AND o.wecom_mode = 'SERVICE_PROVIDER' AND s.wecom_mode = 'SERVICE_PROVIDER'
+                              AND o.deleted_at IS NULL AND o.sealed_secret IS NOT NULL LIMIT 1) AS "connectedBy"
+             FROM identity_source s
             WHERE id = $1 AND deleted_at > now() - make_interval(days => ${RESTORE_DAYS}) FOR UPDATE`,
           [id],
         );
@@ -65,25 +71,18 @@ export class SettingsService {
           const message = `There is no source with this id that was deleted in the last ${RESTORE_DAYS} days.`;
           return refusal('NOT_FOUND', message, ['input', 'id']);
         }
+        if (rows[0].connectedBy) {
+          const message = `Its company is connected by the source ${rows[0].connectedBy} now: use that one, or delete it first.`;
+          return refusal('COMPANY_ALREADY_CONNECTED', message, ['input', 'id']);
+        }
         await client.query(
           `UPDATE identity_source SET deleted_at = NULL, status = 'CLOSED', version = version + 1, updated_at = now(), name = $2
             WHERE id = $1`,
-          [id, await this.freeName(rows[0].name)],
+          [id, await freeName(client, rows[0].name)],
         );
         return id;
       }),
     );
-  }
-
-  private async freeName(name: string): Promise<string> {
-    const taken = await this.dataSource.query(
-      `SELECT lower(name) AS name FROM identity_source WHERE deleted_at IS NULL AND lower(name) LIKE lower($1) || '%'`,
-      [name.slice(0, 90).replace(/[\\%_]/g, '\\$&')],
-    );
-    const names = new Set(taken.map((row: { name: string }) => row.name));
-    let free = name;
-    for (let n = 2; names.has(free.toLowerCase()); n++) free = `${[...name].slice(0, 95).join('')}-${n}`;
-    return free;
   }
 
   private async published(outcome: SourceOutcome): Promise<SourceOutcome> {

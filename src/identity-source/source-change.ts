@@ -21,6 +21,8 @@ export type RefusalCode =
   | 'CUSTOM_SOURCE_LIMIT'
   | 'SCHEMA_INVALID'
   | 'SOURCE_ENABLED'
+  | 'AUTHORIZATION_REQUIRED'
+  | 'COMPANY_ALREADY_CONNECTED'
   | 'SYNC_NOT_APPLICABLE'
   | 'MAPPING_INVALID'
   | 'IDEMPOTENCY_KEY_REUSED'
@@ -59,12 +61,17 @@ class Refused extends Error {
   }
 }
 
-export type LockedSource = SettingsRow & Pick<IdentitySource, 'version' | 'corpId' | 'name'>;
+export type LockedSource = SettingsRow &
+  Pick<IdentitySource, 'version' | 'corpId' | 'name' | 'wecomMode'> & {
+    /** Whether there is something to read its directory with. */
+    readonly authorized: boolean;
+  };
 
 /** The source, locked until the end of the transaction; undefined where there is none, or it is deleted. */
 export async function lockSource(client: PoolClient, id: string): Promise<LockedSource | undefined> {
   const { rows } = await client.query<LockedSource>(
-    `SELECT ${SETTINGS_COLUMNS}, version, corp_id AS "corpId", name FROM identity_source
+    `SELECT ${SETTINGS_COLUMNS}, version, corp_id AS "corpId", name, wecom_mode AS "wecomMode",
+            sealed_secret IS NOT NULL AS authorized FROM identity_source
       WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
     [id],
   );

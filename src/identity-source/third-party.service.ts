@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type {
+  ConnectorCheck,
   DirectoryConnector,
   DirectoryExtent,
   ThirdPartyDepartment as ToldDepartment,
@@ -14,6 +15,8 @@ const TREE_LIFE_MS = 30_000;
 const LIVE_READ_MS = 20_000;
 const SAMPLES = 3;
 
+export type SourceCheck = (source: IdentitySource) => Promise<ConnectorCheck>;
+
 /** What the directory is and shows: read live, or from the last complete snapshot. */
 export class ThirdPartyService {
   private readonly trees = new Map<string, { until: number; tree: Promise<ThirdPartyDepartment[]> }>();
@@ -21,6 +24,8 @@ export class ThirdPartyService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly openConnector: (identitySourceId: string) => Promise<OpenedConnector>,
+    /** Checks of what is around the connector: callbacks, licences. */
+    private readonly moreChecks: readonly SourceCheck[] = [],
   ) {}
 
   /** Every visible department, read live. @throws DirectoryError */
@@ -90,7 +95,8 @@ export class ThirdPartyService {
     const { connector } = await this.openConnector(source.id);
     const checks = await connector.check(AbortSignal.timeout(LIVE_READ_MS * 3));
     const outside = await this.outsideScopeCheck(source, connector);
-    const found = outside ? [...checks, outside] : checks;
+    const around = await Promise.all(this.moreChecks.map((check) => check(source)));
+    const found = [...checks, ...around, ...(outside ? [outside] : [])];
     await this.dataSource.query(
       `INSERT INTO connection_check (identity_source_id, checks, checked_at) VALUES ($1, $2, now())
        ON CONFLICT (identity_source_id) DO UPDATE SET checks = excluded.checks, checked_at = excluded.checked_at`,

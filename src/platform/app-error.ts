@@ -11,6 +11,8 @@ export const APP_ERRORS = {
   UPSTREAM_REFUSED: { retryable: false, log: 'warn' },
   /** The directory asked us to slow down, for longer than a task waits. */
   UPSTREAM_RATE_LIMITED: { retryable: true, log: 'warn' },
+  /** A source that no company has authorized, or whose company has cancelled, has nothing to read its directory with. */
+  AUTHORIZATION_REQUIRED: { retryable: false, log: 'info' },
   /** Another worker owns the sync task now; whatever this one still does is rolled back. */
   LEASE_LOST: { retryable: false, log: 'warn' },
   /** Something changed since a preview was made. */

@@ -8,14 +8,15 @@ const SWEEP_MS = 1_000;
 const RECONNECT_MS = 500;
 const READ_AT_ONCE = 500;
 
-/** One event as stored: about a task, or about a run of its records. */
+/** One event as stored: about a task, a run of its records, a source, or an authorization. */
 export interface StoredEvent {
   /** The last of its numbers; the first is `sequence - size + 1`. */
   readonly sequence: number;
   readonly size: number;
-  readonly kind: 'TASK' | 'RECORDS';
+  readonly kind: 'TASK' | 'RECORDS' | 'SOURCE' | 'AUTHORIZATION';
   readonly identitySourceId: string;
-  readonly taskId: string;
+  /** Null for sources and authorizations. */
+  readonly taskId: string | null;
   readonly firstOrdinal: number | null;
   readonly payload: unknown;
 }

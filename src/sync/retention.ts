@@ -18,6 +18,8 @@ const BATCH = 10_000;
 /** Of previews that nobody has applied. */
 const PREVIEW_DAYS = 7;
 const IDEMPOTENCY_DAYS = 30;
+/** Far longer than a callback that somebody kept is still believed. */
+const PROVIDER_CALLBACK_DAYS = 30;
 const CLEANUP_LOCK = 7_255_503;
 
 /** Deletes in the background what has outlived its use; of several processes one does it. */
@@ -78,6 +80,7 @@ export class Retention {
       sync_record: `task_id IN (${ended(recordDays)})`,
       audit_entry: older('at', recordDays),
       employee_change: older('at', recordDays),
+      provider_callback: `done_at IS NOT NULL AND ${older('received_at', PROVIDER_CALLBACK_DAYS)}`,
       idempotency_key: older('created_at', IDEMPOTENCY_DAYS),
     };
   }

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
+import { badRequest } from '../api/errors';
 import type { EventLog, StoredEvent } from './event-log';
 import { recordsBetween } from './sync-record.list';
 import { SyncRecordEvent, type SyncRecordFilter, toSyncRecord } from './sync-record.type';
@@ -17,7 +18,7 @@ export interface StreamSources {
   readonly actor: Actor;
 }
 
-type TaskEvent = StoredEvent & { readonly payload: TaskState };
+type TaskEvent = StoredEvent & { readonly taskId: string; readonly payload: TaskState };
 
 /** The task as it is now (or, with `after`, nothing first), then every change until it ends. */
 export async function* taskStream(from: StreamSources, taskId: string, after: number | undefined, signal: AbortSignal) {
@@ -84,7 +85,7 @@ export async function* recordStream(
 /** One event about a run of records becomes one for each record; those the caller has had are left out. */
 async function* expand(from: StreamSources, event: StoredEvent, after: number, filter: SyncRecordFilter | undefined) {
   const { taskId, firstOrdinal } = event;
-  if (firstOrdinal === null) return;
+  if (taskId === null || firstOrdinal === null) return;
   const firstSequence = event.sequence - event.size + 1;
   const result = (event.payload as { state: string }).state;
   const begin = firstOrdinal + Math.max(0, after - firstSequence + 1);
@@ -127,9 +128,16 @@ async function latestRecordsStart(dataSource: DataSource, taskId: string): Promi
   return row?.start ?? 0;
 }
 
+/** The number that a subscriber resumes after. @throws GraphQLError BAD_USER_INPUT for a negative one */
+export function sequence(given: unknown): number | undefined {
+  if (given == null) return undefined;
+  if (typeof given === 'number' && given >= 0) return given;
+  throw badRequest('afterSequence is a number of an event: 0 or more.');
+}
+
 /** Every event after a number, for as long as somebody listens. */
-async function* follow(
-  from: StreamSources,
+export async function* follow(
+  from: { readonly events: EventLog },
   after: number,
   filter: { taskId?: string; identitySourceId?: string },
   signal: AbortSignal,

@@ -1,7 +1,6 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root, Subscription } from 'type-graphql';
 import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
-import { badRequest } from '../api/errors';
 import { type Page, PageArgs } from '../api/pagination';
 import { SafeInt } from '../api/scalars';
 import { UserErrorCode } from '../api/user-error';
@@ -16,7 +15,7 @@ import { type DecisionOutcome, decideHeldRecords } from './held-records';
 import type { CancelOutcome, StartOutcome } from './sync.service';
 import { listRecords } from './sync-record.list';
 import { SyncRecordConnection, SyncRecordEvent, SyncRecordFilter, SyncRecordObject } from './sync-record.type';
-import { abortable, recordStream, taskStream, tasksStream } from './sync-streams';
+import { abortable, recordStream, sequence, taskStream, tasksStream } from './sync-streams';
 import {
   ApplyPreviewInput,
   ApplyPreviewPayload,
@@ -243,12 +242,6 @@ export async function loadTask(ctx: RequestContext, uuid: string): Promise<SyncT
   return row && toSyncTask(row);
 }
 
-function sequence(given: unknown): number | undefined {
-  if (given == null) return undefined;
-  if (typeof given === 'number' && given >= 0) return given;
-  throw badRequest('afterSequence is a number of an event: 0 or more.');
-}
-
 async function toStartPayload(ctx: RequestContext, outcome: StartOutcome): Promise<StartSyncTaskPayload> {
   const source = ['input', 'identitySourceId'];
   switch (outcome.kind) {
@@ -267,6 +260,12 @@ async function toStartPayload(ctx: RequestContext, outcome: StartOutcome): Promi
       return refused('SOURCE_CLOSED', 'The identity source is closed: enable it first, or start a PREVIEW.', source);
     case 'notApplicable':
       return refused('SYNC_NOT_APPLICABLE', 'A custom source has no directory to read.', source);
+    case 'unauthorized':
+      return refused(
+        'AUTHORIZATION_REQUIRED',
+        'No company has authorized this source, or it has cancelled: startAuthorization gives the QR code to scan.',
+        source,
+      );
     case 'proposalRefused':
       return { syncTask: null, userErrors: outcome.refusals.map(toUserError) };
     case 'keyReused':

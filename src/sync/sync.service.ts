@@ -26,7 +26,7 @@ export interface StartRequest {
 export type StartOutcome =
   | { readonly kind: 'started' | 'alreadyRunning'; readonly taskId: string }
   | { readonly kind: 'otherModeRunning'; readonly taskId: string }
-  | { readonly kind: 'notFound' | 'sourceClosed' | 'notApplicable' | 'keyReused' }
+  | { readonly kind: 'notFound' | 'sourceClosed' | 'notApplicable' | 'unauthorized' | 'keyReused' }
   | { readonly kind: 'proposalRefused'; readonly refusals: readonly Refusal[] };
 
 export type CancelOutcome =
@@ -65,13 +65,15 @@ export class SyncService {
         return former.digest.equals(digest) ? { kind: 'started', taskId: former.objectId } : { kind: 'keyReused' };
     }
     // The lock makes a concurrent disable, and a second start, wait, so that no task starts on a source that has just been closed.
-    const { rows } = await client.query<SettingsRow>(
-      `SELECT ${SETTINGS_COLUMNS} FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
+    const { rows } = await client.query<SettingsRow & { authorized: boolean }>(
+      `SELECT ${SETTINGS_COLUMNS}, sealed_secret IS NOT NULL AS authorized FROM identity_source
+        WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
       [request.identitySourceId],
     );
     const source = rows[0];
     if (!source) return { kind: 'notFound' };
     if (source.type === 'CUSTOM') return { kind: 'notApplicable' };
+    if (!source.authorized) return { kind: 'unauthorized' };
     if (source.status === 'CLOSED' && request.mode === 'APPLY') return { kind: 'sourceClosed' };
     const effective = await this.settingsFor(client, source, request);
     if ('refusals' in effective) return { kind: 'proposalRefused', refusals: effective.refusals };

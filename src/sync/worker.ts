@@ -10,6 +10,16 @@ export const SYNC_JOB = 'sync-task';
 const CONCURRENCY = 4;
 const LOOK_AGAIN_MS = 2_000;
 
+/** Work beside sync tasks that must be done once, whoever is killed meanwhile. */
+export interface DurableJob {
+  /** graphile-worker's task identifier. */
+  readonly name: string;
+  /** @param stopping aborted when this process is to stop; what was begun is then left for another */
+  run(payload: unknown, stopping: AbortSignal): Promise<void>;
+  /** Queues what is due and perhaps nobody's any more; called every few seconds. */
+  queueDue(): Promise<void>;
+}
+
 /**
  * Works on queued tasks. graphile-worker delivers each job; because it frees a killed worker's job only after four hours, this
  * looks for tasks whose lease has run out and queues them again.
@@ -25,6 +35,7 @@ export class Worker {
     url: string,
     private readonly syncRunner: SyncRunner,
     private readonly log: Logger,
+    private readonly jobs: readonly DurableJob[] = [],
   ) {
     this.pool = new Pool({ connectionString: url, max: CONCURRENCY + 2, application_name: 'rollcall worker' });
     // Without a listener, a connection that PostgreSQL ends while it is idle would end the whole process.
@@ -46,6 +57,9 @@ export class Worker {
           const { taskId } = payload as { taskId: string };
           await this.syncRunner.run(taskId, this.stopping.signal);
         },
+        ...Object.fromEntries(
+          this.jobs.map((job) => [job.name, (payload: unknown) => job.run(payload, this.stopping.signal)]),
+        ),
       },
     });
     this.lookout = setInterval(() => void this.queueAbandoned(), LOOK_AGAIN_MS);
@@ -68,6 +82,7 @@ export class Worker {
              OR (status = 'QUEUED' AND queued_at < now() - interval '2 seconds')`,
         [SYNC_JOB],
       );
+      for (const job of this.jobs) await job.queueDue();
     } catch (error) {
       if (!this.stopping.signal.aborted) this.log.warn({ err: error }, 'worker.lookout-failed');
     }

@@ -20,14 +20,13 @@ describe('changes that WeCom tells by callback', () => {
   beforeEach(async () => {
     rollcall = await startRollcall({ environment: { ROLLCALL_PUBLIC_URL: 'https://rollcall.example.com' } });
     const { corpId, agentId, secret } = rollcall.sandbox.company.settings;
-    const wecomSelfBuilt = {
-      corpId,
-      agentId,
-      secret,
-      callbackToken: KEYS.token,
-      callbackEncodingAesKey: KEYS.encodingAesKey,
-    };
-    const made = await createSource(rollcall.api, { type: 'WECOM', name: 'WeCom', wecomSelfBuilt });
+    const wecomSelfBuilt = { corpId, agentId, secret };
+    const made = await createSource(rollcall.api, {
+      type: 'WECOM',
+      name: 'WeCom',
+      wecomSelfBuilt,
+      wecomCallback: KEYS,
+    });
     source = made.identitySource?.id ?? '';
     address = rollcall.url.replace('/graphql', `/callbacks/wecom/${source}`);
     await synchronize(rollcall, source);

@@ -4,6 +4,7 @@ import { type AccessToken, type AccessTokenStore, DirectoryError, type ReadStati
 import { pause, sharedBucket } from '../token-bucket';
 import { integer, isObject, type Json } from './wecom.dto';
 import { WecomError } from './wecom.errors';
+import { corpKey } from './wecom.ids';
 
 export interface WecomClientOptions {
   readonly apiUrl: string;
@@ -17,6 +18,27 @@ export interface WecomCredentials {
   readonly corpId: string;
   readonly agentId: string;
   readonly secret: string;
+}
+
+/** Whose calls these are: how the token is got that they carry, and under which name. */
+export interface WecomCaller {
+  /** Names the pace's and the token's owner, never a secret. */
+  readonly name: string;
+  /** The secret that the token is got with; another one gets another token. */
+  readonly secret: string;
+  readonly tokenParameter: 'access_token' | 'suite_access_token' | 'provider_access_token';
+  /** The call that grants the token, under the name `tokenParameter` in its answer. */
+  grant(): Promise<{ readonly path: string; readonly query: Query; readonly body?: Json }>;
+}
+
+/** An app in a company. In service-provider mode the permanent code is its secret. Source: developer.work.weixin.qq.com/document/path/97164 */
+export function wecomApp({ corpId, agentId, secret }: WecomCredentials): WecomCaller {
+  return {
+    name: `wecom:${corpKey(corpId)}:${agentId}`,
+    secret,
+    tokenParameter: 'access_token',
+    grant: async () => ({ path: 'gettoken', query: { corpid: corpId, corpsecret: secret } }),
+  };
 }
 
 /** An answer that WeCom gave with success; parsed only when asked. */
@@ -33,6 +55,14 @@ export interface WecomAnswer {
 
 export type Query = Readonly<Record<string, string>>;
 
+interface Call {
+  readonly path: string;
+  readonly query: Query;
+  /** Sent as JSON, by POST; without it the call is a GET. */
+  readonly body?: Json | undefined;
+  readonly knownDigest?: string | undefined;
+}
+
 const CONNECTIONS = 16;
 const TIMEOUT_MS = 30_000;
 /** Far above the largest answer seen: 30,000 members of a kilobyte. */
@@ -44,7 +74,7 @@ const MAX_RATE_WAITS = 5;
 const FREQUENCY_LIMIT = 45009;
 const DEFAULT_LIFETIME_S = 7200;
 
-/** Calls to WeCom by one app: token, pace, retries and errors. */
+/** Calls to WeCom by one caller: token, pace, retries and errors. */
 export class WecomClient {
   private readonly http = new Agent({
     connections: CONNECTIONS,
@@ -59,13 +89,13 @@ export class WecomClient {
   private readonly tokenKey: string;
 
   constructor(
-    private readonly credentials: WecomCredentials,
+    private readonly caller: WecomCaller,
     private readonly options: WecomClientOptions,
   ) {
     this.wait = options.pause ?? pause;
     // With the secret's digest, so that a changed secret does not go on with the old one's token.
-    const secret = createHash('sha256').update(credentials.secret).digest('hex').slice(0, 12);
-    this.tokenKey = `wecom:${credentials.corpId.toLowerCase()}:${credentials.agentId}:${secret}`;
+    const secret = createHash('sha256').update(caller.secret).digest('hex').slice(0, 12);
+    this.tokenKey = `${caller.name}:${secret}`;
   }
 
   statistics(): ReadStatistics {
@@ -73,16 +103,26 @@ export class WecomClient {
   }
 
   /**
-   * One call with the app's token, retried as WeCom's rules say.
+   * One call with the caller's token, retried as WeCom's rules say.
    * @param knownDigest an answer with this digest is not parsed
    * @throws WecomError for an errcode, DirectoryError UPSTREAM_UNREACHABLE when no usable answer comes
    */
-  async get(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
+  get(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
+    return this.withToken({ path, query, knownDigest }, signal);
+  }
+
+  /** The same with a JSON body. */
+  post(path: string, body: Json, signal: AbortSignal): Promise<WecomAnswer> {
+    return this.withToken({ path, query: {}, body }, signal);
+  }
+
+  private async withToken(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
     let rejected: string | undefined;
     for (;;) {
       const token = await this.options.tokens.token(this.tokenKey, () => this.fetchToken(signal), rejected);
       try {
-        return await this.persist(path, { access_token: token, ...query }, signal, knownDigest);
+        const query = { [this.caller.tokenParameter]: token, ...call.query };
+        return await this.persist({ ...call, query }, signal);
       } catch (error) {
         const expired = error instanceof WecomError && error.reaction === 'REFRESH_TOKEN';
         if (!expired || rejected !== undefined) throw error;
@@ -92,20 +132,23 @@ export class WecomClient {
   }
 
   private async fetchToken(signal: AbortSignal): Promise<AccessToken> {
-    const { corpId, secret } = this.credentials;
-    const { body } = await this.persist('gettoken', { corpid: corpId, corpsecret: secret }, signal);
-    const token = body?.['access_token'];
-    if (typeof token !== 'string' || token === '') throw this.unreachable('gettoken', 'an answer without access_token');
+    const { tokenParameter } = this.caller;
+    const call = await this.caller.grant();
+    const { body } = await this.persist(call, signal);
+    const token = body?.[tokenParameter];
+    if (typeof token !== 'string' || token === '') {
+      throw this.unreachable(call.path, `an answer without ${tokenParameter}`);
+    }
     return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
   }
 
   /** Tries again where that can help: network failures and "busy" at most three times, limits after waiting. */
-  private async persist(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
+  private async persist(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
     let rateWaits = 0;
     for (let tries = 1; ; ) {
-      await this.keepPace(path, signal);
+      await this.keepPace(call.path, signal);
       try {
-        return await this.once(path, query, signal, knownDigest);
+        return await this.once(call, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof DirectoryError)) throw error;
@@ -127,17 +170,17 @@ export class WecomClient {
   }
 
   private async keepPace(path: string, signal: AbortSignal): Promise<void> {
-    const { corpId, agentId } = this.credentials;
-    const key = `${this.options.apiUrl} ${corpId.toLowerCase()} ${agentId} ${path}`;
+    const key = `${this.options.apiUrl} ${this.caller.name} ${path}`;
     const ms = sharedBucket(key, this.options.callsPerMinute).take();
     this.throttledMs += ms;
     await this.wait(ms, signal);
   }
 
-  private async once(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
+  private async once(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
+    const { path, knownDigest } = call;
     this.calls += 1;
     const readAt = new Date();
-    const { bytes, serverDate } = await this.fetchBytes(path, query, signal);
+    const { bytes, serverDate } = await this.fetchBytes(call, signal);
     const digest = createHash('sha256').update(bytes).digest('hex');
     if (digest === knownDigest) return { bytes, digest, readAt, body: undefined, serverDate };
     const body = this.parse(path, bytes);
@@ -147,11 +190,15 @@ export class WecomClient {
     return { bytes, digest, readAt, body, serverDate };
   }
 
-  private async fetchBytes(path: string, query: Query, signal: AbortSignal) {
+  private async fetchBytes({ path, query, body: json }: Call, signal: AbortSignal) {
     const base = this.options.apiUrl.replace(/\/+$/, '');
     const url = `${base}/cgi-bin/${path}?${new URLSearchParams(query)}`;
     try {
-      const { statusCode, headers, body } = await request(url, { dispatcher: this.http, signal });
+      const sent =
+        json === undefined
+          ? {}
+          : ({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(json) } as const);
+      const { statusCode, headers, body } = await request(url, { dispatcher: this.http, signal, ...sent });
       if (statusCode !== 200) {
         await body.dump();
         throw this.unreachable(path, `HTTP status ${statusCode}`);

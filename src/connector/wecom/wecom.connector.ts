@@ -13,9 +13,16 @@ import {
 } from '../directory-connector';
 import { mapConcurrently } from '../map-concurrently';
 import { checkWecom } from './wecom.checks';
-import { type WecomAnswer, WecomClient, type WecomClientOptions, type WecomCredentials } from './wecom.client';
+import {
+  type WecomAnswer,
+  WecomClient,
+  type WecomClientOptions,
+  type WecomCredentials,
+  wecomApp,
+} from './wecom.client';
 import { identifiers, integer, isObject, type Json, list, parseDepartment, parseEmployee } from './wecom.dto';
 import { WecomError } from './wecom.errors';
+import { wecomKey } from './wecom.ids';
 
 const CONCURRENCY = 8;
 const TOO_LARGE = 45029;
@@ -27,9 +34,9 @@ const MEMBERS_AT_ONCE = 8;
 
 type EmployeePage = DirectoryPage<ThirdPartyEmployee>;
 
-/** Opens WeCom for one self-built app. Nothing is called before the first read. */
+/** Opens WeCom for one app, self-built or customised. Nothing is called before the first read. */
 export function openWecomConnector(settings: WecomCredentials, options: WecomClientOptions): DirectoryConnector {
-  return new WecomConnector(new WecomClient(settings, options), settings.agentId);
+  return new WecomConnector(new WecomClient(wecomApp(settings), options), settings);
 }
 
 class WecomConnector implements DirectoryConnector {
@@ -38,12 +45,11 @@ class WecomConnector implements DirectoryConnector {
 
   constructor(
     private readonly client: WecomClient,
-    private readonly agentId: string,
+    private readonly app: WecomCredentials,
   ) {}
 
-  /** A self-built app gets plain ids, which compare ignoring case. Source: developer.work.weixin.qq.com/document/path/97104 */
   keyOf(externalId: string): string {
-    return externalId.toLowerCase();
+    return wecomKey(this.app.corpId, externalId);
   }
 
   statistics(): ReadStatistics {
@@ -51,11 +57,11 @@ class WecomConnector implements DirectoryConnector {
   }
 
   check(signal: AbortSignal): Promise<ConnectorCheck[]> {
-    return checkWecom(this.client, this.agentId, signal);
+    return checkWecom(this.client, this.app.agentId, signal);
   }
 
   async extent(signal: AbortSignal): Promise<DirectoryExtent> {
-    const body = await this.read('agent/get', { agentid: this.agentId }, signal);
+    const body = await this.read('agent/get', { agentid: this.app.agentId }, signal);
     if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get');
     const within = (key: string): Json => (isObject(body[key]) ? (body[key] as Json) : {});
     const users = list(within('allow_userinfos'), 'user');

@@ -1,0 +1,54 @@
+import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
+import { SafeInt } from '../api/scalars';
+import { toTypedId } from '../platform/typed-id';
+import type { EventLog, StoredEvent } from '../sync/event-log';
+import { follow } from '../sync/sync-streams';
+
+export const ChangeKindEnum = { ADDED: 'ADDED', CHANGED: 'CHANGED', REMOVED: 'REMOVED' } as const;
+export type ChangeKindName = keyof typeof ChangeKindEnum;
+registerEnumType(ChangeKindEnum, {
+  name: 'ChangeKind',
+  description: 'What happened to an object in a list.',
+  valuesConfig: {
+    ADDED: { description: 'It appeared: made, authorized or restored.' },
+    CHANGED: { description: 'Its settings, status or next run changed.' },
+    REMOVED: { description: 'It left the list: deleted.' },
+  },
+});
+
+@ObjectType({ description: 'News of an identity source.' })
+export class IdentitySourceEvent {
+  uuid: string;
+
+  @Field(() => SafeInt, { description: 'Its number; give the last one as afterSequence to go on from there.' })
+  sequence: number;
+
+  @Field(() => ChangeKindEnum, { description: 'What happened.' })
+  kind: ChangeKindName;
+
+  @Field(() => ID, { description: 'Which source.' })
+  id: string;
+}
+
+/** Every change of the list of sources after `after`, or from now on; never ends by itself. */
+export async function* sourceStream(
+  from: { readonly events: EventLog },
+  sourceId: string | undefined,
+  after: number | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<IdentitySourceEvent> {
+  const start = after ?? (await from.events.last());
+  const filter = sourceId === undefined ? {} : { identitySourceId: sourceId };
+  for await (const event of follow(from, start, filter, signal)) {
+    if (event.kind === 'SOURCE') yield toSourceEvent(event);
+  }
+}
+
+function toSourceEvent(event: StoredEvent): IdentitySourceEvent {
+  return Object.assign(new IdentitySourceEvent(), {
+    uuid: event.identitySourceId,
+    sequence: event.sequence,
+    kind: (event.payload as { change: ChangeKindName }).change,
+    id: toTypedId('source', event.identitySourceId),
+  });
+}
