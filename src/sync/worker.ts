@@ -1,4 +1,4 @@
-import { Logger as GraphileLogger, type Runner, run } from 'graphile-worker';
+import { Logger as GraphileLogger, type Runner, run, type TaskList } from 'graphile-worker';
 import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
@@ -8,6 +8,8 @@ export const SYNC_JOB = 'sync-task';
 
 /** Tasks of different sources that one process works on at a time. */
 const CONCURRENCY = 4;
+/** Of the jobs beside them. */
+const JOB_CONCURRENCY = 2;
 const LOOK_AGAIN_MS = 2_000;
 
 /** Work beside sync tasks that must be done once, whoever is killed meanwhile. */
@@ -27,7 +29,7 @@ export interface DurableJob {
 export class Worker {
   private readonly stopping = new AbortController();
   private readonly pool: Pool;
-  private runner: Runner | undefined;
+  private readonly runners: Runner[] = [];
   private lookout: NodeJS.Timeout | undefined;
 
   constructor(
@@ -37,7 +39,11 @@ export class Worker {
     private readonly log: Logger,
     private readonly jobs: readonly DurableJob[] = [],
   ) {
-    this.pool = new Pool({ connectionString: url, max: CONCURRENCY + 2, application_name: 'rollcall worker' });
+    this.pool = new Pool({
+      connectionString: url,
+      max: CONCURRENCY + JOB_CONCURRENCY + 4,
+      application_name: 'rollcall worker',
+    });
     // Without a listener, a connection that PostgreSQL ends while it is idle would end the whole process.
     const lost = (error: Error) => this.log.warn({ err: error }, 'worker.connection-lost');
     this.pool.on('error', lost);
@@ -45,23 +51,13 @@ export class Worker {
   }
 
   async start(): Promise<void> {
-    this.runner = await run({
-      pgPool: this.pool,
-      concurrency: CONCURRENCY,
-      noHandleSignals: true,
-      logger: new GraphileLogger((scope) => (level, message) => {
-        if (level === 'error' || level === 'warning') this.log.warn({ scope, message }, 'worker.message');
-      }),
-      taskList: {
-        [SYNC_JOB]: async (payload) => {
-          const { taskId } = payload as { taskId: string };
-          await this.syncRunner.run(taskId, this.stopping.signal);
-        },
-        ...Object.fromEntries(
-          this.jobs.map((job) => [job.name, (payload: unknown) => job.run(payload, this.stopping.signal)]),
-        ),
-      },
-    });
+    const synchronize = async (payload: unknown) => {
+      await this.syncRunner.run((payload as { taskId: string }).taskId, this.stopping.signal);
+    };
+    await this.serve(CONCURRENCY, { [SYNC_JOB]: synchronize });
+    // Apart, so that they do not wait behind tasks that take minutes.
+    const others = this.jobs.map((job) => [job.name, (payload: unknown) => job.run(payload, this.stopping.signal)]);
+    if (others.length > 0) await this.serve(JOB_CONCURRENCY, Object.fromEntries(others));
     this.lookout = setInterval(() => void this.queueAbandoned(), LOOK_AGAIN_MS);
   }
 
@@ -69,8 +65,15 @@ export class Worker {
   async stop(): Promise<void> {
     clearInterval(this.lookout);
     this.stopping.abort();
-    await this.runner?.stop().catch(() => undefined);
+    await Promise.all(this.runners.map((runner) => runner.stop().catch(() => undefined)));
     await this.pool.end();
+  }
+
+  private async serve(concurrency: number, taskList: TaskList): Promise<void> {
+    const logger = new GraphileLogger((scope) => (level, message) => {
+      if (level === 'error' || level === 'warning') this.log.warn({ scope, message }, 'worker.message');
+    });
+    this.runners.push(await run({ pgPool: this.pool, concurrency, noHandleSignals: true, logger, taskList }));
   }
 
   private async queueAbandoned(): Promise<void> {
