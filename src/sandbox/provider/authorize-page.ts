@@ -2,10 +2,17 @@ import type { AuthorizingCompany } from './customized-app';
 import { PERMISSIONS } from './permissions';
 import type { Authorized, Provider } from './provider';
 
-/** The form in which an administrator agrees. @param problem why it was not accepted the last time */
-export function authorizePage(provider: Provider, problem?: string): string {
+/**
+ * The form in which an administrator agrees.
+ * @param entered what was entered the last time
+ * @param problem why that was not accepted
+ */
+export function authorizePage(provider: Provider, entered = new URLSearchParams(), problem?: string): string {
   const { templateName } = provider.settings;
   const own = provider.ownCompany;
+  const isOther = entered.get('company') === 'other';
+  const checkbox = (name: string, value: string, chinese: string, english: string) =>
+    `<label class="row"><input type="checkbox" name="${name}" value="${escapeHtml(value)}"${entered.getAll(name).includes(value) ? ' checked' : ''}> <span>${escapeHtml(chinese)}<small lang="en">${escapeHtml(english)}</small></span></label>`;
   const permissions = Object.entries(PERMISSIONS).map(([name, { chinese, english }]) =>
     checkbox('permission', name, chinese, english),
   );
@@ -16,16 +23,16 @@ export function authorizePage(provider: Provider, problem?: string): string {
 <div><h1>${escapeHtml(templateName)}</h1><p>请求成为企业的应用<br><span lang="en">asks to become an app of your company</span></p></div></header>
 ${problem === undefined ? '' : `<p class="problem" role="alert">${escapeHtml(problem)}</p>`}
 <fieldset><legend>授权企业 <span lang="en">Company</span></legend>
-<label class="row"><input type="radio" name="company" value="own" checked> <span>${escapeHtml(own.name)}<small>${escapeHtml(own.corpId)}</small></span></label>
-<label class="row"><input type="radio" name="company" value="other"> <span>其他企业 <span lang="en">Another company</span></span></label>
-<div class="other"><label>企业名称 <span lang="en">Name</span><input type="text" name="name" maxlength="64" autocomplete="off" placeholder="示例企业"></label>
-<label>企业 ID <span lang="en">Corp id</span><input type="text" name="corpId" maxlength="18" autocomplete="off" spellcheck="false" placeholder="ww0123456789abcdef"></label></div>
+<label class="row"><input type="radio" name="company" value="own"${isOther ? '' : ' checked'}> <span>${escapeHtml(own.name)}<small>${escapeHtml(own.corpId)}</small></span></label>
+<label class="row"><input type="radio" name="company" value="other"${isOther ? ' checked' : ''}> <span>其他企业 <span lang="en">Another company</span></span></label>
+<div class="other"><label>企业名称 <span lang="en">Name</span><input type="text" name="name" value="${escapeHtml(entered.get('name') ?? '')}" maxlength="64" autocomplete="off" placeholder="示例企业"></label>
+<label>企业 ID <span lang="en">Corp id</span><input type="text" name="corpId" value="${escapeHtml(entered.get('corpId') ?? '')}" maxlength="18" autocomplete="off" spellcheck="false" placeholder="ww0123456789abcdef"></label></div>
 </fieldset>
 <fieldset><legend>授予的权限 <span lang="en">Permissions</span></legend>
 <p class="hint">成员和部门的 ID 总是可见。 <span lang="en">Ids of members and departments are always told.</span></p>
 ${permissions.join('\n')}
 </fieldset>
-<details><summary>更多 <span lang="en">More</span></summary>
+<details${problem === undefined ? '' : ' open'}><summary>更多 <span lang="en">More</span></summary>
 ${checkbox('again', '1', '重新授权', 'Authorize again, as after a cancel that nobody heard of')}
 ${checkbox('plainIds', '1', '2022 年 6 月前的授权（ID 不加密）', 'As before June 2022: ids are not encrypted')}
 ${checkbox('withoutState', '1', '回调不带 State', 'The callback does not bring the state back')}
@@ -52,10 +59,6 @@ export function resultPage(provider: Provider, company: AuthorizingCompany, done
 /** A page that only says something. */
 export function messagePage(title: string, message: string): string {
   return page(title, `<h1 class="center">${escapeHtml(title)}</h1><p class="center">${escapeHtml(message)}</p>`);
-}
-
-function checkbox(name: string, value: string, chinese: string, english: string): string {
-  return `<label class="row"><input type="checkbox" name="${escapeHtml(name)}" value="${escapeHtml(value)}"> <span>${escapeHtml(chinese)}<small lang="en">${escapeHtml(english)}</small></span></label>`;
 }
 
 function escapeHtml(text: string): string {

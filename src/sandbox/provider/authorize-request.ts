@@ -22,13 +22,15 @@ export async function authorizeRequest(
   }
   if (request.method === 'GET') return html(response, 200, authorizePage(provider));
   if (request.method !== 'POST') return html(response, 405, messagePage('405', 'GET, POST'));
+  const text = await readText(request);
+  if (text === undefined) return html(response, 413, messagePage('413', 'The form is too large.'));
+  const form = new URLSearchParams(text);
   try {
-    const form = new URLSearchParams(await readText(request));
     const options = optionsOf(form, key, provider);
     const done = provider.authorize(options);
     html(response, 200, resultPage(provider, options.company ?? provider.ownCompany, done));
   } catch (error) {
-    html(response, 400, authorizePage(provider, (error as Error).message));
+    html(response, 400, authorizePage(provider, form, (error as Error).message));
   }
 }
 
@@ -44,15 +46,15 @@ function optionsOf(form: URLSearchParams, key: string, provider: Provider): Auth
   };
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
+/** Undefined for what is too large for a form. */
+async function readText(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request) {
     size += chunk.length;
-    if (size > MAX_FORM_BYTES) throw new Error('The form is too large.');
-    chunks.push(chunk);
+    if (size <= MAX_FORM_BYTES) chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return size <= MAX_FORM_BYTES ? Buffer.concat(chunks).toString('utf8') : undefined;
 }
 
 function html(response: ServerResponse, status: number, page: string): void {
