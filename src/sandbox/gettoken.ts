@@ -16,6 +16,8 @@ export function getToken(
   const apps = [company, ...provider.authorizations.map(({ app }) => app)].filter((app) => app.hasCorpId(corpId));
   const app = apps.find((one) => one.acceptsSecret(secret));
   if (app) return app.issueToken();
-  if (provider.wasCancelled(corpId, secret)) throw new WecomRefusal(provider.settings.afterCancel);
-  throw new WecomRefusal(apps.length === 0 ? 40013 : 40001);
+  const isUnknown = apps.length === 0;
+  if (provider.isCancelledCode(secret) || (isUnknown && provider.hasCancelled(corpId)))
+    throw new WecomRefusal(provider.settings.afterCancel);
+  throw new WecomRefusal(isUnknown ? 40013 : 40001);
 }

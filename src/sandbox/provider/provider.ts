@@ -207,9 +207,14 @@ export class Provider implements AppProvider {
     this.template.tell({ infoType: 'change_auth', AuthCorpId: authorization.corpId, State: authorization.state });
   }
 
-  /** Whether the pair was good before its authorization was cancelled. */
-  wasCancelled(corpId: string, secret: string): boolean {
-    return this.cancelledCodes.has(secret) || (this.cancelledCorpIds.has(corpId) && !this.find(corpId));
+  /** Whether the permanent code was good until its authorization was cancelled. */
+  isCancelledCode(secret: string): boolean {
+    return this.cancelledCodes.has(secret);
+  }
+
+  /** Whether the company, by the corp id that the provider was told, had authorized the template and cancelled it. */
+  hasCancelled(corpId: string): boolean {
+    return this.cancelledCorpIds.has(corpId) && !this.find(corpId);
   }
 
   /** Ends the suite's and the provider's token early, as WeCom may. */

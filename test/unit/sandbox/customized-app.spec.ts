@@ -119,6 +119,12 @@ describe('a customised app', () => {
       invalid_userid_list: ['nobody'],
     });
     expect((await app.ask('corp/get_openid_migration', {}, {})).migration_info[0].status).toBe(0);
+    side.sandbox.provider.configure({ afterCancel: 40084 });
+    side.sandbox.provider.cancel(app.corpId);
+    const token = (corpsecret: string) => side.call('gettoken', undefined, { corpid: app.corpId, corpsecret });
+    expect((await token(app.permanentCode)).errcode).toBe(40084);
+    expect((await token('another')).errcode).toBe(40001);
+    expect((await token(side.sandbox.company.settings.secret)).errcode).toBe(0);
   });
 
   it('is an app of its own beside the self-built one and other companies’', async () => {
