@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { type ContactEvent, type EventForm, eventsBetween, eventXml } from './callbacks/contact-events';
-import { type CallbackAddress, Deliveries } from './callbacks/delivery';
+import { type CallbackAddress, Deliveries, type Message } from './callbacks/delivery';
 import { WecomRefusal } from './errors';
-import type { Organization, OrganizationState } from './organization';
-import { VisibleOrganization, type VisibleRange } from './visible';
+import { IssuedToken } from './issued-token';
+import type { Organization, OrganizationState, OrganizationWatcher } from './organization';
+import { type AppView, PLAIN_VIEW, VisibleOrganization, type VisibleRange } from './visible';
 
 /** What a sandbox is started with; all but the organisation has a default. */
 export interface CompanySettings {
@@ -40,28 +40,45 @@ export const DEFAULT_COMPANY: CompanySettings = {
   blockSeconds: 60,
 };
 
-/** One company with one self-built app: its token, range, limits and organisation. */
-export class Company {
-  private token: { value: string; expiresAt: number } | undefined;
-  private readonly revoked = new Set<string>();
+/** Where an app's events go, and how complete they are. */
+export interface AppCallback {
+  readonly address: CallbackAddress;
+  readonly form: EventForm;
+}
+
+/** One company with one app, self-built as it is here: its token, range, limits and organisation. */
+export class Company implements OrganizationWatcher {
+  private readonly token: IssuedToken;
   private readonly calls = new Map<string, number[]>();
   private readonly running = new Map<string, number>();
   private cut: VisibleOrganization | undefined;
   private visibleRange: VisibleRange = { departments: [1], users: [], tags: [] };
-  closed = false;
+  private isClosed = false;
   /** Addresses that may call; empty: all. */
   allowedAddresses: readonly string[] = [];
   /** Whether a range without departments is answered with 60011 instead of an empty list. */
   refusesWithoutDepartments = false;
-  callback: { readonly address: CallbackAddress; readonly form: EventForm } | undefined;
-  readonly deliveries = new Deliveries();
+  callback: AppCallback | undefined;
   private withheldFields: Withholding = { fields: [], style: 'absent' };
   private readonly blocked = new Map<string, number>();
 
   constructor(
     readonly settings: CompanySettings,
     readonly organization: Organization,
-  ) {}
+    readonly deliveries: Deliveries = new Deliveries(),
+  ) {
+    this.token = new IssuedToken(settings.tokenLifetime, { missing: 41001, unknown: 40014, expired: 42001 });
+    organization.watch(this);
+  }
+
+  /** Whether the company's administrator has disabled the app. */
+  get closed(): boolean {
+    return this.isClosed;
+  }
+
+  set closed(closed: boolean) {
+    this.isClosed = closed;
+  }
 
   get range(): VisibleRange {
     return this.visibleRange;
@@ -69,7 +86,21 @@ export class Company {
 
   setRange(range: VisibleRange): void {
     this.visibleRange = range;
-    this.changed();
+    this.invalidate();
+  }
+
+  /** Whether a caller names this company by its corp id; plain ones compare ignoring case. */
+  hasCorpId(corpId: string): boolean {
+    return corpId.toLowerCase() === this.settings.corpId.toLowerCase();
+  }
+
+  acceptsSecret(secret: string): boolean {
+    return secret === this.settings.secret;
+  }
+
+  /** Whether the token is or was this app's. */
+  issued(token: string): boolean {
+    return this.token.knows(token);
   }
 
   get withheld(): Withholding {
@@ -78,56 +109,52 @@ export class Company {
 
   withhold(withholding: Withholding): void {
     this.withheldFields = withholding;
-    this.changed();
+    this.invalidate();
   }
 
-  /** Changes the organisation and tells the callback what changed, as WeCom would. */
+  /** Changes the organisation and tells every callback what changed, as WeCom would. */
   change(edit: () => void): void {
-    const before = this.callback && copyOf(this.organization.state());
-    edit();
-    this.changed();
-    if (before && this.callback) this.push(eventsBetween(before, this.organization.state(), this.callback.form));
+    this.organization.change(edit);
   }
 
-  /** Pushes events to the callback address, if there is one. */
-  push(events: readonly ContactEvent[]): void {
-    if (!this.callback) return;
-    const { corpId, agentId } = this.settings;
-    const messages = events.map((event) => ({ what: event.changeType, xml: eventXml(corpId, event) }));
-    this.deliveries.push(this.callback.address, corpId, agentId, messages);
-  }
-
-  /** To be called after the organisation was changed. */
+  /** To be called after the organisation was changed by other means; nobody is told. */
   changed(): void {
-    this.cut = undefined;
+    this.organization.announce();
+  }
+
+  beforeChange(): boolean {
+    return this.target !== undefined;
+  }
+
+  afterChange(before: OrganizationState | undefined): void {
+    this.invalidate();
+    if (before && this.target) this.push(eventsBetween(before, this.organization.state(), this.target.form));
+  }
+
+  /** Pushes events as they are to the callback address, if there is one. */
+  push(events: readonly ContactEvent[]): void {
+    this.send(events.map((event) => ({ what: event.changeType, xml: eventXml(this.receiveId, event) })));
   }
 
   get visible(): VisibleOrganization {
-    this.cut ??= new VisibleOrganization(this.organization, this.visibleRange, this.withheldFields);
+    this.cut ??= new VisibleOrganization(this.organization, this.visibleRange, this.view());
     return this.cut;
   }
 
   /** The same token until it expires. */
   issueToken(): { access_token: string; expires_in: number } {
-    if (!this.token || this.token.expiresAt <= Date.now()) {
-      const value = randomBytes(48).toString('base64url');
-      this.token = { value, expiresAt: Date.now() + this.settings.tokenLifetime * 1000 };
-    }
-    return { access_token: this.token.value, expires_in: this.settings.tokenLifetime };
+    const { value, expiresIn } = this.token.issue();
+    return { access_token: value, expires_in: expiresIn };
   }
 
   /** Ends the token early, as WeCom may. */
   revokeToken(): void {
-    if (this.token) this.revoked.add(this.token.value);
-    this.token = undefined;
+    this.token.revoke();
   }
 
-  /** @throws WecomRefusal 41001, 40014 or 42001 */
+  /** @throws WecomRefusal 41001, 40014, 42001 or 50003 */
   requireToken(value: string | null): void {
-    if (!value) throw new WecomRefusal(41001);
-    if (this.revoked.has(value)) throw new WecomRefusal(42001);
-    if (value !== this.token?.value) throw new WecomRefusal(40014);
-    if (this.token.expiresAt <= Date.now()) throw new WecomRefusal(42001);
+    this.token.require(value);
     if (this.closed) throw new WecomRefusal(50003);
   }
 
@@ -151,6 +178,35 @@ export class Company {
     return () => this.running.set(path, (this.running.get(path) ?? 1) - 1);
   }
 
+  /** What agent/get tells of this kind of app beside what all have. */
+  agentDetails(): Record<string, unknown> {
+    return {};
+  }
+
+  /** How members and departments are told to this app. */
+  protected view(): AppView {
+    return { ...PLAIN_VIEW, withheld: this.withheldFields };
+  }
+
+  /** Where events go now. */
+  protected get target(): AppCallback | undefined {
+    return this.callback;
+  }
+
+  /** Whom the app's messages are for. */
+  protected get receiveId(): string {
+    return this.settings.corpId;
+  }
+
+  protected send(messages: readonly Message[]): void {
+    if (this.target) this.deliveries.push(this.target.address, this.receiveId, this.settings.agentId, messages);
+  }
+
+  /** Lets the visible organisation be made anew. */
+  protected invalidate(): void {
+    this.cut = undefined;
+  }
+
   private count(name: string, limit: number, path: string): void {
     const now = Date.now();
     const recent = this.calls.get(name) ?? [];
@@ -166,8 +222,3 @@ export class Company {
 }
 
 const DEBUG_CALLS_PER_MINUTE = 5;
-
-/** Deep enough for comparing: departments, users and tags are replaced as wholes. */
-function copyOf(state: OrganizationState): OrganizationState {
-  return { ...state, departments: [...state.departments], users: [...state.users], tags: [...state.tags] };
-}

@@ -1,26 +1,29 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { isEncodingAesKey } from '../connector/wecom/wecom.callback-crypto';
+import type { Company } from './company';
+import { addressSchema, type Handler, rangeSchema } from './control-input';
 import { faultSchema } from './faults';
 import { organizationState } from './organization';
+import { PROVIDER_HANDLERS } from './provider/control';
+import { CustomizedApp } from './provider/customized-app';
 import type { SandboxState } from './sandbox';
 
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 
-const rangeSchema = z.strictObject({
-  departments: z.array(z.number().int()).default([]),
-  users: z.array(z.string()).default([]),
-  tags: z.array(z.number().int()).default([]),
-});
+/** Names the company whose customised app is meant, by its corp id, plain or encrypted; without it the self-built app is. */
+const app = { corpId: z.string().optional() };
+
+const appRangeSchema = z.strictObject({ ...rangeSchema.shape, ...app });
 
 const callbackSchema = z.strictObject({
-  url: z.url(),
-  token: z.string().regex(/^[A-Za-z0-9]{1,32}$/),
-  encodingAesKey: z.string().refine(isEncodingAesKey, 'must be 43 letters and digits'),
+  ...addressSchema.shape,
+  ...app,
   form: z.enum(['full', 'ids']).default('full'),
+  receiveId: z.enum(['encrypted', 'plain']).optional(),
 });
 
 const eventsSchema = z.strictObject({
+  ...app,
   events: z.array(
     z.strictObject({ changeType: z.string(), fields: z.record(z.string(), z.union([z.string(), z.number()])) }),
   ),
@@ -28,27 +31,29 @@ const eventsSchema = z.strictObject({
 
 const switchesSchema = z.strictObject({
   duplicate: z.boolean().default(false),
+  sameNonce: z.boolean().default(false),
   delay: z.number().int().min(0).max(60_000).default(0),
   reorder: z.boolean().default(false),
   dropEvery: z.number().int().min(0).default(0),
 });
 
 const withholdingSchema = z.strictObject({
+  ...app,
   fields: z.array(z.string()).default([]),
   style: z.enum(['absent', 'empty', 'null']).default('absent'),
 });
 
 const appSchema = z.strictObject({
+  ...app,
   closed: z.boolean().optional(),
   /** Addresses that may call; empty: all. */
   allowedAddresses: z.array(z.string()).optional(),
   refusesWithoutDepartments: z.boolean().optional(),
+  /** Of a customised app: 0 to be developed, 1 in development, 2 online, 3 online with a newer version. */
+  publishStatus: z.number().int().min(0).max(3).optional(),
 });
 
-interface Handler {
-  readonly help: string;
-  run(state: SandboxState, body: unknown): unknown;
-}
+const tokenSchema = z.strictObject({ ...app }).default({});
 
 /** What the sandbox can be told while it runs. */
 const HANDLERS: Readonly<Record<string, Handler>> = {
@@ -81,44 +86,55 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     },
   },
   'PUT /sandbox/visible-range': {
-    help: 'what the app may see: {"departments": [1], "users": [], "tags": []}',
-    run: ({ company }, body) => {
-      company.setRange(rangeSchema.parse(body));
+    help: 'what the app may see: {"departments": [1], "users": [], "tags": []}; here and where told below "corpId" names a customised app',
+    run: (state, body) => {
+      const { corpId, ...range } = appRangeSchema.parse(body);
+      const company = appFor(state, corpId);
+      company.setRange(range);
       return company.range;
     },
   },
   'PUT /sandbox/withheld': {
-    help: 'fields that the app is not told: {"fields": ["mobile"], "style": "absent" | "empty" | "null"}',
-    run: ({ company }, body) => {
-      company.withhold(withholdingSchema.parse(body));
+    help: 'fields that the app is not told: {"fields": ["mobile"], "style": "absent" | "empty" | "null", "corpId"}',
+    run: (state, body) => {
+      const { corpId, ...withholding } = withholdingSchema.parse(body);
+      const company = appFor(state, corpId);
+      company.withhold(withholding);
       return company.withheld;
     },
   },
   'PUT /sandbox/callback': {
-    help: 'where changes are pushed, checked as WeCom does: {"url", "token", "encodingAesKey", "form": "full" | "ids"}',
-    run: async ({ company }, body) => {
-      const { form, ...address } = callbackSchema.parse(body);
-      await company.deliveries.verify(address, company.settings.corpId);
+    help: 'where changes are pushed, checked as WeCom does: {"url", "token", "encodingAesKey", "form": "full" | "ids", "corpId", "receiveId": "encrypted" | "plain"}',
+    run: async (state, body) => {
+      const { corpId, form, receiveId, ...address } = callbackSchema.parse(body);
+      const company = appFor(state, corpId);
+      // Addresses of a provider's are checked with the provider's own corp id.
+      const owner = company instanceof CustomizedApp ? state.provider : company;
+      await company.deliveries.verify(address, owner.settings.corpId);
       company.callback = { address, form };
+      if (company instanceof CustomizedApp) company.receives = receiveId;
       return { form, url: address.url };
     },
   },
   'DELETE /sandbox/callback': {
-    help: 'pushes no more',
-    run: ({ company }) => {
+    help: 'pushes no more: {"corpId"} or nothing',
+    run: (state, body) => {
+      const company = appFor(state, tokenSchema.parse(body).corpId);
       company.callback = undefined;
+      if (company instanceof CustomizedApp) company.isPrefilled = false;
       return {};
     },
   },
   'POST /sandbox/events': {
-    help: 'pushes events as they are: {"events": [{"changeType": "update_user", "fields": {"UserID": "zhangsan"}}]}',
-    run: ({ company }, body) => {
-      company.push(eventsSchema.parse(body).events);
+    help: 'pushes events as they are: {"events": [{"changeType": "update_user", "fields": {"UserID": "zhangsan"}}], "corpId"}',
+    run: (state, body) => {
+      const { corpId, events } = eventsSchema.parse(body);
+      appFor(state, corpId).push(events);
       return {};
     },
   },
   'PUT /sandbox/deliveries': {
-    help: 'how deliveries go wrong: {"duplicate", "delay" in ms, "reorder", "dropEvery"}',
+    help: 'how deliveries go wrong: {"duplicate", "sameNonce", "delay" in ms, "reorder", "dropEvery"}',
     run: ({ company }, body) => {
       company.deliveries.switches = switchesSchema.parse(body);
       return company.deliveries.switches;
@@ -147,22 +163,34 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     },
   },
   'POST /sandbox/revoke-token': {
-    help: 'ends the access token early',
-    run: ({ company }) => {
-      company.revokeToken();
+    help: 'ends the access token early: {"corpId"} or nothing',
+    run: (state, body) => {
+      appFor(state, tokenSchema.parse(body).corpId).revokeToken();
       return {};
     },
   },
   'PUT /sandbox/app': {
-    help: 'the app itself: {"closed": false, "allowedAddresses": [], "refusesWithoutDepartments": false}',
-    run: ({ company }, body) => {
-      Object.assign(company, appSchema.parse(body));
+    help: 'the app itself: {"closed": false, "allowedAddresses": [], "refusesWithoutDepartments": false, "corpId", "publishStatus": 0 to 3}',
+    run: (state, body) => {
+      const { corpId, publishStatus, ...changes } = appSchema.parse(body);
+      const company = appFor(state, corpId);
+      if (publishStatus !== undefined) {
+        if (!(company instanceof CustomizedApp)) throw new Error('Only a customised app has a publishStatus.');
+        company.publishStatus = publishStatus;
+      }
+      Object.assign(company, changes);
       const { closed, allowedAddresses, refusesWithoutDepartments } = company;
       return { closed, allowedAddresses, refusesWithoutDepartments };
     },
   },
   'GET /sandbox/calls': { help: 'calls so far, by path', run: ({ calls }) => Object.fromEntries(calls) },
+  ...PROVIDER_HANDLERS,
 };
+
+/** @throws Error where the company has not authorized */
+function appFor({ company, provider }: SandboxState, corpId: string | undefined): Company {
+  return corpId === undefined ? company : provider.appOf(corpId);
+}
 
 /** Answers a request under /sandbox/; a wrong one is told what is wrong. */
 export async function controlRequest(

@@ -1,23 +1,11 @@
 import type { Company } from './company';
 import { WecomRefusal } from './errors';
 import type { SandboxDepartment, SandboxUser } from './organization';
+import { isRecord, text } from './request-body';
 
 /** An answer: an object, or JSON text that was made before. */
 export type Answer = Readonly<Record<string, unknown>> | string;
 export type Endpoint = (company: Company, query: URLSearchParams, body: unknown) => Answer;
-
-/** Endpoints that take no access token. */
-export const OPEN_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
-  /** Source: developer.work.weixin.qq.com/document/path/97164 */
-  gettoken(company, query) {
-    const [corpId, secret] = [query.get('corpid'), query.get('corpsecret')];
-    if (!corpId) throw new WecomRefusal(41002);
-    if (!secret) throw new WecomRefusal(41004);
-    if (corpId.toLowerCase() !== company.settings.corpId.toLowerCase()) throw new WecomRefusal(40013);
-    if (secret !== company.settings.secret) throw new WecomRefusal(40001);
-    return company.issueToken();
-  },
-};
 
 /** Endpoints of an app, by path. */
 export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
@@ -35,10 +23,14 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     department: tree(company, query).map((department) => company.visible.departmentJson(department)),
   }),
   'department/simplelist': (company, query) => ({
-    department_id: tree(company, query).map(({ id, parentId, order }) => ({ id, parentid: parentId, order })),
+    department_id: tree(company, query, company.visible.structure).map(({ id, parentId, order }) => ({
+      id,
+      parentid: parentId,
+      order,
+    })),
   }),
   'department/get': (company, query) => ({
-    department: company.visible.departmentJson(requireDepartment(company, query.get('id'))),
+    department: company.visible.departmentJson(requireDepartment(company, query.get('id'), company.visible.structure)),
   }),
   'user/list': (company, query) => {
     const { id } = requireDepartment(company, query.get('department_id'));
@@ -48,13 +40,12 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   },
   'user/simplelist': (company, query) => {
     const { id } = requireDepartment(company, query.get('department_id'));
-    const members = company.visible.membersOf(id).map((user) => company.visible.userJson(user));
-    return { userlist: members.map(({ userid, name, department }) => ({ userid, name, department })) };
+    return { userlist: company.visible.membersOf(id).map((user) => company.visible.userSummary(user)) };
   },
   'user/get': (company, query) => {
     const userid = query.get('userid');
     if (!userid) throw new WecomRefusal(41009);
-    const user = company.visible.user(userid);
+    const user = company.visible.userCalled(userid);
     if (!user) throw new WecomRefusal(60111);
     return company.visible.userJson(user);
   },
@@ -80,7 +71,10 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     const tag = company.organization.tags.get(Number(id));
     if (!tag) throw new WecomRefusal(40068);
     const users = tag.users.map((userid) => company.visible.user(userid)).filter((user) => user !== undefined);
-    const userlist = users.map(({ userid, name }) => ({ userid, name }));
+    const userlist = users.map((user) => {
+      const { userid, name } = company.visible.userSummary(user);
+      return { userid, name };
+    });
     return { tagname: tag.name, userlist, partylist: tag.departments };
   },
   // A self-built app may not list ids; only the contacts-sync secret may. Source: developer.work.weixin.qq.com/document/path/96269
@@ -99,7 +93,7 @@ function agentJson(company: Company): Record<string, unknown> {
     name: 'Rollcall',
     square_logo_url: '',
     description: 'Sandbox',
-    allow_userinfos: { user: users.map((userid) => ({ userid })) },
+    allow_userinfos: { user: users.map((userid) => ({ userid: company.visible.view.memberId(userid) })) },
     allow_partys: { partyid: departments },
     allow_tags: { tagid: tags },
     close: company.closed ? 1 : 0,
@@ -107,39 +101,37 @@ function agentJson(company: Company): Record<string, unknown> {
     report_location_flag: 0,
     isreportenter: 0,
     home_url: '',
+    ...company.agentDetails(),
   };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
-/** @throws WecomRefusal 40063 where the body does not have it */
-function text(body: unknown, key: string): string {
-  const value = isRecord(body) ? body[key] : undefined;
-  if (typeof value !== 'string' || value === '') throw new WecomRefusal(40063);
-  return value;
 }
 
 /** The id of the visible member that fits. */
 function found(company: Company, fits: (user: SandboxUser) => boolean, errcode: number): string {
   for (const user of company.organization.users.values()) {
-    if (fits(user) && company.visible.user(user.userid)) return user.userid;
+    if (fits(user) && company.visible.user(user.userid)) {
+      return company.visible.view.memberId(user.userid);
+    }
   }
   throw new WecomRefusal(errcode);
 }
 
-function tree(company: Company, query: URLSearchParams): SandboxDepartment[] {
+type Departments = ReadonlyMap<number, SandboxDepartment>;
+
+function tree(company: Company, query: URLSearchParams, among: Departments = company.visible.departments) {
   const id = query.get('id');
-  if (company.refusesWithoutDepartments && company.visible.departments.size === 0) throw new WecomRefusal(60011);
-  return company.visible.subtree(id ? requireDepartment(company, id).id : undefined);
+  if (company.refusesWithoutDepartments && among.size === 0) throw new WecomRefusal(60011);
+  return company.visible.subtree(id ? requireDepartment(company, id, among).id : undefined, among);
 }
 
 /** @throws WecomRefusal 40058, 60003 where there is none, 60011 where it cannot be seen */
-function requireDepartment(company: Company, id: string | null): SandboxDepartment {
+function requireDepartment(
+  company: Company,
+  id: string | null,
+  among: Departments = company.visible.departments,
+): SandboxDepartment {
   if (!id || !/^\d{1,10}$/.test(id)) throw new WecomRefusal(40058);
   if (!company.organization.departments.has(Number(id))) throw new WecomRefusal(60003);
-  const department = company.visible.departments.get(Number(id));
+  const department = among.get(Number(id));
   if (!department) throw new WecomRefusal(60011);
   return department;
 }

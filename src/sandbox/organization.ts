@@ -71,11 +71,20 @@ interface Revision {
   readonly sha256?: string;
 }
 
+/** Somebody who wants to know when an organisation changes: each app of its company. */
+export interface OrganizationWatcher {
+  /** Called before a change; whether the state before it is wanted. */
+  beforeChange(): boolean;
+  /** Called after it. @param before undefined where nobody is to be told what changed */
+  afterChange(before: OrganizationState | undefined): void;
+}
+
 /** An organisation that can be moved forward through its recorded revisions. */
 export class Organization {
   readonly departments = new Map<number, SandboxDepartment>();
   readonly users = new Map<string, SandboxUser>();
   readonly tags = new Map<number, SandboxTag>();
+  private readonly watchers = new Set<OrganizationWatcher>();
   private current = 0;
 
   constructor(
@@ -108,6 +117,27 @@ export class Organization {
     for (const t of state.tags) this.tags.set(t.id, t);
   }
 
+  watch(watcher: OrganizationWatcher): void {
+    this.watchers.add(watcher);
+  }
+
+  unwatch(watcher: OrganizationWatcher): void {
+    this.watchers.delete(watcher);
+  }
+
+  /** Makes a change of which the watchers are told. */
+  change(edit: () => void): void {
+    const wanted = [...this.watchers].filter((watcher) => watcher.beforeChange());
+    const before = wanted.length > 0 ? this.state() : undefined;
+    edit();
+    for (const watcher of this.watchers) watcher.afterChange(wanted.includes(watcher) ? before : undefined);
+  }
+
+  /** To be called after a change by other means. */
+  announce(): void {
+    for (const watcher of this.watchers) watcher.afterChange(undefined);
+  }
+
   /** @throws Error when the file has no such later revision */
   advanceTo(revision: number): void {
     if (!Number.isInteger(revision) || revision < this.current || revision > this.lastRevision) {
@@ -122,6 +152,7 @@ export class Organization {
     this.current = revision;
   }
 
+  /** A copy deep enough for comparing: departments, users and tags are replaced as wholes. */
   state(): OrganizationState {
     return {
       departments: [...this.departments.values()],

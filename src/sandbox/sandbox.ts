@@ -3,38 +3,52 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Company, type CompanySettings, DEFAULT_COMPANY } from './company';
 import { controlRequest, readJson } from './control';
-import { type Answer, ENDPOINTS, OPEN_ENDPOINTS } from './endpoints';
+import { type Answer, ENDPOINTS } from './endpoints';
 import { errmsg, WecomRefusal } from './errors';
 import { type Fault, Faults } from './faults';
+import { getToken } from './gettoken';
 import type { Organization } from './organization';
+import { appEndpoints } from './provider/app-endpoints';
+import { AUTHORIZE_PREFIX, authorizeRequest } from './provider/authorize-request';
+import { Provider } from './provider/provider';
+import { SERVICE_ENDPOINTS } from './provider/service-endpoints';
+import { DEFAULT_PROVIDER, type ProviderSettings } from './provider/settings';
 
 export interface SandboxOptions extends Partial<CompanySettings> {
   readonly organization: Organization;
   /** 0 takes a free one. */
   readonly port?: number;
+  /** Of the service provider whose template companies can authorize. */
+  readonly provider?: Partial<ProviderSettings>;
 }
 
 /** A running stand-in for WeCom. */
 export interface Sandbox {
   readonly url: string;
   readonly port: number;
+  /** The company with its self-built app. */
   readonly company: Company;
+  /** The service provider, and the companies that have authorized its template. */
+  readonly provider: Provider;
   readonly faults: Faults;
   /** Calls so far, by path. */
   readonly calls: ReadonlyMap<string, number>;
+  /** Resolves when all callbacks were delivered or given up. */
+  settled(): Promise<void>;
   close(): Promise<void>;
 }
 
 const PREFIX = '/cgi-bin/';
 
-/** Serves one company as WeCom would, on the loopback address. */
+/** Serves a company, and a service provider, as WeCom would, on the loopback address. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
-  const { organization, port = 0, ...settings } = options;
+  const { organization, port = 0, provider: providerSettings, ...settings } = options;
   const company = new Company({ ...DEFAULT_COMPANY, ...settings }, organization);
-  const faults = new Faults();
-  const calls = new Map<string, number>();
+  let origin = '';
+  const provider = new Provider({ ...DEFAULT_PROVIDER, ...providerSettings }, company, () => origin);
+  const state: SandboxState = { company, provider, faults: new Faults(), calls: new Map() };
   const server = http.createServer((request, response) => {
-    void handle(request, response, { company, faults, calls }).catch(() => response.destroy());
+    void handle(request, response, state).catch(() => response.destroy());
   });
   server.keepAliveTimeout = 30_000;
   await new Promise<void>((resolve, reject) => {
@@ -42,13 +56,14 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     server.listen(port, '127.0.0.1', resolve);
   });
   const bound = (server.address() as AddressInfo).port;
+  origin = `http://127.0.0.1:${bound}`;
   return {
-    url: `http://127.0.0.1:${bound}`,
+    ...state,
+    url: origin,
     port: bound,
-    company,
-    faults,
-    calls,
+    settled: () => company.deliveries.settled(),
     close: async () => {
+      provider.stop();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
@@ -57,12 +72,14 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 
 export interface SandboxState {
   readonly company: Company;
+  readonly provider: Provider;
   readonly faults: Faults;
   readonly calls: Map<string, number>;
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse, state: SandboxState): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://sandbox');
+  if (url.pathname.startsWith(AUTHORIZE_PREFIX)) return authorizeRequest(request, response, url, state.provider);
   if (!url.pathname.startsWith(PREFIX)) return controlRequest(request, response, url, state);
   const path = url.pathname.slice(PREFIX.length);
   state.calls.set(path, (state.calls.get(path) ?? 0) + 1);
@@ -70,7 +87,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, state:
   const address = (request.socket.remoteAddress ?? '127.0.0.1').replace(/^::ffff:/, '');
   // WeCom half parses what is no JSON; here it counts as nothing.
   const body = request.method === 'POST' ? await readJson(request).catch(() => undefined) : undefined;
-  const answer = await answerTo({ path, query: url.searchParams, body, address }, state.company, fault);
+  const answer = await answerTo({ path, query: url.searchParams, body, address }, state, fault);
   send(response, answer, fault, address);
 }
 
@@ -82,19 +99,21 @@ interface Call {
 }
 
 /** Checks in the order token, address, limits, parameters, object and range; what fails is an answer too. */
-async function answerTo(call: Call, company: Company, fault: Fault | undefined): Promise<Answer | WecomRefusal> {
+async function answerTo(call: Call, state: SandboxState, fault: Fault | undefined): Promise<Answer | WecomRefusal> {
   const { path, query, body } = call;
+  const { provider } = state;
+  const company = appOfToken(query.get('access_token'), state);
   let leave: (() => void) | undefined;
   try {
     if (fault?.kind === 'errcode') throw new WecomRefusal(fault.errcode ?? -1);
-    if (fault?.kind === 'tokenRevoked') company.revokeToken();
+    if (fault?.kind === 'tokenRevoked') for (const token of [company, provider]) token.revokeToken();
     if (fault?.kind === 'scopeShrunk') company.setRange({ departments: fault.departments ?? [], users: [], tags: [] });
-    const open = OPEN_ENDPOINTS[path];
-    if (open) {
+    const service = SERVICE_ENDPOINTS[path];
+    if (service || path === 'gettoken') {
       if (fault?.kind === 'slow') await delay(fault.milliseconds);
-      return open(company, query, body);
+      return service ? service(provider, query, body) : getToken(state, query);
     }
-    const endpoint = ENDPOINTS[path];
+    const endpoint = ENDPOINTS[path] ?? appEndpoints(provider.ids)[path];
     if (!endpoint) throw new WecomRefusal(48005);
     company.requireToken(query.get('access_token'));
     company.requireAddress(call.address);
@@ -109,6 +128,12 @@ async function answerTo(call: Call, company: Company, fault: Fault | undefined):
   } finally {
     leave?.();
   }
+}
+
+/** The app that a token was issued to; the self-built one where it was issued to none. */
+function appOfToken(token: string | null, { company, provider }: SandboxState): Company {
+  const app = provider.authorizations.find((one) => one.app.issued(token ?? ''))?.app;
+  return app ?? company;
 }
 
 /** The same keys, but every list empty. */

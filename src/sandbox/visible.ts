@@ -8,10 +8,35 @@ export interface VisibleRange {
   readonly tags: readonly number[];
 }
 
+/** How members and departments are told to one app. */
+export interface AppView {
+  /** The id that the app knows a member by. */
+  memberId(userid: string): string;
+  /** Whether those ids are encrypted: then they compare exactly, and plain ones are not known. */
+  readonly encryptsIds: boolean;
+  /** Fields of members that are left out, and how. */
+  readonly withheld: Withholding;
+  /** Fields of departments that are left out, in the same style. */
+  readonly withheldOfDepartments: readonly string[];
+  /** Whether ids and parents of departments outside the range are told too. */
+  readonly wholeStructure: boolean;
+}
+
+export const PLAIN_VIEW: AppView = {
+  memberId: (userid) => userid,
+  encryptsIds: false,
+  withheld: { fields: [], style: 'absent' },
+  withheldOfDepartments: [],
+  wholeStructure: false,
+};
+
 /** An organisation cut to a visible range, with its answers ready to send. Made anew when either changes. */
 export class VisibleOrganization {
   readonly departments = new Map<number, SandboxDepartment>();
+  /** Departments of which the app may know that they exist. */
+  readonly structure: ReadonlyMap<number, SandboxDepartment>;
   private readonly users = new Map<string, SandboxUser>();
+  private shownIds: ReadonlyMap<string, SandboxUser> | undefined;
   private readonly members = new Map<number, SandboxUser[]>();
   private readonly leaders = new Map<number, string[]>();
   private readonly memberAnswers = new Map<number, string>();
@@ -19,7 +44,7 @@ export class VisibleOrganization {
   constructor(
     private readonly organization: Organization,
     readonly range: VisibleRange,
-    private readonly withheld: Withholding = { fields: [], style: 'absent' },
+    readonly view: AppView = PLAIN_VIEW,
   ) {
     const chosen = new Set(range.departments);
     const tagged = range.tags.map((id) => organization.tags.get(id)).filter((tag) => tag !== undefined);
@@ -27,13 +52,26 @@ export class VisibleOrganization {
     for (const department of organization.departments.values()) {
       if (this.isBelow(department, chosen)) this.departments.set(department.id, department);
     }
+    this.structure = view.wholeStructure ? new Map(organization.departments) : this.departments;
     const named = new Set([...range.users, ...tagged.flatMap((tag) => tag.users)].map((id) => id.toLowerCase()));
     for (const user of organization.users.values()) this.admit(user, named);
   }
 
-  /** Ignoring case, as WeCom compares them. */
+  /** By the plain id, ignoring case, as WeCom compares them. */
   user(userid: string): SandboxUser | undefined {
     return this.users.get(userid.toLowerCase());
+  }
+
+  /** By the id that the app knows the member by. */
+  userCalled(id: string): SandboxUser | undefined {
+    if (!this.view.encryptsIds) return this.user(id);
+    this.shownIds ??= new Map([...this.users.values()].map((user) => [this.view.memberId(user.userid), user]));
+    return this.shownIds.get(id);
+  }
+
+  /** All members in the range. */
+  allUsers(): IterableIterator<SandboxUser> {
+    return this.users.values();
   }
 
   membersOf(departmentId: number): readonly SandboxUser[] {
@@ -57,10 +95,10 @@ export class VisibleOrganization {
       leader: user.isLeaderInDept[i] ?? 0,
       order: user.order?.[i] ?? 0,
     }));
-    const visible = places.filter((place) => this.departments.has(place.id));
+    const visible = places.filter((place) => this.structure.has(place.id));
     const main = user.mainDepartment;
-    return this.withhold({
-      userid: user.userid,
+    const told = {
+      userid: this.view.memberId(user.userid),
       name: user.name,
       department: visible.map((place) => place.id),
       order: visible.map((place) => place.order),
@@ -70,46 +108,55 @@ export class VisibleOrganization {
       email: user.email ?? '',
       biz_mail: user.biz_mail ?? '',
       is_leader_in_dept: visible.map((place) => place.leader),
-      direct_leader: (user.direct_leader ?? []).filter((id) => this.user(id)),
+      direct_leader: (user.direct_leader ?? []).filter((id) => this.user(id)).map((id) => this.view.memberId(id)),
       avatar: '',
       thumb_avatar: '',
       telephone: user.telephone ?? '',
       alias: user.alias ?? '',
       address: user.address ?? '',
-      ...(main !== undefined && this.departments.has(main) ? { main_department: main } : {}),
+      ...(main !== undefined && this.structure.has(main) ? { main_department: main } : {}),
       extattr: { attrs: user.extattr.map(({ name, value }) => ({ type: 0, name, text: { value } })) },
       status: user.status,
       qr_code: '',
       external_position: '',
-    });
+    };
+    return this.withhold(told, this.view.withheld.fields);
+  }
+
+  /** A member as lists of ids and names tell them. */
+  userSummary(user: SandboxUser): Record<string, unknown> {
+    const { userid, name, department } = this.userJson(user);
+    return { userid, name, department };
   }
 
   /** A withheld gender is always "0"; of other fields the style says how they look. */
-  private withhold(told: Record<string, unknown>): Record<string, unknown> {
-    const { fields, style } = this.withheld;
+  private withhold(told: Record<string, unknown>, fields: readonly string[]): Record<string, unknown> {
+    const { style } = this.view.withheld;
     for (const field of fields) {
       if (field === 'gender') told[field] = '0';
       else if (style === 'absent') delete told[field];
-      else told[field] = style === 'empty' ? '' : null;
+      else if (field in told) told[field] = style === 'empty' ? '' : null;
     }
     return told;
   }
 
   /** Source: developer.work.weixin.qq.com/document/path/96274 */
   departmentJson(department: SandboxDepartment): Record<string, unknown> {
-    return {
+    const leaders = this.leaders.get(department.id) ?? [];
+    const told = {
       id: department.id,
       name: department.name,
       ...(department.name_en === undefined ? {} : { name_en: department.name_en }),
-      department_leader: this.leaders.get(department.id) ?? [],
+      department_leader: leaders.map((id) => this.view.memberId(id)),
       parentid: department.parentId,
       order: department.order,
     };
+    return this.withhold(told, this.view.withheldOfDepartments);
   }
 
-  /** A department with all below it, or everything visible. */
-  subtree(id: number | undefined): SandboxDepartment[] {
-    const all = [...this.departments.values()];
+  /** A department with all below it, or all. @param departments {@link departments} or {@link structure} */
+  subtree(id: number | undefined, departments = this.departments as ReadonlyMap<number, SandboxDepartment>) {
+    const all = [...departments.values()];
     return id === undefined ? all : all.filter((department) => this.isBelow(department, new Set([id])));
   }
 

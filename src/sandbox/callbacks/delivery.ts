@@ -10,14 +10,29 @@ export interface CallbackAddress extends CallbackKeys {
 
 /** How deliveries can be made to go wrong, as they do in the world. */
 export interface DeliverySwitches {
-  /** Each is sent twice. */
+  /** Each is sent twice, encrypted and signed anew. */
   readonly duplicate: boolean;
+  /** The second of two is the very same request: timestamp, nonce and all. */
+  readonly sameNonce?: boolean;
   /** Milliseconds before each. */
   readonly delay: number;
-  /** Several are sent last first. */
+  /** Those that wait are sent last first. */
   readonly reorder: boolean;
   /** Every n-th is never sent; 0: none. */
   readonly dropEvery: number;
+}
+
+/** One message before it is encrypted. */
+export interface Message {
+  /** What the log calls it. */
+  readonly what: string;
+  readonly xml: string;
+}
+
+interface Parcel extends Message {
+  readonly address: CallbackAddress;
+  readonly receiveId: string;
+  readonly agentId: string;
 }
 
 export const ORDERLY: DeliverySwitches = { duplicate: false, delay: 0, reorder: false, dropEvery: 0 };
@@ -43,6 +58,7 @@ export class Deliveries {
   readonly log: DeliveryRecord[] = [];
   switches: DeliverySwitches = ORDERLY;
   private queue: Promise<void> = Promise.resolve();
+  private readonly waiting: Parcel[] = [];
   private count = 0;
 
   /**
@@ -65,43 +81,46 @@ export class Deliveries {
     }
   }
 
-  /** Queues messages for an address. @param receiveId whom they are for: the corp id, or a template's id */
-  push(
-    address: CallbackAddress,
-    receiveId: string,
-    agentId: string,
-    messages: readonly { what: string; xml: string }[],
-  ): void {
-    const ordered = this.switches.reorder ? [...messages].reverse() : messages;
+  /**
+   * Queues messages for an address.
+   * @param receiveId whom they are for: the corp id, or a template's id
+   * @param agentId empty for a template
+   */
+  push(address: CallbackAddress, receiveId: string, agentId: string, messages: readonly Message[]): void {
+    this.waiting.push(...messages.map((message) => ({ ...message, address, receiveId, agentId })));
     this.queue = this.queue.then(async () => {
-      for (const message of ordered) await this.deliver(address, receiveId, agentId, message);
+      const parcels = this.waiting.splice(0);
+      for (const parcel of this.switches.reorder ? parcels.reverse() : parcels) await this.deliver(parcel);
     });
   }
 
-  /** Resolves when everything queued so far was delivered or given up. */
+  /** Resolves when everything queued was delivered or given up, and what that led to as well. */
   async settled(): Promise<void> {
-    await this.queue;
+    let seen: Promise<void>;
+    do {
+      seen = this.queue;
+      await seen;
+    } while (seen !== this.queue);
   }
 
-  private async deliver(
-    address: CallbackAddress,
-    receiveId: string,
-    agentId: string,
-    message: { what: string; xml: string },
-  ) {
+  private async deliver({ address, receiveId, agentId, what, xml }: Parcel) {
     this.count += 1;
-    const { dropEvery, duplicate, delay: wait } = this.switches;
+    const { dropEvery, duplicate, sameNonce, delay: wait } = this.switches;
     if (dropEvery > 0 && this.count % dropEvery === 0) {
-      this.note({ what: message.what, tries: 0, status: null, answer: null, dropped: true });
+      this.note({ what, tries: 0, status: null, answer: null, dropped: true });
       return;
     }
     if (wait > 0) await delay(wait);
-    for (let copy = 0; copy < (duplicate ? 2 : 1); copy++) {
-      const encrypted = encrypt(address, message.xml, receiveId);
-      const query = signedQuery(address, encrypted);
+    const sealed = () => {
+      const encrypted = encrypt(address, xml, receiveId);
       const body = `<xml><ToUserName>${cdata(receiveId)}</ToUserName><Encrypt>${cdata(encrypted)}</Encrypt><AgentID>${cdata(agentId)}</AgentID></xml>`;
-      this.note(await post(withQuery(address.url, query), body, message.what));
-    }
+      return { url: withQuery(address.url, signedQuery(address, encrypted)), body };
+    };
+    const first = sealed();
+    this.note(await post(first.url, first.body, what));
+    if (!duplicate) return;
+    const second = sameNonce ? first : sealed();
+    this.note(await post(second.url, second.body, what));
   }
 
   private note(record: DeliveryRecord): void {
