@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,6 +11,14 @@ import { type Sandbox, startSandbox } from '../sandbox/sandbox';
 import { startServer } from '../server';
 import { ApiClient } from './api-client';
 import { differences } from './compare';
+import {
+  enterTemplateCallback,
+  providerEnvironment,
+  scanned,
+  sourceToScan,
+  templateKeys,
+  terminalQrCode,
+} from './scan';
 import { changesLine, drawProgress, type ShownTask } from './terminal';
 
 /** How many later revisions are replayed, spread evenly over the recorded history. */
@@ -63,8 +72,12 @@ async function main(): Promise<void> {
   const organization = openOrganization(values.organization);
   const sandbox = await startSandbox({ organization });
   const token = randomBytes(24).toString('hex');
+  const port = process.env['PORT'] ?? String(await freePort());
+  const publicUrl = `http://127.0.0.1:${port}`;
+  const keys = templateKeys();
   const config = loadConfig({
-    PORT: process.env['PORT'] ?? '0',
+    ...providerEnvironment(keys, publicUrl),
+    PORT: port,
     HOST: '127.0.0.1',
     ROLLCALL_DATA_DIR: dataDir,
     ROLLCALL_ADMIN_TOKEN: token,
@@ -83,10 +96,22 @@ async function main(): Promise<void> {
     `PostgreSQL, a WeCom sandbox with "${values.organization}" and Rollcall are running (${seconds(begun)} s).`,
   );
   try {
+    await enterTemplateCallback(sandbox, keys, publicUrl);
     const totals = await replay(api, sandbox);
     console.log(
       `\n${totals.tasks} tasks, ${totals.objects} objects compared, ${totals.changes} changes, ${seconds(begun)} s. ${totals.wrong === 0 ? 'After every revision the API returned exactly the organisation.' : `${totals.wrong} DIFFERENCES.`}`,
     );
+    const link = await sourceToScan(api, '扫码-Scan');
+    const result = scanned(api, link).then((line) => console.log(`The QR code was scanned. ${line}`));
+    if (values.exit) {
+      sandbox.provider.authorize({ url: link.url });
+      await result;
+    } else {
+      console.log(
+        `\nA second source, "扫码-Scan", waits for an administrator to scan this code; here the page behind it plays WeCom:\n${await terminalQrCode(link.url)}\n${link.url}`,
+      );
+      result.catch(() => undefined);
+    }
     if (values.exit || totals.wrong > 0) {
       await stop();
       process.exit(totals.wrong === 0 ? 0 : 1);
@@ -192,6 +217,15 @@ async function showComparisons(api: ApiClient, taskId: string): Promise<void> {
     const lines = changed.map((c) => `${c.label}: ${inline(c.saseValueBefore)} → ${inline(c.saseValueAfter)}`);
     console.log(`    ${name} (${action.toLowerCase()})  ${lines.join(' | ')}`);
   }
+}
+
+/** A port that nobody listens on at the moment: the callback's address must be known before the server starts. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 function seconds(since: number): string {

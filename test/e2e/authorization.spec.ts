@@ -1,28 +1,10 @@
 import { loadConfig } from '../../src/config/config';
 import { encrypt, signature } from '../../src/connector/wecom/wecom.callback-crypto';
-import { differences } from '../../src/demo/compare';
-import { DEFAULT_PROVIDER } from '../../src/sandbox/provider/provider';
+import { DEFAULT_PROVIDER } from '../../src/sandbox/provider/settings';
+import { ALL_PERMISSIONS, PROVIDER_ENVIRONMENT, TEMPLATE_KEYS } from '../setup/provider';
 import { createSource, type SourcePayload, startRollcall, synchronize, type TestRollcall } from '../setup/rollcall';
 
-const KEYS = { token: 'QDG6eK', encodingAesKey: 'jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C' };
-const PROVIDER_ENVIRONMENT = {
-  WECOM_PROVIDER_CORP_ID: DEFAULT_PROVIDER.corpId,
-  WECOM_PROVIDER_SECRET: DEFAULT_PROVIDER.secret,
-  WECOM_TEMPLATE_ID: DEFAULT_PROVIDER.templateId,
-  WECOM_TEMPLATE_SECRET: DEFAULT_PROVIDER.templateSecret,
-  WECOM_CALLBACK_TOKEN: KEYS.token,
-  WECOM_CALLBACK_ENCODING_AES_KEY: KEYS.encodingAesKey,
-  ROLLCALL_PUBLIC_URL: 'https://rollcall.example.com',
-};
-const ALL_PERMISSIONS = [
-  'contact:sensitive:user_name',
-  'contact:sensitive:department_name',
-  'contact:sensitive:position',
-  'contact:sensitive:telephone',
-  'contact:sensitive:extattr',
-  'corp_arch:base:base',
-  'corp_arch:member:direct_leader',
-];
+const KEYS = TEMPLATE_KEYS;
 const AUTHORIZATION = `id status url state expiresAt corpId corpName agentId authorizedBy failure { code message }`;
 
 interface Authorization {
@@ -66,7 +48,7 @@ describe('authorization by QR code', () => {
   };
   /** Everything that WeCom was told to send has come, and is worked off. */
   const workedOff = async () => {
-    await rollcall.sandbox.provider.settled();
+    await rollcall.sandbox.settled();
     await until('SELECT 1 WHERE NOT EXISTS (SELECT FROM provider_callback WHERE done_at IS NULL)');
   };
   const pending = async (name = '示例企业', more: Record<string, unknown> = {}) => {
@@ -103,6 +85,22 @@ describe('authorization by QR code', () => {
         `{ identitySources${filter} { nodes { ${SOURCE} } } }`,
       )
     ).identitySources.nodes.filter((source) => source.name !== 'Built-in');
+  /** A link of the same template that this server knows nothing of. */
+  const foreignLink = async (): Promise<string> => {
+    const call = async (path: string, body: unknown) => {
+      const url = `${rollcall.sandbox.url}/cgi-bin/service/${path}`;
+      return (await fetch(url, { method: 'POST', body: JSON.stringify(body) })).json() as Promise<
+        Record<string, string>
+      >;
+    };
+    const { corpId, secret, templateId } = DEFAULT_PROVIDER;
+    const { provider_access_token: token } = await call('get_provider_token', {
+      corpid: corpId,
+      provider_secret: secret,
+    });
+    const asked = { state: 'ofAnotherServer', templateid_list: [templateId] };
+    return (await call(`get_customized_auth_url?provider_access_token=${token}`, asked))['qrcode_url'] ?? '';
+  };
   const mutate = async (name: string, input: Record<string, unknown>): Promise<SourcePayload> => {
     const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`;
     const query = `mutation ($input: ${type}!) { ${name}(input: $input) { identitySource { id name status version } userErrors { code message field } } }`;
@@ -120,7 +118,9 @@ describe('authorization by QR code', () => {
     const statuses: string[] = [];
     const told = (async () => {
       const query = `subscription ($id: ID!) { authorization(id: $id) { status corpId url } }`;
-      for await (const event of rollcall.api.subscribe<{ authorization: Authorization }>(query, { id: authorization?.id }))
+      for await (const event of rollcall.api.subscribe<{ authorization: Authorization }>(query, {
+        id: authorization?.id,
+      }))
         statuses.push(`${event.authorization.status} ${event.authorization.url === null}`);
     })();
     const { corpId, agentId } = await rollcall.sandbox.provider.authorize({
@@ -149,7 +149,9 @@ describe('authorization by QR code', () => {
   it('shows the link as a QR code in SVG and PNG, to administrators, while it can be scanned', async () => {
     const authorization = await link(await pending());
     const query = `query ($id: ID!) { node(id: $id) { ... on Authorization { svg: qrCode png: qrCode(format: PNG, size: 300) } } }`;
-    const { node } = await rollcall.api.request<{ node: { svg: string; png: string } }>(query, { id: authorization.id });
+    const { node } = await rollcall.api.request<{ node: { svg: string; png: string } }>(query, {
+      id: authorization.id,
+    });
     expect(Buffer.from(node.svg.replace('data:image/svg+xml;base64,', ''), 'base64').toString()).toContain('<svg');
     const png = Buffer.from(node.png.replace('data:image/png;base64,', ''), 'base64');
     expect([png.subarray(1, 4).toString(), png.readUInt32BE(16)]).toEqual(['PNG', 300]);
@@ -193,23 +195,25 @@ describe('authorization by QR code', () => {
 
   it.each([
     ['without a link', {}, 'AUTHORIZATION_REFUSED'],
-    ['with a state that nobody gave', { state: 'f'.repeat(32) }, 'AUTHORIZATION_REFUSED'],
+    ['with a link that another server made', 'foreign', 'AUTHORIZATION_REFUSED'],
     ['with a link that has expired', 'expired', 'AUTHORIZATION_EXPIRED'],
     ['with a link that another company used', 'used', 'AUTHORIZATION_REFUSED'],
   ] as const)('lets a company that authorizes %s appear closed, under its own name', async (_what, how, code) => {
     let scan: Record<string, unknown> = typeof how === 'string' ? {} : how;
-    if (typeof how === 'string') {
+    if (how === 'foreign') scan = { url: await foreignLink() };
+    else if (typeof how === 'string') {
       const { url, state } = await link(await pending('waiting'));
       scan = { url };
       if (how === 'used') await rollcall.sandbox.provider.authorize({ url: url ?? '' });
       else
-        await rollcall.sql.query(`UPDATE source_authorization SET expires_at = now() - interval '1 second' WHERE state = $1`, [
-          state,
-        ]);
+        await rollcall.sql.query(
+          `UPDATE source_authorization SET expires_at = now() - interval '1 second' WHERE state = $1`,
+          [state],
+        );
       await workedOff();
       if (how === 'expired') await until(`SELECT 1 FROM source_authorization WHERE status = 'EXPIRED'`);
     }
-    const company = { corpId: 'wwfedcba9876543210', name: '别家 公司（北京）' };
+    const company = { corpId: 'ww1111222233334444', name: '别家 公司（北京）' };
     const { corpId } = await rollcall.sandbox.provider.authorize({ ...scan, company, again: true });
     await workedOff();
     const own = (await listed()).filter((source) => source.wecom.corpId === corpId);
@@ -270,7 +274,7 @@ describe('authorization by QR code', () => {
     const { url } = await link(id);
     rollcall.sandbox.faults.add({ kind: 'http500', path: 'service/v2/get_auth_info', times: 5 });
     await rollcall.sandbox.provider.authorize({ url: url ?? '' });
-    await rollcall.sandbox.provider.settled();
+    await rollcall.sandbox.settled();
     await until(`SELECT 1 FROM provider_callback WHERE sealed_answer IS NOT NULL`);
     await workedOff();
     expect((await sourceOf(id)).status).toBe('ENABLED');
@@ -308,7 +312,9 @@ describe('authorization by QR code', () => {
     expect((await mutate('enableIdentitySource', { id })).userErrors).toEqual([
       expect.objectContaining({ code: 'AUTHORIZATION_REQUIRED' }),
     ]);
-    await rollcall.sql.query('UPDATE identity_source SET data_removal_due_at = now() WHERE data_removal_due_at IS NOT NULL');
+    await rollcall.sql.query(
+      'UPDATE identity_source SET data_removal_due_at = now() WHERE data_removal_due_at IS NOT NULL',
+    );
     await until('SELECT 1 WHERE NOT EXISTS (SELECT FROM employee) AND NOT EXISTS (SELECT FROM sync_record)');
     // The same source is taken up again, and enabled as it was.
     await rollcall.sandbox.provider.authorize({
@@ -368,7 +374,7 @@ describe('authorization by QR code', () => {
       for await (const { identitySourceChanged: event } of rollcall.api.subscribe<{
         identitySourceChanged: { kind: string; identitySource: { name: string; status: string } | null };
       }>(query, {})) {
-        news.push(event.kind);
+        if (event.identitySource?.name !== 'Built-in') news.push(event.kind);
         if (event.kind === 'REMOVED') return;
       }
     })();
@@ -443,7 +449,9 @@ describe('the provider’s configuration', () => {
     const { WECOM_TEMPLATE_SECRET: _, ...rest } = PROVIDER_ENVIRONMENT;
     expect(() => loadConfig({ ...rest })).toThrow('missing: WECOM_TEMPLATE_SECRET');
     expect(() => loadConfig({ ...PROVIDER_ENVIRONMENT, ROLLCALL_PUBLIC_URL: '' })).toThrow('ROLLCALL_PUBLIC_URL');
-    expect(() => loadConfig({ ...PROVIDER_ENVIRONMENT, WECOM_CALLBACK_ENCODING_AES_KEY: 'short' })).toThrow('43 letters');
+    expect(() => loadConfig({ ...PROVIDER_ENVIRONMENT, WECOM_CALLBACK_ENCODING_AES_KEY: 'short' })).toThrow(
+      '43 letters',
+    );
     expect(loadConfig({}).wecomProvider).toBeUndefined();
     expect(JSON.stringify(loadConfig(PROVIDER_ENVIRONMENT))).not.toContain(DEFAULT_PROVIDER.secret);
   });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { loadConfig } from '../../src/config/config';
 import { ApiClient } from '../../src/demo/api-client';
 import type { ShownTask } from '../../src/demo/terminal';
@@ -52,8 +52,10 @@ export interface TestTask extends ShownTask {
 }
 
 /** A whole server against a sandbox, in a database of its own. */
-export async function startRollcall(options: Partial<SandboxOptions> & { environment?: NodeJS.ProcessEnv } = {}) {
-  const { environment = {}, ...sandboxOptions } = options;
+export async function startRollcall(
+  options: Partial<SandboxOptions> & { environment?: NodeJS.ProcessEnv; log?: Logger } = {},
+) {
+  const { environment = {}, log = pino({ level: 'silent' }), ...sandboxOptions } = options;
   const database = await createTestDatabase();
   const sandbox = await startSandbox({ organization: smallCompany(), ...sandboxOptions });
   const config = loadConfig({
@@ -65,7 +67,7 @@ export async function startRollcall(options: Partial<SandboxOptions> & { environ
     WECOM_API_URL: sandbox.url,
     ...environment,
   });
-  const start = () => startServer(config, pino({ level: 'silent' }));
+  const start = () => startServer(config, log);
   let server = await start();
   const sql = new Client({ connectionString: database.url });
   await sql.connect();
