@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,6 +10,7 @@ import { type Sandbox, startSandbox } from '../sandbox/sandbox';
 import { startServer } from '../server';
 import { ApiClient } from './api-client';
 import { differences } from './compare';
+import { freePort } from './free-port';
 import {
   enterTemplateCallback,
   providerEnvironment,
@@ -217,15 +217,6 @@ async function showComparisons(api: ApiClient, taskId: string): Promise<void> {
     const lines = changed.map((c) => `${c.label}: ${inline(c.saseValueBefore)} → ${inline(c.saseValueAfter)}`);
     console.log(`    ${name} (${action.toLowerCase()})  ${lines.join(' | ')}`);
   }
-}
-
-/** A port that nobody listens on at the moment: the callback's address must be known before the server starts. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function seconds(since: number): string {

@@ -1,0 +1,121 @@
+import { freePort } from '../../src/demo/free-port';
+import { PROVIDER_ENVIRONMENT, TEMPLATE_KEYS } from '../setup/provider';
+import { connectSource, startRollcall, type TestRollcall } from '../setup/rollcall';
+
+interface Check {
+  name: string;
+  outcome: string;
+  message: string;
+  advice: string | null;
+}
+
+const CHECK = `mutation ($id: ID!) { runConnectionChecks(input: { id: $id }) {
+  identitySource { connectionChecks { name outcome message advice } } userErrors { code } } }`;
+const CALLBACK = `mutation ($id: ID!, $keys: WecomCallbackInput) {
+  updateIdentitySource(input: { id: $id, wecomCallback: $keys }) { identitySource { wecom { callbackUrl } } userErrors { code field } } }`;
+
+describe('the connection doctor', () => {
+  let rollcall: TestRollcall;
+  let source: string;
+
+  beforeAll(async () => {
+    const port = await freePort();
+    const environment = {
+      ...PROVIDER_ENVIRONMENT,
+      PORT: String(port),
+      ROLLCALL_PUBLIC_URL: `http://127.0.0.1:${port}`,
+    };
+    rollcall = await startRollcall({ environment });
+    source = await connectSource(rollcall);
+  });
+  afterAll(() => rollcall.stop());
+
+  const check = async (id: string): Promise<Map<string, Check>> => {
+    const answer = await rollcall.api.request<{
+      runConnectionChecks: { identitySource: { connectionChecks: Check[] } };
+    }>(CHECK, { id });
+    return new Map(answer.runConnectionChecks.identitySource.connectionChecks.map((c) => [c.name, c]));
+  };
+
+  it('tries everything that can be wrong in the console', async () => {
+    const checks = await check(source);
+    expect([...checks.keys()].sort()).toEqual([
+      'CALLBACK',
+      'CLOCK',
+      'CONTACT_PERMISSION',
+      'CREDENTIAL',
+      'FIELD_COVERAGE',
+      'INTERFACE_LICENCE',
+      'RATE_LIMIT',
+      'TRUSTED_IP',
+      'VISIBILITY_SCOPE',
+    ]);
+    for (const { outcome, advice } of checks.values()) expect(outcome === 'PASSED' || advice !== null).toBe(true);
+  });
+
+  it('calls the callback address as WeCom does, and says which step is missing', async () => {
+    const callback = async () => (await check(source)).get('CALLBACK');
+    expect(await callback()).toMatchObject({
+      outcome: 'WARNING',
+      advice: expect.stringContaining('设置接收事件服务器'),
+    });
+    const { updateIdentitySource } = await rollcall.api.request<{
+      updateIdentitySource: { identitySource: { wecom: { callbackUrl: string } } };
+    }>(CALLBACK, { id: source, keys: TEMPLATE_KEYS });
+    const url = updateIdentitySource.identitySource.wecom.callbackUrl;
+    expect(await callback()).toMatchObject({
+      outcome: 'WARNING',
+      message: expect.stringContaining('not called it yet'),
+    });
+    const { company } = rollcall.sandbox;
+    company.callback = { address: { ...TEMPLATE_KEYS, url }, form: 'full' };
+    company.push([{ changeType: 'update_user', fields: { UserID: 'lisi' } }]);
+    await rollcall.sandbox.settled();
+    expect(await callback()).toMatchObject({
+      outcome: 'PASSED',
+      message: expect.stringContaining('last called it at'),
+    });
+    await rollcall.api.request(CALLBACK, { id: source, keys: null });
+    expect(await callback()).toMatchObject({ outcome: 'WARNING' });
+  });
+
+  it('says how long a customised app may go without licences', async () => {
+    const { provider } = rollcall.sandbox;
+    await provider.setTemplateCallback({ ...TEMPLATE_KEYS, url: rollcall.url.replace('/graphql', '/callbacks/wecom') });
+    await rollcall.sandbox.settled();
+    provider.authorize({});
+    await rollcall.sandbox.settled();
+    let scanned: string | undefined;
+    for (let i = 0; i < 200 && !scanned; i++) {
+      const { identitySources } = await rollcall.api.request<{
+        identitySources: { nodes: { id: string; wecom: { mode: string } | null }[] };
+      }>('{ identitySources { nodes { id wecom { mode } } } }');
+      scanned = identitySources.nodes.find((s) => s.wecom?.mode === 'SERVICE_PROVIDER')?.id;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    const checks = await check(scanned ?? '');
+    expect(checks.get('INTERFACE_LICENCE')).toMatchObject({
+      outcome: 'WARNING',
+      message: expect.stringContaining('trial'),
+      advice: expect.stringContaining('接口调用许可'),
+    });
+    expect(checks.get('CALLBACK')).toMatchObject({ outcome: 'WARNING' });
+  });
+
+  it('says that the address does not answer where it does not', async () => {
+    const elsewhere = await startRollcall({
+      environment: { ROLLCALL_PUBLIC_URL: `http://127.0.0.1:${await freePort()}` },
+    });
+    try {
+      const id = await connectSource(elsewhere);
+      await elsewhere.api.request(CALLBACK, { id, keys: TEMPLATE_KEYS });
+      const answer = await elsewhere.api.request<{
+        runConnectionChecks: { identitySource: { connectionChecks: Check[] } };
+      }>(CHECK, { id });
+      const found = answer.runConnectionChecks.identitySource.connectionChecks.find((c) => c.name === 'CALLBACK');
+      expect(found).toMatchObject({ outcome: 'FAILED', advice: expect.stringContaining('from the internet') });
+    } finally {
+      await elsewhere.stop();
+    }
+  });
+});
