@@ -64,6 +64,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     settled: () => company.deliveries.settled(),
     close: async () => {
       provider.stop();
+      organization.unwatch(company);
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },

@@ -223,9 +223,10 @@ export class Provider implements AppProvider {
     this.providerToken.revoke();
   }
 
-  /** Sends nothing more by itself. */
+  /** Sends nothing more by itself, nor when the organisation changes. */
   stop(): void {
     this.template.stop();
+    for (const { app } of this.authorizations) this.organization.unwatch(app);
   }
 
   private linkOf({ url, state }: AuthorizeOptions): AuthLink | undefined {

@@ -184,6 +184,22 @@ describe('a customised app’s events', () => {
     expect(await told()).toHaveLength(1);
   });
 
+  it('tell of who joins, without the elements that are withheld', async () => {
+    await side.connect();
+    const sunqi = { ...users().get('lisi'), userid: 'sunqi', name: '孙七', departments: [3], isLeaderInDept: [0] };
+    change(() => users().set('sunqi', sunqi as NonNullable<ReturnType<ReturnType<typeof users>['get']>>));
+    const [created, subscribed] = await told();
+    expect(created).toEqual({
+      ChangeType: 'create_user',
+      UserID: idOf('sunqi'),
+      Department: '3',
+      MainDepartment: '3',
+      Status: '1',
+      Alias: '',
+    });
+    expect(subscribed).toEqual({ event: 'subscribe', from: idOf('sunqi') });
+  });
+
   it('tell names and leaders where they are granted', async () => {
     await side.connect({ permissions: ALL });
     change(() => set('lisi', { name: '李思', direct_leader: ['wangwu'] }));

@@ -109,6 +109,14 @@ describe('the sandbox’s service provider', () => {
     expect(answer.errcode).toBe(errcode);
   });
 
+  it('fails its provider’s calls where a fault says so', async () => {
+    await side.control('POST', 'faults', { kind: 'errcode', errcode: -1, path: 'service/get_suite_token', times: 1 });
+    expect((await side.call('service/get_suite_token', side.suite)).errcode).toBe(-1);
+    expect((await side.call('service/get_suite_token', side.suite)).errcode).toBe(0);
+    await side.control('POST', 'faults', { kind: 'tokenRevoked', path: 'service/v2/get_permanent_code', times: 1 });
+    expect((await side.exchange('x')).errcode).toBe(42009);
+  });
+
   it('makes no link and no authorization while the template is offline', async () => {
     await side.control('PUT', 'template', { online: false });
     const link = { state: 'a', templateid_list: [template()] };
