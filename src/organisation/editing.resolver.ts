@@ -62,6 +62,7 @@ export class EditingResolver {
       order,
       parentId: parentId == null ? parentId : uuidOf('department', parentId),
       extensionValues: input.extensionValues ?? undefined,
+      expectedUpdatedAt: input.expectedUpdatedAt,
     });
     return departmentPayload(ctx, updated);
   }
@@ -101,6 +102,7 @@ export class EditingResolver {
         rows: 0,
         created: 0,
         updated: 0,
+        unchanged: 0,
         applied: false,
         errors: [],
         userErrors: toUserErrors(outcome.refusals),
@@ -118,7 +120,8 @@ export class EditingResolver {
     @Ctx() ctx: RequestContext,
     @Arg('input', () => UpdateEmployeeInput, { description: 'The changes.' }) input: UpdateEmployeeInput,
   ): Promise<UpdateEmployeePayload> {
-    const change = { ...toChange(input), takeBack: input.takeBack ?? undefined };
+    const { takeBack, expectedUpdatedAt } = input;
+    const change = { ...toChange(input), takeBack: takeBack ?? undefined, expectedUpdatedAt };
     return employeePayload(ctx, await ctx.employees.update(ctx.actor, uuidOf('employee', input.id), change));
   }
 

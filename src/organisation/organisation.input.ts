@@ -1,5 +1,5 @@
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
-import { SafeInt } from '../api/scalars';
+import { DateTime, SafeInt } from '../api/scalars';
 import { UserError } from '../api/user-error';
 import { DepartmentObject, EmployeeObject, EmploymentStatusEnum, GenderEnum } from './organisation.type';
 
@@ -52,6 +52,13 @@ export class UpdateDepartmentInput {
 
   @Field(() => [ExtensionValueInput], { nullable: true, description: 'The values that change.' })
   extensionValues?: ExtensionValueInput[] | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'Its `updatedAt` as you have seen it: refused with VERSION_CONFLICT if somebody changed it in between. Absent: the last change wins.',
+  })
+  expectedUpdatedAt?: Date | null;
 }
 
 @InputType({ description: 'Which department to delete: one of a custom source, with nobody and nothing in it.' })
@@ -146,6 +153,13 @@ export class UpdateEmployeeInput extends EmployeeFieldsInput {
       'Edits of a synchronized person to give up, such as ["position"]: the source’s value comes back with the next run.',
   })
   takeBack?: string[] | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'Its `updatedAt` as you have seen it: refused with VERSION_CONFLICT if somebody changed it in between. Absent: the last change wins.',
+  })
+  expectedUpdatedAt?: Date | null;
 }
 
 @InputType({ description: 'Whom to delete: somebody of a custom source.' })
@@ -225,11 +239,14 @@ export class ImportEmployeesInput {
 
   @Field(() => String, {
     description:
-      'CSV in UTF-8 with a header: username, displayName, englishName, position, email, mobile, telephone, address, gender, employmentStatus, departments (paths such as "Company / Sales", several joined by ";", the main one first), manager (a user name), extension.<key>. At most 20,000 rows.',
+      'CSV in UTF-8 with a header, separated by commas, semicolons or tabs: username and displayName, and any of englishName, position, email, mobile, telephone, address, gender, employmentStatus, departments (paths such as "Company / Sales", several joined by ";", the main one first, or a ";" first where none is; a backslash before a semicolon or slash of a name; or ids), leaderOf (those of the departments that the person leads), manager (a user name), extension.<key>. An empty cell clears; a column that is not there changes nothing. What GET /exports/employees.csv wrote can be sent back as it is. At most 20,000 rows.',
   })
   csv: string;
 
-  @Field(() => Boolean, { defaultValue: false, description: 'Checks every row and writes nothing.' })
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description: 'Checks every row, counts what would happen, and writes nothing.',
+  })
   dryRun: boolean;
 }
 
@@ -253,8 +270,13 @@ export class ImportEmployeesPayload {
   @Field(() => Int, { description: 'People that were added, or would be.' })
   created: number;
 
-  @Field(() => Int, { description: 'People that were changed, or would be.' })
+  @Field(() => Int, {
+    description: 'People that were changed, or would be. While a row is wrong: those who are here already.',
+  })
   updated: number;
+
+  @Field(() => Int, { description: 'People who are here already exactly as the file has them.' })
+  unchanged: number;
 
   @Field(() => Boolean, { description: 'Whether it was written.' })
   applied: boolean;

@@ -5,6 +5,7 @@ import { Node } from '../api/node';
 import { connectionOf } from '../api/pagination';
 import { DateTime, SafeInt } from '../api/scalars';
 import { ExtensionFieldObject } from '../extension-field/extension-field.resolver';
+import { ExtensionFilter } from '../extension-field/extension-filter';
 import { toTypedId } from '../platform/typed-id';
 import type { Department, Employee, EmployeeStatusName } from './organisation.entity';
 
@@ -79,6 +80,12 @@ export class DepartmentObject extends Node {
     description: 'Larger comes first among its siblings; null where the directory has no order.',
   })
   order: number | null;
+
+  @Field(() => DateTime, { description: 'When it came.' })
+  createdAt: Date;
+
+  @Field(() => DateTime, { description: 'When anything of the department itself last changed.' })
+  updatedAt: Date;
 }
 
 @ObjectType('Employee', { implements: Node, description: 'A person of the local organisation.' })
@@ -203,15 +210,6 @@ export class ExtensionValue {
   value: string | null;
 }
 
-@InputType({ description: 'A condition on an extension field.' })
-export class ExtensionFilter {
-  @Field(() => String, { description: 'The field’s identifier.' })
-  key: string;
-
-  @Field(() => String, { nullable: true, description: 'With exactly this value; null: without one.' })
-  equals?: string | null;
-}
-
 @InputType({ description: 'Which departments to list; all conditions together.' })
 export class DepartmentFilter {
   @Field(() => ID, { nullable: true, description: 'Of this identity source only.' })
@@ -222,6 +220,9 @@ export class DepartmentFilter {
 
   @Field(() => String, { nullable: true, description: 'Found anywhere in the name or English name, ignoring case.' })
   text?: string | null;
+
+  @Field(() => [ExtensionFilter], { nullable: true, description: 'With these extension values, all of them.' })
+  extensionValues?: ExtensionFilter[] | null;
 }
 
 @InputType({ description: 'Which employees to list; all conditions together.' })
@@ -260,18 +261,30 @@ export class EmployeeFilter {
 
 export const EmployeeOrderFieldEnum = {
   CREATED_AT: 'CREATED_AT',
+  UPDATED_AT: 'UPDATED_AT',
   DISPLAY_NAME: 'DISPLAY_NAME',
   USERNAME: 'USERNAME',
+  STATUS: 'STATUS',
+  POSITION: 'POSITION',
   EXTENSION_FIELD: 'EXTENSION_FIELD',
 } as const;
 registerEnumType(EmployeeOrderFieldEnum, {
   name: 'EmployeeOrderField',
-  description: 'What employees can be sorted by.',
+  description: 'What employees can be sorted by. Equal ones follow each other as they came.',
   valuesConfig: {
     CREATED_AT: { description: 'When they came.' },
-    DISPLAY_NAME: { description: 'Display name, by code point.' },
+    UPDATED_AT: { description: 'When anything about them last changed.' },
+    DISPLAY_NAME: {
+      description:
+        'Display name in pinyin order: by syllable and tone, character by character, the surname as surnames are read; Latin names stand among them by their letters. For the moments in which a large synchronization’s people are being prepared, a list begins by code point; a list once begun goes on in its order.',
+    },
     USERNAME: { description: 'User name, ignoring case.' },
-    EXTENSION_FIELD: { description: 'The value of `extensionKey`, as text; those without one come first.' },
+    STATUS: { description: 'Status, by the alphabet.' },
+    POSITION: { description: 'Job title by code point; those without one come last in both directions.' },
+    EXTENSION_FIELD: {
+      description:
+        'The value of `extensionKey`: numbers as numbers, days as days, everything else by code point; those without one come last in both directions.',
+    },
   },
 });
 
@@ -289,6 +302,31 @@ registerEnumType(OrderDirectionEnum, {
 export class EmployeeOrder {
   @Field(() => EmployeeOrderFieldEnum, { description: 'By what.' })
   field: keyof typeof EmployeeOrderFieldEnum;
+
+  @Field(() => String, { nullable: true, description: 'With EXTENSION_FIELD: the field’s identifier.' })
+  extensionKey?: string | null;
+
+  @Field(() => OrderDirectionEnum, { defaultValue: 'ASC', description: 'Which end first.' })
+  direction: keyof typeof OrderDirectionEnum;
+}
+
+export const DepartmentOrderFieldEnum = { TREE: 'TREE', EXTENSION_FIELD: 'EXTENSION_FIELD' } as const;
+registerEnumType(DepartmentOrderFieldEnum, {
+  name: 'DepartmentOrderField',
+  description: 'What departments can be sorted by.',
+  valuesConfig: {
+    TREE: { description: 'As the directory shows them: larger order first, then as they came.' },
+    EXTENSION_FIELD: {
+      description:
+        'The value of `extensionKey`: numbers as numbers, days as days, everything else by code point; those without one come last in both directions.',
+    },
+  },
+});
+
+@InputType({ description: 'How to sort departments.' })
+export class DepartmentOrder {
+  @Field(() => DepartmentOrderFieldEnum, { description: 'By what.' })
+  field: keyof typeof DepartmentOrderFieldEnum;
 
   @Field(() => String, { nullable: true, description: 'With EXTENSION_FIELD: the field’s identifier.' })
   extensionKey?: string | null;
