@@ -32,6 +32,7 @@ const UP = [
   `CREATE INDEX employee_status_idx ON employee (status, id)`,
   `CREATE INDEX employee_updated_idx ON employee (updated_at, id)`,
   `CREATE INDEX employee_position_idx ON employee ((position COLLATE "C"), id)`,
+  `CREATE INDEX employee_blocked_idx ON employee (id) WHERE blocked_at IS NOT NULL`,
   // An extension value as a number, so that 9 comes before 10; NULL where it is none.
   `CREATE FUNCTION extension_number(value text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
      SELECT CASE WHEN value ~ '^-?[0-9]{1,15}([.][0-9]{1,10})?$' THEN value::numeric END
@@ -56,7 +57,7 @@ const DOWN = [
   DROP_FIELD_INDEXES('extension\\_%\\_number'),
   DROP_FIELD_INDEXES('extension\\_%\\_text'),
   `DROP FUNCTION extension_number(text)`,
-  `DROP INDEX employee_position_idx, employee_updated_idx, employee_status_idx`,
+  `DROP INDEX employee_blocked_idx, employee_position_idx, employee_updated_idx, employee_status_idx`,
   `DROP INDEX employee_search_name_idx`,
   `ALTER TABLE employee_search DROP name_key`,
   `DROP TABLE search_pending`,
