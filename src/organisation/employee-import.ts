@@ -85,6 +85,7 @@ async function importTable(
   { columns, rows }: CsvTable,
 ): Promise<ImportResult> {
   const context = await readContext(client, sourceId, columns, rows);
+  requireKnownFields(context);
   const errors: RowError[] = [];
   const checked: CheckedRow[] = [];
   for (const row of rows) {
@@ -100,6 +101,14 @@ async function importTable(
   const written = await writeImported(client, actor, sourceId, columns);
   await makeFindable(client, written.touched);
   return { ...counts, updated: written.updated, unchanged: known - written.updated };
+}
+
+function requireKnownFields({ columns, fields }: RowContext): void {
+  const known = fields.map(({ key }) => EXTENSION_PREFIX + key);
+  const unknown = columns.filter((column) => column.startsWith(EXTENSION_PREFIX) && !known.includes(column));
+  if (unknown.length === 0) return;
+  const message = `No extension field of employees is called ${unknown.join(', ')}: make it first, or leave the column out.`;
+  refuse('INVALID_INPUT', message, 'csv');
 }
 
 async function readContext(
