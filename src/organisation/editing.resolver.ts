@@ -88,7 +88,8 @@ export class EditingResolver {
 
   @Role('OPERATOR')
   @Mutation(() => ImportEmployeesPayload, {
-    description: 'Adds and changes people of a custom source from CSV, matched by user name; all rows or none.',
+    description:
+      'Adds and changes people of a custom source from CSV, matched by user name, ignoring case; all rows or none. The same file twice changes nothing. Who is not in the file stays.',
   })
   async importEmployees(
     @Ctx() ctx: RequestContext,
@@ -114,7 +115,8 @@ export class EditingResolver {
 
   @Role('OPERATOR')
   @Mutation(() => UpdateEmployeePayload, {
-    description: 'Changes a person: everything in a custom source, position and employment status elsewhere.',
+    description:
+      'Changes a person: everything in a custom source, position and employmentStatus elsewhere, which outlast synchronization until they are taken back.',
   })
   async updateEmployee(
     @Ctx() ctx: RequestContext,

@@ -5,10 +5,14 @@ import { DepartmentObject, EmployeeObject, EmploymentStatusEnum, GenderEnum } fr
 
 @InputType({ description: 'One extension field’s value.' })
 export class ExtensionValueInput {
-  @Field(() => String, { description: 'The field’s identifier.' })
+  @Field(() => String, { description: 'The field’s identifier, as in ExtensionField.key.' })
   key: string;
 
-  @Field(() => String, { nullable: true, description: 'The value as text; null clears.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'The value as text, in the form of the field’s type: 7.5, true, 2026-01-31, one of the options; null or an empty text clears.',
+  })
   value: string | null;
 }
 
@@ -17,7 +21,7 @@ export class CreateDepartmentInput {
   @Field(() => ID, { description: 'The custom source.' })
   identitySourceId: string;
 
-  @Field(() => String, { description: '1 to 128 characters.' })
+  @Field(() => String, { description: 'Its name: 1 to 128 characters; several may have the same.' })
   name: string;
 
   @Field(() => String, { nullable: true, description: 'Its English name.' })
@@ -29,7 +33,10 @@ export class CreateDepartmentInput {
   @Field(() => SafeInt, { nullable: true, description: 'Larger comes first.' })
   order?: number | null;
 
-  @Field(() => [ExtensionValueInput], { nullable: true, description: 'Extension fields’ values.' })
+  @Field(() => [ExtensionValueInput], {
+    nullable: true,
+    description: 'Extension fields’ values; every required one must be there.',
+  })
   extensionValues?: ExtensionValueInput[] | null;
 }
 
@@ -50,7 +57,7 @@ export class UpdateDepartmentInput {
   @Field(() => SafeInt, { nullable: true, description: 'Larger comes first.' })
   order?: number | null;
 
-  @Field(() => [ExtensionValueInput], { nullable: true, description: 'The values that change.' })
+  @Field(() => [ExtensionValueInput], { nullable: true, description: 'The values that change; those not named stay.' })
   extensionValues?: ExtensionValueInput[] | null;
 
   @Field(() => DateTime, {
@@ -81,13 +88,19 @@ export class MembershipInput {
 
 @InputType()
 abstract class EmployeeFieldsInput {
-  @Field(() => String, { nullable: true, description: 'English name or alias.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'English name or alias: at most 256 characters, as every text of a person.',
+  })
   englishName?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Job title.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Job title. Of a synchronized person an edit outlasts the source until it is taken back.',
+  })
   position?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'E-mail address.' })
+  @Field(() => String, { nullable: true, description: 'E-mail address; several people may have the same.' })
   email?: string | null;
 
   @Field(() => String, { nullable: true, description: 'Mobile number.' })
@@ -102,21 +115,29 @@ abstract class EmployeeFieldsInput {
   @Field(() => GenderEnum, { nullable: true, description: 'Gender.' })
   gender?: keyof typeof GenderEnum | null;
 
-  @Field(() => EmploymentStatusEnum, { nullable: true, description: 'How the person is employed.' })
+  @Field(() => EmploymentStatusEnum, {
+    nullable: true,
+    description:
+      'How the person is employed; null is UNKNOWN. Of a synchronized person an edit outlasts the source until it is taken back.',
+  })
   employmentStatus?: keyof typeof EmploymentStatusEnum | null;
 
-  @Field(() => ID, { nullable: true, description: 'Whom the person reports to, of the same source.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Whom the person reports to: somebody present of the same source, and not themselves.',
+  })
   managerId?: string | null;
 
   @Field(() => [MembershipInput], {
     nullable: true,
-    description: 'All departments the person is in; null is as absent.',
+    description:
+      'All departments the person is in, in place of the former ones; an empty list takes the person out of all, null is as absent.',
   })
   memberships?: MembershipInput[] | null;
 
   @Field(() => [ExtensionValueInput], {
     nullable: true,
-    description: 'The extension values that change; null is as absent.',
+    description: 'The extension values that change; those not named stay. Null is as absent.',
   })
   extensionValues?: ExtensionValueInput[] | null;
 }
@@ -126,10 +147,10 @@ export class CreateEmployeeInput extends EmployeeFieldsInput {
   @Field(() => ID, { description: 'The custom source.' })
   identitySourceId: string;
 
-  @Field(() => String, { description: 'Unique, ignoring case, among the source’s present people.' })
+  @Field(() => String, { description: '1 to 256 characters, unique among the source’s present people, ignoring case.' })
   username: string;
 
-  @Field(() => String, { description: 'The name that people read.' })
+  @Field(() => String, { description: 'The name that people read: 1 to 256 characters.' })
   displayName: string;
 }
 
@@ -141,7 +162,10 @@ export class UpdateEmployeeInput extends EmployeeFieldsInput {
   @Field(() => ID, { description: 'The person.' })
   id: string;
 
-  @Field(() => String, { nullable: true, description: 'Unique, ignoring case, among the source’s present people.' })
+  @Field(() => String, {
+    nullable: true,
+    description: '1 to 256 characters, unique among the source’s present people, ignoring case.',
+  })
   username?: string | null;
 
   @Field(() => String, { nullable: true, description: 'The name that people read.' })
@@ -162,7 +186,10 @@ export class UpdateEmployeeInput extends EmployeeFieldsInput {
   expectedUpdatedAt?: Date | null;
 }
 
-@InputType({ description: 'Whom to delete: somebody of a custom source.' })
+@InputType({
+  description:
+    'Whom to delete: somebody of a custom source. The person is REMOVED and keeps the timeline; the user name is free again.',
+})
 export class DeleteEmployeeInput {
   @Field(() => ID, { description: 'The person.' })
   id: string;

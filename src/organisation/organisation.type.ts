@@ -84,7 +84,10 @@ export class DepartmentObject extends Node {
   @Field(() => DateTime, { description: 'When it came.' })
   createdAt: Date;
 
-  @Field(() => DateTime, { description: 'When anything of the department itself last changed.' })
+  @Field(() => DateTime, {
+    description:
+      'When anything of the department itself last changed. Send it as `expectedUpdatedAt` to be told if somebody else was faster.',
+  })
   updatedAt: Date;
 }
 
@@ -147,13 +150,19 @@ export class EmployeeObject extends Node {
   @Field(() => String, { nullable: true, description: 'Who blocked the person; null when not blocked.' })
   blockedBy: string | null;
 
-  @Field(() => [String], { description: 'Fields that were edited here although the source tells them.' })
+  @Field(() => [String], {
+    description:
+      'Fields that were edited here although the source tells them: of position and employmentStatus. updateEmployee takes them back with `takeBack`.',
+  })
   editedFields: string[];
 
   @Field(() => DateTime, { description: 'When the person came.' })
   createdAt: Date;
 
-  @Field(() => DateTime, { description: 'When anything about the person last changed.' })
+  @Field(() => DateTime, {
+    description:
+      'When anything about the person last changed; a block is none. Send it as `expectedUpdatedAt` to be told if somebody else was faster.',
+  })
   updatedAt: Date;
 }
 
@@ -206,7 +215,11 @@ export class ExtensionValue {
   @Field(() => ExtensionFieldObject, { description: 'The field.' })
   field: ExtensionFieldObject;
 
-  @Field(() => String, { nullable: true, description: 'The value as text; null where there is none.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'The value as text: decimal numbers, true or false, days as YYYY-MM-DD, choices as their option; null where there is none.',
+  })
   value: string | null;
 }
 
@@ -230,13 +243,13 @@ export class EmployeeFilter {
   @Field(() => ID, { nullable: true, description: 'Of this identity source only.' })
   identitySourceId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'Members of this department only.' })
+  @Field(() => ID, { nullable: true, description: 'Members of this department only; an unknown one has none.' })
   departmentId?: string | null;
 
   @Field(() => Boolean, { nullable: true, description: 'With departmentId: also members of the departments below it.' })
   includeSubtree?: boolean | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Only those blocked, or only those not.' })
+  @Field(() => Boolean, { nullable: true, description: 'true: only those blocked, false: only those not.' })
   blocked?: boolean | null;
 
   @Field(() => [EmploymentStatusEnum], { nullable: true, description: 'Of one of these employment statuses.' })
@@ -303,7 +316,10 @@ export class EmployeeOrder {
   @Field(() => EmployeeOrderFieldEnum, { description: 'By what.' })
   field: keyof typeof EmployeeOrderFieldEnum;
 
-  @Field(() => String, { nullable: true, description: 'With EXTENSION_FIELD: the field’s identifier.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'With EXTENSION_FIELD, and needed there: the field’s identifier.',
+  })
   extensionKey?: string | null;
 
   @Field(() => OrderDirectionEnum, { defaultValue: 'ASC', description: 'Which end first.' })
@@ -328,7 +344,10 @@ export class DepartmentOrder {
   @Field(() => DepartmentOrderFieldEnum, { description: 'By what.' })
   field: keyof typeof DepartmentOrderFieldEnum;
 
-  @Field(() => String, { nullable: true, description: 'With EXTENSION_FIELD: the field’s identifier.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'With EXTENSION_FIELD, and needed there: the field’s identifier.',
+  })
   extensionKey?: string | null;
 
   @Field(() => OrderDirectionEnum, { defaultValue: 'ASC', description: 'Which end first.' })

@@ -5,9 +5,9 @@ export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' |
 import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
 /** Which employees to list; all conditions together. */
 export type EmployeeFilter = {
-  /** Only those blocked, or only those not. */
+  /** true: only those blocked, false: only those not. */
   blocked?: boolean | null | undefined;
-  /** Members of this department only. */
+  /** Members of this department only; an unknown one has none. */
   departmentId?: string | null | undefined;
   /** Of one of these employment statuses. */
   employmentStatus?: Array<EmploymentStatus> | null | undefined;
@@ -27,7 +27,7 @@ export type EmployeeFilter = {
 export type EmployeeOrder = {
   /** Which end first. */
   direction?: OrderDirection;
-  /** With EXTENSION_FIELD: the field’s identifier. */
+  /** With EXTENSION_FIELD, and needed there: the field’s identifier. */
   extensionKey?: string | null | undefined;
   /** By what. */
   field: EmployeeOrderField;
@@ -139,61 +139,61 @@ export type SyncTaskStatus =
 
 /** What a refusal is about; stable, for programs. */
 export type UserErrorCode =
-  /** As many custom sources as allowed are enabled. */
+  /** As many custom sources as allowed are enabled: disable one, or raise ROLLCALL_CUSTOM_SOURCE_LIMIT. */
   | 'CUSTOM_SOURCE_LIMIT'
-  /** A department cannot be moved below itself. */
+  /** A department cannot be moved below itself: choose a parent outside of it. */
   | 'DEPARTMENT_CYCLE'
-  /** People or departments are in it. */
+  /** People or departments are in it: move them first. */
   | 'DEPARTMENT_NOT_EMPTY'
-  /** As many sources as allowed are enabled; the message names them. */
+  /** As many sources as allowed are enabled; the message names them: disable one, or raise ROLLCALL_ENABLED_SOURCE_LIMIT. */
   | 'ENABLED_SOURCE_LIMIT'
-  /** The extension field is used; the message says by what. */
+  /** The extension field is used; the message says by what: take it out there first. */
   | 'EXTENSION_FIELD_IN_USE'
-  /** The directory decides this; change it there. */
+  /** The directory decides this: change it there, and the next run brings it. Here only position and employmentStatus of a synchronized person are edited. */
   | 'FIELD_MANAGED_BY_SOURCE'
-  /** The idempotency key was used with another input. */
+  /** The idempotency key was used with another input: take a new key for another request. */
   | 'IDEMPOTENCY_KEY_REUSED'
-  /** A fault of the server; its log has the details. */
+  /** A fault of the server; its log has the details: try again, and report it if it stays. */
   | 'INTERNAL'
-  /** A value does not fit its field; the message says which form it has. */
+  /** A value does not fit its field, or something is in its way; the message says what, and which form it has. */
   | 'INVALID_INPUT'
-  /** The name breaks the rules for names. */
+  /** The name breaks the rules for names; the message has them. */
   | 'INVALID_NAME'
-  /** A field mapping cannot be used; the message says which and why. */
+  /** A field mapping cannot be used; the message says which and why. mappableFields lists what there is. */
   | 'MAPPING_INVALID'
-  /** Another identity source has this name, ignoring case. */
+  /** Another object of this kind has this name or identifier: choose another. */
   | 'NAME_TAKEN'
-  /** Nothing of what was named waits for approval. */
+  /** Nothing of what was named waits for approval: it was decided already, or has lapsed; read the task again. */
   | 'NOTHING_HELD'
-  /** There is no object of that type with this id. */
+  /** There is no object of that type with this id: it was deleted, or the id is of another type. */
   | 'NOT_FOUND'
-  /** Something changed since the preview: make another one. */
+  /** Something changed since the preview: make another one and apply that. */
   | 'PREVIEW_STALE'
-  /** The Schema value is not one of WeCom’s form. */
+  /** The Schema value is not one of WeCom’s form: copy it again from where WeCom shows it. */
   | 'SCHEMA_INVALID'
-  /** A stored secret was sealed with another encryption key. */
+  /** A stored secret was sealed with another encryption key: start with that key among ROLLCALL_FORMER_ENCRYPTION_KEYS, or enter the secret again. */
   | 'SECRET_UNREADABLE'
   /** The identity source is closed: enable it first. */
   | 'SOURCE_CLOSED'
   /** The identity source is enabled: disable it first. */
   | 'SOURCE_ENABLED'
-  /** This identity source has no directory to read. */
+  /** This identity source has no directory to read: its people are kept here, by createEmployee or importEmployees. */
   | 'SYNC_NOT_APPLICABLE'
-  /** The task has ended. */
+  /** The task has ended: what it did can be taken back by revertSyncTask. */
   | 'TASK_NOT_CANCELABLE'
   /** The task cannot be undone; the message says why. */
   | 'TASK_NOT_REVERTIBLE'
-  /** A task of another mode is open for this source. */
+  /** A task is open that this would disturb: wait until it has ended, or cancel it by cancelSyncTask. */
   | 'TASK_RUNNING'
-  /** The directory asked to slow down for longer than we wait. */
+  /** The directory asked to slow down for longer than we wait: try again later, or lower WECOM_CALLS_PER_MINUTE. */
   | 'UPSTREAM_RATE_LIMITED'
-  /** The directory refused; the message has its code and what to do. */
+  /** The directory refused; the message has its code and what to do there. runConnectionChecks tells more. */
   | 'UPSTREAM_REFUSED'
-  /** The directory did not answer, or not with its API. */
+  /** The directory did not answer, or not with its API: check the network and WECOM_API_URL, and try again. */
   | 'UPSTREAM_UNREACHABLE'
-  /** Another has this value, which must be unique. */
+  /** Another has this value, which must be unique: give another, or change theirs first. */
   | 'VALUE_TAKEN'
-  /** Somebody changed the object in between: read it again. */
+  /** Somebody changed the object in between: read it again, and send the change with what you have read. */
   | 'VERSION_CONFLICT';
 
 export type ListPeopleQueryVariables = Exact<{
