@@ -29,6 +29,8 @@ const UP = [
   `DELETE FROM employee_search`,
   `ALTER TABLE employee_search ADD name_key text COLLATE "C" NOT NULL`,
   `CREATE INDEX employee_search_name_idx ON employee_search (name_key, employee_id)`,
+  // Nothing is sorted by it any more, and random names are dear to keep in order.
+  `DROP INDEX employee_display_name_idx`,
   `CREATE INDEX employee_status_idx ON employee (status, id)`,
   `CREATE INDEX employee_updated_idx ON employee (updated_at, id)`,
   `CREATE INDEX employee_position_idx ON employee ((position COLLATE "C"), id)`,
@@ -58,6 +60,7 @@ const DOWN = [
   DROP_FIELD_INDEXES('extension\\_%\\_text'),
   `DROP FUNCTION extension_number(text)`,
   `DROP INDEX employee_blocked_idx, employee_position_idx, employee_updated_idx, employee_status_idx`,
+  `CREATE INDEX employee_display_name_idx ON employee ((display_name COLLATE "C"), id)`,
   `DROP INDEX employee_search_name_idx`,
   `ALTER TABLE employee_search DROP name_key`,
   `DROP TABLE search_pending`,

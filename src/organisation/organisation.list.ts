@@ -119,24 +119,17 @@ function sortedBy(field: keyof typeof EMPLOYEE_SORTS): Sorting {
 }
 
 const PINYIN = 'pinyin';
-const CODE_POINT = 'code point';
 
 /**
- * By the keys of names, in pinyin order. While keys of people that a large run brought are still being made, lists begin by code
- * point instead, in which everybody has their place. A cursor goes on in the order that it was made in, so that keys which
+ * By the keys of names, in pinyin order. While keys of people that a large run brought are still being made, lists begin as
+ * people came instead, in which everybody has their place. A cursor goes on in the order that it was made in, so that keys which
  * arrive meanwhile neither hide anybody nor bring them twice.
  */
 async function nameSorting({ dataSource }: RequestContext, source: string | null, page: PageArgs): Promise<Sorting> {
   const begun = orderOfCursor(page.after ?? page.before);
   const query = (sql: string, parameters: unknown[]) => dataSource.query(sql, parameters);
-  const order = begun ?? ((await areNamesReady(query, source)) ? PINYIN : CODE_POINT);
-  if (order !== PINYIN) {
-    return {
-      from: 'employee e',
-      sort: [{ sql: '(e.display_name COLLATE "C")', type: 'text' }, BY_ID],
-      order: CODE_POINT,
-    };
-  }
+  const order = begun ?? ((await areNamesReady(query, source)) ? PINYIN : undefined);
+  if (order !== PINYIN) return sortedBy('CREATED_AT');
   return {
     from: 'employee_search n JOIN employee e ON e.id = n.employee_id',
     countFrom: 'employee e',

@@ -289,7 +289,7 @@ registerEnumType(EmployeeOrderFieldEnum, {
     UPDATED_AT: { description: 'When anything about them last changed.' },
     DISPLAY_NAME: {
       description:
-        'Display name in pinyin order: by syllable and tone, character by character, the surname as surnames are read; Latin names stand among them by their letters. For the moments in which a large synchronization’s people are being prepared, a list begins by code point; a list once begun goes on in its order.',
+        'Display name in pinyin order: by syllable and tone, character by character, the surname as surnames are read; Latin names stand among them by their letters. For the moments in which a large synchronization’s people are being prepared, a list begins as they came; a list once begun goes on in its order.',
     },
     USERNAME: { description: 'User name, ignoring case.' },
     STATUS: { description: 'Status, by the alphabet.' },

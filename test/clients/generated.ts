@@ -37,7 +37,7 @@ export type EmployeeOrder = {
 export type EmployeeOrderField =
   /** When they came. */
   | 'CREATED_AT'
-  /** Display name in pinyin order: by syllable and tone, character by character, the surname as surnames are read; Latin names stand among them by their letters. For the moments in which a large synchronization’s people are being prepared, a list begins by code point; a list once begun goes on in its order. */
+  /** Display name in pinyin order: by syllable and tone, character by character, the surname as surnames are read; Latin names stand among them by their letters. For the moments in which a large synchronization’s people are being prepared, a list begins as they came; a list once begun goes on in its order. */
   | 'DISPLAY_NAME'
   /** The value of `extensionKey`: numbers as numbers, days as days, everything else by code point; those without one come last in both directions. */
   | 'EXTENSION_FIELD'

@@ -123,7 +123,7 @@ describe('lists of people', () => {
       ['UPDATED_AT', null, null],
       [],
       null,
-      ['code point', 'x'],
+      ['UPDATED_AT', 'x'],
     ]) {
       const after = Buffer.from(JSON.stringify(values)).toString('base64url');
       await expect(page({ orderBy: { field: 'UPDATED_AT' }, after })).rejects.toThrow('not one of this list');
@@ -223,8 +223,8 @@ describe('lists of people', () => {
       const seen: string[] = [];
       let last = await ask({});
       expect(last.totalCount).toBe(2_500);
-      const byCodePoint = namesOf(last);
-      expect(byCodePoint).toEqual([...byCodePoint].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
+      const asTheyCame = namesOf(last);
+      expect(asTheyCame).toEqual(namesOf(await ask({ orderBy: { field: 'CREATED_AT' } })));
       seen.push(...last.nodes.map((n: Answer) => n.username));
       await large.sql.query('COMMIT');
       for (let left = 1; left > 0; ) {
@@ -239,7 +239,7 @@ describe('lists of people', () => {
       expect(seen).toHaveLength(2_500);
       const byPinyin = await ask({});
       expect(byPinyin.totalCount).toBe(2_500);
-      expect(namesOf(byPinyin)).not.toEqual(byCodePoint);
+      expect(namesOf(byPinyin)).not.toEqual(asTheyCame);
     } finally {
       await large.stop();
     }
