@@ -22,5 +22,17 @@ export function completeRoles(schema: GraphQLSchema): GraphQLSchema {
       field.extensions = { ...field.extensions, role: 'VIEWER' };
     }
   }
+  return describeRoles(schema);
+}
+
+/** Whoever reads the schema sees which role a field needs, where it is more than reading. */
+function describeRoles(schema: GraphQLSchema): GraphQLSchema {
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!isObjectType(type) || type.name.startsWith('__')) continue;
+    for (const field of Object.values(type.getFields())) {
+      const role = field.extensions['role'];
+      if (role !== 'VIEWER') field.description = `${field.description ?? ''} Needs the role ${role}.`.trim();
+    }
+  }
   return schema;
 }

@@ -24,6 +24,7 @@ import type { Authenticator } from '../access/authenticator';
 import { requireRoles } from '../access/authorize';
 import { CALLBACK_PATH } from '../callbacks/callback-server';
 import type { AppConfig } from '../config/config';
+import { employeeExport } from '../organisation/employee-export';
 import type { Metrics } from '../platform/metrics';
 import { EXPORT_PATH, recordExport } from '../sync/record-export';
 import type { RequestContext, Services } from './context';
@@ -85,6 +86,7 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
   if (isApi) {
     app.use(CALLBACK_PATH, options.callbacks);
     app.use(EXPORT_PATH, recordExport(options.services.dataSource, options.authenticator, options.log));
+    app.use(EXPORT_PATH, employeeExport({ ...options, createContext: exportContext(options) }));
     addGraphql(app, apollo, options, rate);
     app.use(explorer({ graphqlPath: '/graphql' }));
   }
@@ -189,6 +191,11 @@ async function guard(
     }
     throw error;
   }
+}
+
+/** Exports are read as a list over HTTP would be. */
+function exportContext({ services }: HttpServerOptions) {
+  return (actor: Actor) => createContext(services, actor, randomUUID(), null, true);
 }
 
 function createContext(

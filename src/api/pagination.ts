@@ -88,10 +88,12 @@ export function countOnDemand(schema: GraphQLSchema): GraphQLSchema {
   return schema;
 }
 
-/** One sort key: an SQL expression that is never null, and the type its cursor value is cast to. */
+/** One sort key: an SQL expression, and the type its cursor value is cast to. */
 export interface SortKey {
   readonly sql: string;
-  readonly type: 'text' | 'uuid' | 'bigint';
+  readonly type: CursorType;
+  /** Only of the first key: rows without a value come last in both directions. */
+  readonly nullable?: boolean;
 }
 
 /** A list to page through. All SQL comes from code; input only ever comes in `parameters`. */
@@ -103,7 +105,14 @@ export interface ListQuery {
   /** The last key must be unique. All keys run in one direction. */
   readonly sort: readonly SortKey[];
   readonly descending?: boolean;
+  /** Marks the cursors of this order where a list has several; another order's cursor is refused. */
+  readonly order?: string;
+  /** What is counted, where `from` has more in it than the list. */
+  readonly countFrom?: string;
 }
+
+/** The rows that have a value of the first key, and those that have none; a list without such keys is one part. */
+type Part = 'ALL' | 'FILLED' | 'EMPTY';
 
 /** Reads one page by keyset: as quick at the millionth row as at the first. */
 export async function readPage<Row extends object, T>(
@@ -113,28 +122,19 @@ export async function readPage<Row extends object, T>(
   toNode: (row: Row) => T,
 ): Promise<Page<T>> {
   const { size, backward } = pageSize(args);
-  const parameters = [...list.parameters];
-  const where = [...list.where];
-  const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const bound = (cursor: string, comparison: '<' | '>') => {
-    const values = decodeCursor(cursor, list.sort.length, list.sort.at(-1)?.type);
-    const right = values.map((value, i) => `${bind(value)}::${list.sort[i]?.type}`);
-    where.push(`(${list.sort.map((key) => key.sql).join(', ')}) ${comparison} (${right.join(', ')})`);
-  };
-  const descending = list.descending ?? false;
-  if (args.after) bound(args.after, descending ? '<' : '>');
-  if (args.before) bound(args.before, descending ? '>' : '<');
-  const direction = descending !== backward ? 'DESC' : 'ASC';
-  const rows: (Row & { cursor_values: unknown[] })[] = await dataSource.query(
-    `SELECT ${list.columns}, jsonb_build_array(${list.sort.map((key) => `(${key.sql})::text`).join(', ')}) AS cursor_values
-       FROM ${list.from} ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
-      ORDER BY ${list.sort.map((key) => `${key.sql} ${direction}`).join(', ')} LIMIT ${bind(size + 1)}`,
-    parameters,
-  );
+  const after = args.after ? decodeCursor(args.after, list) : undefined;
+  const before = args.before ? decodeCursor(args.before, list) : undefined;
+  const parts: Part[] = list.sort[0]?.nullable ? ['FILLED', 'EMPTY'] : ['ALL'];
+  if (backward) parts.reverse();
+  const rows: PagedRow<Row>[] = [];
+  for (const part of parts) {
+    const statement = partOfPage(list, part, { after, before, backward, limit: size + 1 - rows.length });
+    if (statement && rows.length <= size) rows.push(...(await dataSource.query(...statement)));
+  }
   const more = rows.length > size;
   if (more) rows.pop();
   if (backward) rows.reverse();
-  const edges = rows.map((row) => ({ node: toNode(row), cursor: encodeCursor(row.cursor_values) }));
+  const edges = rows.map((row) => ({ node: toNode(row), cursor: encodeCursor(row.cursor_values, list.order) }));
   return {
     edges,
     nodes: edges.map((edge) => edge.node),
@@ -148,9 +148,45 @@ export async function readPage<Row extends object, T>(
   };
 }
 
+type PagedRow<Row> = Row & { readonly cursor_values: readonly CursorValue[] };
+
+interface Bounds {
+  readonly after: readonly CursorValue[] | undefined;
+  readonly before: readonly CursorValue[] | undefined;
+  readonly backward: boolean;
+  readonly limit: number;
+}
+
+/** The statement that reads a part's rows of a page; undefined where the bounds leave none of that part. */
+function partOfPage(list: ListQuery, part: Part, bounds: Bounds): [sql: string, parameters: unknown[]] | undefined {
+  const { after, before, backward, limit } = bounds;
+  if (part === 'FILLED' && after?.[0] === null) return undefined;
+  if (part === 'EMPTY' && before && before[0] !== null) return undefined;
+  const parameters = [...list.parameters];
+  const bind = (value: unknown) => `$${parameters.push(value)}`;
+  const keys = part === 'EMPTY' ? list.sort.slice(1) : list.sort;
+  const where = [...list.where];
+  if (part !== 'ALL') where.push(`${list.sort[0]?.sql} IS ${part === 'EMPTY' ? '' : 'NOT '}NULL`);
+  const bound = (values: readonly CursorValue[] | undefined, comparison: '<' | '>') => {
+    // The other part's end bounds nothing of this one.
+    if (!values || (part !== 'ALL' && (values[0] === null) !== (part === 'EMPTY'))) return;
+    const own = part === 'EMPTY' ? values.slice(1) : values;
+    const right = own.map((value, i) => `${bind(value)}::${keys[i]?.type}`);
+    where.push(`(${keys.map((key) => key.sql).join(', ')}) ${comparison} (${right.join(', ')})`);
+  };
+  const descending = list.descending ?? false;
+  bound(after, descending ? '<' : '>');
+  bound(before, descending ? '>' : '<');
+  const direction = descending !== backward ? 'DESC' : 'ASC';
+  const sql = `SELECT ${list.columns}, jsonb_build_array(${list.sort.map((key) => `(${key.sql})::text`).join(', ')}) AS cursor_values
+       FROM ${list.from} ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
+      ORDER BY ${keys.map((key) => `${key.sql} ${direction}`).join(', ')} LIMIT ${bind(limit)}`;
+  return [sql, parameters];
+}
+
 async function countAll(dataSource: DataSource, list: ListQuery): Promise<number> {
   const where = list.where.length > 0 ? `WHERE ${list.where.join(' AND ')}` : '';
-  const [row] = await dataSource.query(`SELECT count(*)::int AS total FROM ${list.from} ${where}`, [
+  const [row] = await dataSource.query(`SELECT count(*)::int AS total FROM ${list.countFrom ?? list.from} ${where}`, [
     ...list.parameters,
   ]);
   return row.total;
@@ -163,19 +199,32 @@ function pageSize(args: PageArgs): { size: number; backward: boolean } {
   return { size, backward: args.last != null };
 }
 
-function encodeCursor(values: readonly unknown[]): string {
-  return Buffer.from(JSON.stringify(values)).toString('base64url');
+type CursorValue = string | null;
+
+function encodeCursor(values: readonly CursorValue[], order: string | undefined): string {
+  return Buffer.from(JSON.stringify(order === undefined ? values : [order, ...values])).toString('base64url');
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** What values of a type look like; anything else did not come from here, and PostgreSQL would not read it. */
+const CURSOR_FORMS = {
+  text: /^[^\0]*$/,
+  uuid: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
+  bigint: /^-?\d{1,18}$/,
+  numeric: /^-?\d{1,15}(\.\d{1,10})?$/,
+  timestamptz: /^\d{4}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6})?[+-]\d\d(:[0-5]\d)?$/,
+} as const;
 
-function decodeCursor(cursor: string, length: number, lastType: SortKey['type'] | undefined): string[] {
+export type CursorType = keyof typeof CURSOR_FORMS;
+
+function decodeCursor(cursor: string, { sort, order }: ListQuery): CursorValue[] {
   try {
-    const values: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-    if (Array.isArray(values) && values.length === length && values.every((v) => typeof v === 'string')) {
-      const last = values.at(-1) ?? '';
-      if (lastType === 'text' || UUID.test(last) || /^-?\d{1,18}$/.test(last))
-        return values.map((v) => v.replaceAll('\0', ''));
+    const parsed: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+    if (Array.isArray(parsed) && (order === undefined || parsed.shift() === order) && parsed.length === sort.length) {
+      const fits = sort.every((key, i) => {
+        const value: unknown = parsed[i];
+        return typeof value === 'string' ? CURSOR_FORMS[key.type].test(value) : value === null && key.nullable;
+      });
+      if (fits) return parsed;
     }
   } catch {
     // Falls through to the one message for every cursor that is not ours.
@@ -183,6 +232,16 @@ function decodeCursor(cursor: string, length: number, lastType: SortKey['type'] 
   throw badRequest(
     'This cursor is not one of this list; take `endCursor` or `startCursor` of a page of the same list.',
   );
+}
+
+/** The order that a cursor was made in; undefined where it names none. */
+export function orderOfCursor(cursor: string | null | undefined): string | undefined {
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(cursor ?? '', 'base64url').toString('utf8'));
+    return Array.isArray(parsed) && typeof parsed[0] === 'string' ? parsed[0] : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Input text as a LIKE pattern that finds it anywhere. */

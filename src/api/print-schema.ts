@@ -6,15 +6,19 @@ import { buildAppSchema, printAppSchema } from './schema';
 
 /** Codes of GraphQL errors: what is wrong with a request as a whole. */
 const REQUEST_CODES: Readonly<Record<string, string>> = {
-  UNAUTHENTICATED: 'No credential, or one that is unknown, revoked or expired (HTTP 401).',
-  FORBIDDEN: 'The credential’s role does not allow a field; `role` says which one would (HTTP 403).',
-  LIMIT_EXCEEDED: 'A limit was exceeded: `limit` names it, `allowed` has its figure (HTTP 400, 413 or 429).',
-  BAD_USER_INPUT: 'An argument does not fit its type, or a cursor is not one of its list.',
-  GRAPHQL_PARSE_FAILED: 'The document is not GraphQL.',
-  GRAPHQL_VALIDATION_FAILED: 'The document does not fit the schema.',
-  UPSTREAM_UNREACHABLE: 'Of a field that is read live: the directory did not answer.',
-  UPSTREAM_REFUSED: 'Of a field that is read live: the directory refused.',
-  INTERNAL_SERVER_ERROR: 'A fault of the server; its log has it under `requestId`.',
+  UNAUTHENTICATED:
+    'No credential, or one that is unknown, revoked or expired (HTTP 401): send `Authorization: Bearer <token>`, over WebSocket in `connection_init`.',
+  FORBIDDEN:
+    'The credential’s role does not allow a field; `role` says which one would (HTTP 403): ask with a credential of that role.',
+  LIMIT_EXCEEDED:
+    'A limit was exceeded: `limit` names it, `allowed` has its figure (HTTP 400, 413 or 429): ask for less at once, or later; ROLLCALL_MAX_* and ROLLCALL_REQUESTS_PER_MINUTE set the limits.',
+  BAD_USER_INPUT: 'An argument does not fit its type, or a cursor is not one of its list; the message says what fits.',
+  GRAPHQL_PARSE_FAILED: 'The document is not GraphQL; `locations` has the place.',
+  GRAPHQL_VALIDATION_FAILED: 'The document does not fit schema/schema.graphql; the message names the field or type.',
+  UPSTREAM_UNREACHABLE: 'Of a field that is read live: the directory did not answer. Try again.',
+  UPSTREAM_REFUSED: 'Of a field that is read live: the directory refused; the message says what to do.',
+  INTERNAL_SERVER_ERROR:
+    'A fault of the server; its log has it under `requestId`. Try again, and report it if it stays.',
 };
 
 /** The table of errors, made of the code list. */
@@ -29,13 +33,13 @@ Made from the code by \`npm run schema\`.
 
 ## What a caller can act on: \`userErrors\` of a payload
 
-| code | meaning |
+| code | meaning, and what to do |
 |---|---|
 ${rows(values.map((value) => [value.name, value.description]))}
 
 ## What is wrong with a request: \`errors[].extensions.code\`
 
-| code | meaning |
+| code | meaning, and what to do |
 |---|---|
 ${rows(Object.entries(REQUEST_CODES))}
 `;

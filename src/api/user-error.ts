@@ -39,38 +39,83 @@ registerEnumType(UserErrorCode, {
   name: 'UserErrorCode',
   description: 'What a refusal is about; stable, for programs.',
   valuesConfig: {
-    INVALID_NAME: { description: 'The name breaks the rules for names.' },
-    NAME_TAKEN: { description: 'Another identity source has this name, ignoring case.' },
-    INVALID_INPUT: { description: 'A value does not fit its field; the message says which form it has.' },
-    NOT_FOUND: { description: 'There is no object of that type with this id.' },
-    VERSION_CONFLICT: { description: 'Somebody changed the object in between: read it again.' },
-    ENABLED_SOURCE_LIMIT: { description: 'As many sources as allowed are enabled; the message names them.' },
-    CUSTOM_SOURCE_LIMIT: { description: 'As many custom sources as allowed are enabled.' },
+    INVALID_NAME: { description: 'The name breaks the rules for names; the message has them.' },
+    NAME_TAKEN: { description: 'Another object of this kind has this name or identifier: choose another.' },
+    INVALID_INPUT: {
+      description:
+        'A value does not fit its field, or something is in its way; the message says what, and which form it has.',
+    },
+    NOT_FOUND: {
+      description: 'There is no object of that type with this id: it was deleted, or the id is of another type.',
+    },
+    VERSION_CONFLICT: {
+      description:
+        'Somebody changed the object in between: read it again, and send the change with what you have read.',
+    },
+    ENABLED_SOURCE_LIMIT: {
+      description:
+        'As many sources as allowed are enabled; the message names them: disable one, or raise ROLLCALL_ENABLED_SOURCE_LIMIT.',
+    },
+    CUSTOM_SOURCE_LIMIT: {
+      description: 'As many custom sources as allowed are enabled: disable one, or raise ROLLCALL_CUSTOM_SOURCE_LIMIT.',
+    },
     SOURCE_CLOSED: { description: 'The identity source is closed: enable it first.' },
-    SCHEMA_INVALID: { description: 'The Schema value is not one of WeCom’s form.' },
-    SYNC_NOT_APPLICABLE: { description: 'This identity source has no directory to read.' },
-    TASK_RUNNING: { description: 'A task of another mode is open for this source.' },
-    TASK_NOT_CANCELABLE: { description: 'The task has ended.' },
+    SCHEMA_INVALID: {
+      description: 'The Schema value is not one of WeCom’s form: copy it again from where WeCom shows it.',
+    },
+    SYNC_NOT_APPLICABLE: {
+      description:
+        'This identity source has no directory to read: its people are kept here, by createEmployee or importEmployees.',
+    },
+    TASK_RUNNING: {
+      description: 'A task is open that this would disturb: wait until it has ended, or cancel it by cancelSyncTask.',
+    },
+    TASK_NOT_CANCELABLE: { description: 'The task has ended: what it did can be taken back by revertSyncTask.' },
     SOURCE_ENABLED: { description: 'The identity source is enabled: disable it first.' },
     AUTHORIZATION_REQUIRED: { description: 'No company has authorized the source: startAuthorization first.' },
     AUTHORIZATION_EXPIRED: { description: 'The authorization link has expired: start another one.' },
     AUTHORIZATION_REFUSED: { description: 'The authorization came to nothing; the message says why.' },
     COMPANY_ALREADY_CONNECTED: { description: 'Another source is connected to this company; the message names it.' },
     TASK_NOT_REVERTIBLE: { description: 'The task cannot be undone; the message says why.' },
-    PREVIEW_STALE: { description: 'Something changed since the preview: make another one.' },
-    NOTHING_HELD: { description: 'Nothing of what was named waits for approval.' },
-    MAPPING_INVALID: { description: 'A field mapping cannot be used; the message says which and why.' },
-    FIELD_MANAGED_BY_SOURCE: { description: 'The directory decides this; change it there.' },
-    EXTENSION_FIELD_IN_USE: { description: 'The extension field is used; the message says by what.' },
-    VALUE_TAKEN: { description: 'Another has this value, which must be unique.' },
-    DEPARTMENT_NOT_EMPTY: { description: 'People or departments are in it.' },
-    DEPARTMENT_CYCLE: { description: 'A department cannot be moved below itself.' },
-    IDEMPOTENCY_KEY_REUSED: { description: 'The idempotency key was used with another input.' },
-    UPSTREAM_UNREACHABLE: { description: 'The directory did not answer, or not with its API.' },
-    UPSTREAM_REFUSED: { description: 'The directory refused; the message has its code and what to do.' },
-    UPSTREAM_RATE_LIMITED: { description: 'The directory asked to slow down for longer than we wait.' },
-    SECRET_UNREADABLE: { description: 'A stored secret was sealed with another encryption key.' },
-    INTERNAL: { description: 'A fault of the server; its log has the details.' },
+    PREVIEW_STALE: { description: 'Something changed since the preview: make another one and apply that.' },
+    NOTHING_HELD: {
+      description:
+        'Nothing of what was named waits for approval: it was decided already, or has lapsed; read the task again.',
+    },
+    MAPPING_INVALID: {
+      description:
+        'A field mapping cannot be used; the message says which and why. mappableFields lists what there is.',
+    },
+    FIELD_MANAGED_BY_SOURCE: {
+      description:
+        'The directory decides this: change it there, and the next run brings it. Here only position and employmentStatus of a synchronized person are edited.',
+    },
+    EXTENSION_FIELD_IN_USE: {
+      description: 'The extension field is used; the message says by what: take it out there first.',
+    },
+    VALUE_TAKEN: { description: 'Another has this value, which must be unique: give another, or change theirs first.' },
+    DEPARTMENT_NOT_EMPTY: { description: 'People or departments are in it: move them first.' },
+    DEPARTMENT_CYCLE: { description: 'A department cannot be moved below itself: choose a parent outside of it.' },
+    IDEMPOTENCY_KEY_REUSED: {
+      description: 'The idempotency key was used with another input: take a new key for another request.',
+    },
+    UPSTREAM_UNREACHABLE: {
+      description:
+        'The directory did not answer, or not with its API: check the network and WECOM_API_URL, and try again.',
+    },
+    UPSTREAM_REFUSED: {
+      description:
+        'The directory refused; the message has its code and what to do there. runConnectionChecks tells more.',
+    },
+    UPSTREAM_RATE_LIMITED: {
+      description:
+        'The directory asked to slow down for longer than we wait: try again later, or lower WECOM_CALLS_PER_MINUTE.',
+    },
+    SECRET_UNREADABLE: {
+      description:
+        'A stored secret was sealed with another encryption key: start with that key among ROLLCALL_FORMER_ENCRYPTION_KEYS, or enter the secret again.',
+    },
+    INTERNAL: { description: 'A fault of the server; its log has the details: try again, and report it if it stays.' },
   },
 });
 

@@ -6,6 +6,7 @@ import { Access1797000000000 } from '../../migrations/1797000000000-access';
 import { DirectoryEvents1798000000000 } from '../../migrations/1798000000000-directory-events';
 import { EmployeeCenter1799000000000 } from '../../migrations/1799000000000-employee-center';
 import { Authorization1800000000000 } from '../../migrations/1800000000000-authorization';
+import { PeopleLists1803000000000 } from '../../migrations/1803000000000-people-lists';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
@@ -34,6 +35,7 @@ export function createDataSource(url: string): DataSource {
       DirectoryEvents1798000000000,
       EmployeeCenter1799000000000,
       Authorization1800000000000,
+      PeopleLists1803000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -24,7 +24,8 @@ import type { ExtensionFieldTypeName } from './extension-value';
 
 @ObjectType('ExtensionField', {
   implements: Node,
-  description: 'An administrator-defined field of employees or departments.',
+  description:
+    'An administrator-defined field of employees or departments, of all sources. Values are in `extensionValues` of the object, filters and orders name it by `key`.',
 })
 export class ExtensionFieldObject extends Node {
   @Field(() => String, { description: 'Its identifier: a-z, 0-9 and _; it never changes.' })
@@ -39,10 +40,13 @@ export class ExtensionFieldObject extends Node {
   @Field(() => ExtensionFieldTypeEnum, { description: 'What it holds.' })
   type: ExtensionFieldTypeName;
 
-  @Field(() => [String], { description: 'Of a choice; empty for the others.' })
+  @Field(() => [String], { description: 'What a CHOICE chooses from; empty for the other types.' })
   options: string[];
 
-  @Field(() => Boolean, { description: 'Whether people kept here must have it.' })
+  @Field(() => Boolean, {
+    description:
+      'Whether people and departments kept here must have it; synchronized ones have what their directory tells.',
+  })
   required: boolean;
 
   @Field(() => Boolean, { description: 'Whether no two of those present in a source may have the same value.' })
@@ -69,10 +73,17 @@ export class CreateExtensionFieldInput {
   @Field(() => ExtensionFieldTypeEnum, { defaultValue: 'TEXT', description: 'What it holds.' })
   type: ExtensionFieldTypeName;
 
-  @Field(() => [String], { nullable: true, description: 'Of a choice.' })
+  @Field(() => [String], {
+    nullable: true,
+    description: 'What a CHOICE chooses from, and needed for it: 1 to 500 different texts.',
+  })
   options?: string[] | null;
 
-  @Field(() => Boolean, { defaultValue: false, description: 'Whether people kept here must have it.' })
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description:
+      'Whether people and departments kept here must have it; synchronized ones have what their directory tells.',
+  })
   required: boolean;
 
   @Field(() => Boolean, {
@@ -95,17 +106,28 @@ export class UpdateExtensionFieldInput {
 
   @Field(() => ExtensionFieldTypeEnum, {
     nullable: true,
-    description: 'Refused where values are there that would not fit.',
+    description:
+      'Refused where values are there that would not fit, with examples. A CHOICE that becomes another type loses its options.',
   })
   type?: ExtensionFieldTypeName | null;
 
-  @Field(() => [String], { nullable: true, description: 'Refused where values are there that would be none of them.' })
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Refused where values are there that would be none of them, with examples.',
+  })
   options?: string[] | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether people kept here must have it.' })
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      'Whether people and departments kept here must have it; synchronized ones have what their directory tells.',
+  })
   required?: boolean | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Refused where two have the same value.' })
+  @Field(() => Boolean, {
+    nullable: true,
+    description: 'Refused where two of those present in a source have the same value, with examples.',
+  })
   unique?: boolean | null;
 }
 
@@ -160,7 +182,10 @@ export class ExtensionFieldResolver {
   }
 
   @Role('ADMINISTRATOR')
-  @Mutation(() => UpdateExtensionFieldPayload, { description: 'Changes a field; refused with the values in its way.' })
+  @Mutation(() => UpdateExtensionFieldPayload, {
+    description:
+      'Changes a field; refused with what is in the way, and while a task that fills it is running. The identifier and the object type never change.',
+  })
   async updateExtensionField(
     @Ctx() ctx: RequestContext,
     @Arg('input', () => UpdateExtensionFieldInput, { description: 'The changes.' }) input: UpdateExtensionFieldInput,
@@ -187,7 +212,9 @@ export class ExtensionFieldResolver {
     return payload(await ctx.extensionFields.delete(uuidOf('field', input.id)));
   }
 
-  @FieldResolver(() => [String], { description: 'What uses it, in words; it cannot be deleted before.' })
+  @FieldResolver(() => [String], {
+    description: 'What uses it, in words, such as "field mapping of WeCom"; while something does it cannot be deleted.',
+  })
   async usedBy(@Root() field: ExtensionFieldObject, @Ctx() ctx: RequestContext): Promise<string[]> {
     return (await ctx.loaders.extensionFieldUses.load('all')).get(field.key) ?? [];
   }

@@ -2,7 +2,9 @@ import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
 import { EXTENSION_PREFIX, LOCAL_FIELDS, type MappedObjectType } from '../field-mapping/field-mapping';
+import { createIndexStatement, dropIndexStatement, indexName, tableOf } from './extension-index';
 import { describeRules, type ExtensionFieldTypeName, normaliseValue } from './extension-value';
+import { whatIsInTheWay } from './values-in-the-way';
 
 /** An administrator-defined field. */
 export interface ExtensionFieldRow {
@@ -21,7 +23,13 @@ export type FieldInput = Omit<ExtensionFieldRow, 'id'>;
 export type FieldChange = { readonly [K in keyof Omit<FieldInput, 'objectType' | 'key'>]?: FieldInput[K] | undefined };
 
 export interface FieldRefusal {
-  readonly code: 'INVALID_INPUT' | 'NAME_TAKEN' | 'NOT_FOUND' | 'EXTENSION_FIELD_IN_USE' | 'VALUE_TAKEN';
+  readonly code:
+    | 'INVALID_INPUT'
+    | 'NAME_TAKEN'
+    | 'NOT_FOUND'
+    | 'EXTENSION_FIELD_IN_USE'
+    | 'VALUE_TAKEN'
+    | 'TASK_RUNNING';
   readonly message: string;
   readonly field: readonly string[];
 }
@@ -31,8 +39,6 @@ export type FieldOutcome = { readonly field: ExtensionFieldRow } | { readonly re
 const COLUMNS = `id, object_type AS "objectType", key, display_name AS "displayName", description, type, options, required,
   is_unique AS "isUnique"`;
 const MAX_OPTIONS = 500;
-const NAMED = 5;
-const UNIQUE_VIOLATION = '23505';
 
 /** Extension fields: of the local organisation, for all sources. */
 export class ExtensionFieldService {
@@ -58,17 +64,19 @@ export class ExtensionFieldService {
     return uses;
   }
 
+  /** The field and its index come together; whoever writes people waits for that moment. */
   async create(input: FieldInput): Promise<FieldOutcome> {
     const problems = inputProblems(input);
     if (problems.length > 0) return { refusals: problems };
-    try {
-      const [field] = await this.dataSource.query(
+    return inTransaction(this.dataSource, async (client): Promise<FieldOutcome> => {
+      await holdValuesStill(client);
+      const { rows } = await client.query<ExtensionFieldRow>(
         `INSERT INTO extension_field (object_type, key, display_name, description, type, options, required, is_unique)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${COLUMNS}`,
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (key) DO NOTHING RETURNING ${COLUMNS}`,
         [
           input.objectType,
           input.key,
-          input.displayName,
+          input.displayName.trim(),
           input.description,
           input.type,
           input.options,
@@ -76,45 +84,47 @@ export class ExtensionFieldService {
           input.isUnique,
         ],
       );
-      // Keys are lower-case letters, digits and underscores, so they can stand in a statement.
-      const table = input.objectType.toLowerCase();
-      await this.dataSource.query(
-        `CREATE INDEX IF NOT EXISTS ${indexName(input)} ON ${table} ((extension_values ->> '${input.key}'), id)`,
-      );
+      const [field] = rows;
+      if (!field)
+        return refused('NAME_TAKEN', `The identifier ${input.key} is taken by another extension field.`, 'key');
+      await client.query(createIndexStatement(field));
       return { field };
-    } catch (error) {
-      if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
-      return refused('NAME_TAKEN', `The identifier ${input.key} is taken by another extension field.`, 'key');
-    }
+    });
   }
 
-  /** Refused where values that are already there would not fit. */
+  /** Refused where values that are already there would not fit, with examples of them. */
   async update(id: string, change: FieldChange): Promise<FieldOutcome> {
     return inTransaction(this.dataSource, async (client): Promise<FieldOutcome> => {
+      await holdValuesStill(client);
       const former = await lockField(client, id);
       if (!former) return refused('NOT_FOUND', 'There is no extension field with this id.', 'id');
       const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
-      const next: ExtensionFieldRow = { ...former, ...given };
+      const next: ExtensionFieldRow = { ...former, ...withOptionsOfType(former, given) };
       const problems = inputProblems(next);
       if (problems.length > 0) return { refusals: problems };
-      const inTheWay = await valuesInTheWay(client, former, next);
-      if (inTheWay) return inTheWay;
+      const inTheWay = await whatIsInTheWay(client, former, next);
+      if (inTheWay) return { refusals: [inTheWay] };
       const { rows } = await client.query(
         `UPDATE extension_field SET display_name = $2, description = $3, type = $4, options = $5, required = $6, is_unique = $7
           WHERE id = $1 RETURNING ${COLUMNS}`,
-        [id, next.displayName, next.description, next.type, next.options, next.required, next.isUnique],
+        [id, next.displayName.trim(), next.description, next.type, next.options, next.required, next.isUnique],
       );
       if (next.isUnique !== former.isUnique) await renewUniqueValues(client, next);
+      if (indexName(next) !== indexName(former)) {
+        await client.query(dropIndexStatement(former));
+        await client.query(createIndexStatement(next));
+      }
+      if (describeRules(next) !== describeRules(former) || next.options.length !== former.options.length) {
+        await readAnew(client, next);
+      }
       return { field: rows[0] };
-    }).catch((error) => {
-      if ((error as { constraint?: string }).constraint !== 'extension_value_taken') throw error;
-      return refused('VALUE_TAKEN', 'Two people have the same value already, so it cannot be made unique.', 'unique');
     });
   }
 
   /** Refused while a mapping fills it; its values go with it. */
   async delete(id: string): Promise<FieldOutcome> {
     return inTransaction(this.dataSource, async (client) => {
+      await holdValuesStill(client);
       const field = await lockField(client, id);
       if (!field) return refused('NOT_FOUND', 'There is no extension field with this id.', 'id');
       const uses = (await this.uses()).get(field.key) ?? [];
@@ -125,23 +135,37 @@ export class ExtensionFieldService {
           'id',
         );
       }
-      const table = field.objectType.toLowerCase();
+      const table = tableOf(field.objectType);
       await client.query('DELETE FROM extension_field WHERE id = $1', [id]);
+      await client.query(dropIndexStatement(field));
       await client.query(`UPDATE ${table} SET extension_values = extension_values - $1 WHERE extension_values ? $1`, [
         field.key,
       ]);
-      await client.query(`DROP INDEX IF EXISTS ${indexName(field)}`);
       return { field };
     });
   }
 }
 
-function refused(code: FieldRefusal['code'], message: string, field: string): { refusals: FieldRefusal[] } {
-  return { refusals: [{ code, message, field: ['input', field] }] };
+const VALUES_LOCK = 7_255_504;
+
+/** Whoever changes a field waits for those who write values, and they for it. */
+async function holdValuesStill(client: PoolClient): Promise<void> {
+  await client.query('SELECT pg_advisory_xact_lock($1)', [VALUES_LOCK]);
 }
 
-function indexName({ objectType, key }: Pick<FieldInput, 'objectType' | 'key'>): string {
-  return `${objectType.toLowerCase()}_extension_${key}_idx`;
+/** Called by those who write values, before they read what fields there are: these then stay as they are until the commit. */
+export async function holdFieldsStill(client: Pick<PoolClient, 'query'>): Promise<void> {
+  await client.query('SELECT pg_advisory_xact_lock_shared($1)', [VALUES_LOCK]);
+}
+
+/** Only a choice has options; a field that stops being one loses them unless other are given. */
+function withOptionsOfType(former: ExtensionFieldRow, given: Partial<FieldInput>): Partial<FieldInput> {
+  const loses = former.type === 'CHOICE' && given.type !== undefined && given.type !== 'CHOICE';
+  return loses && given.options === undefined ? { ...given, options: [] } : given;
+}
+
+function refused(code: FieldRefusal['code'], message: string, field: string): { refusals: FieldRefusal[] } {
+  return { refusals: [{ code, message, field: ['input', field] }] };
 }
 
 function inputProblems(input: FieldInput): FieldRefusal[] {
@@ -163,9 +187,15 @@ function inputProblems(input: FieldInput): FieldRefusal[] {
   }
   if (
     input.type === 'CHOICE' &&
-    (new Set(input.options).size !== input.options.length || input.options.some((o) => o.trim() === ''))
+    (new Set(input.options).size !== input.options.length ||
+      input.options.some((option) => option === '' || normaliseValue({ type: 'TEXT', options: [] }, option) !== option))
   ) {
-    problems.push(at('options', 'Options are not empty and differ from each other.'));
+    problems.push(
+      at(
+        'options',
+        'Options differ from each other, are not empty, and have no spaces around them and at most 500 characters.',
+      ),
+    );
   }
   if (input.type !== 'CHOICE' && input.options.length > 0) problems.push(at('options', 'Only a choice has options.'));
   return problems;
@@ -176,24 +206,24 @@ async function lockField(client: PoolClient, id: string): Promise<ExtensionField
   return rows[0];
 }
 
-/** Values that the changed field could not hold. */
-async function valuesInTheWay(client: PoolClient, former: ExtensionFieldRow, next: ExtensionFieldRow) {
-  if (former.type === next.type && JSON.stringify(former.options) === JSON.stringify(next.options)) return undefined;
-  const { rows } = await client.query<{ value: string }>(
-    `SELECT DISTINCT extension_values ->> $1 AS value FROM ${former.objectType.toLowerCase()} WHERE extension_values ? $1`,
-    [former.key],
-  );
-  const unfit = rows.map((row) => row.value).filter((value) => normaliseValue(next, value) !== value);
-  if (unfit.length === 0) return undefined;
-  const more = unfit.length > NAMED ? ` and ${unfit.length - NAMED} others` : '';
-  const message = `Values in the way: ${unfit.slice(0, NAMED).join(', ')}${more}. The field would hold ${describeRules(next)}.`;
-  return refused('INVALID_INPUT', message, next.type === former.type ? 'options' : 'type');
-}
-
 /** Every holder's row is touched, so that the trigger writes its unique value, or takes it away. */
 async function renewUniqueValues(client: PoolClient, field: ExtensionFieldRow): Promise<void> {
   await client.query(
-    `UPDATE ${field.objectType.toLowerCase()} SET extension_values = extension_values WHERE extension_values ? $1`,
+    `UPDATE ${tableOf(field.objectType)} SET extension_values = extension_values WHERE extension_values ? $1`,
     [field.key],
   );
+}
+
+/**
+ * What pages were staged by the former rules is staged again by the next run, so that a value which fits now is brought; and
+ * previews made by them are stale.
+ */
+async function readAnew(client: PoolClient, { objectType, key }: ExtensionFieldRow): Promise<void> {
+  const mapping = JSON.stringify([{ objectType, localField: EXTENSION_PREFIX + key }]);
+  await client.query(
+    `UPDATE snapshot_page p SET settings_version = '' FROM identity_source s
+      WHERE s.id = p.identity_source_id AND p.object_type = $1 AND s.field_mappings @> $2`,
+    [objectType, mapping],
+  );
+  await client.query(`UPDATE sync_task SET settings_version = '' WHERE mode = 'PREVIEW' AND mappings @> $1`, [mapping]);
 }

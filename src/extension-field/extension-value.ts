@@ -9,7 +9,11 @@ export interface ValueRules {
   readonly options: readonly string[];
 }
 
-const MAX_TEXT = 1_000;
+/** An index entry of PostgreSQL has room for it in any script. */
+const MAX_TEXT = 500;
+/** What PostgreSQL cannot hold: NUL, and halves of surrogate pairs. */
+const UNSTORABLE = /[\0\p{Surrogate}]/u;
+const SHOWN_OPTIONS = 20;
 const YES = new Set(['true', 'yes', '1', '是']);
 const NO = new Set(['false', 'no', '0', '否']);
 
@@ -19,11 +23,12 @@ const NO = new Set(['false', 'no', '0', '否']);
  */
 export function normaliseValue(rules: ValueRules, text: string): string | undefined {
   const value = text.trim();
+  if (UNSTORABLE.test(value)) return undefined;
   switch (rules.type) {
     case 'TEXT':
       return value.length <= MAX_TEXT ? value : undefined;
     case 'NUMBER':
-      return /^[-+]?(\d{1,15}(\.\d{1,10})?|\.\d{1,10})$/.test(value) ? String(Number(value)) : undefined;
+      return decimal(value);
     case 'BOOLEAN': {
       const word = value.toLowerCase();
       return YES.has(word) ? 'true' : NO.has(word) ? 'false' : undefined;
@@ -35,13 +40,22 @@ export function normaliseValue(rules: ValueRules, text: string): string | undefi
   }
 }
 
+/** Without a plus sign and without zeros that say nothing; digit by digit, because a floating-point number would lose some. */
+function decimal(text: string): string | undefined {
+  const [, sign = '', whole = '', fraction = ''] = /^([-+]?)(\d{0,15})(?:\.(\d{1,10}))?$/.exec(text) ?? [];
+  if (whole === '' && fraction === '') return undefined;
+  const [before, after] = [whole.replace(/^0+/, '') || '0', fraction.replace(/0+$/, '')];
+  const digits = after === '' ? before : `${before}.${after}`;
+  return sign === '-' && digits !== '0' ? `-${digits}` : digits;
+}
+
 /** Years first, with -, / or . between, or 年月日. */
 function day(text: string): string | undefined {
   const [, y, m, d] = /^(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?$/.exec(text) ?? [];
   if (!y || !m || !d) return undefined;
   const date = new Date(Date.UTC(Number(y), Number(m) - 1, Number(d)));
   const isReal = date.getUTCMonth() === Number(m) - 1 && date.getUTCDate() === Number(d);
-  return isReal ? date.toISOString().slice(0, 10) : undefined;
+  return isReal ? `${y}-${m.padStart(2, '0')}-${d.padStart(2, '0')}` : undefined;
 }
 
 /** What a value of the field looks like, for messages. */
@@ -56,6 +70,6 @@ export function describeRules(rules: ValueRules): string {
     case 'DATE':
       return 'a day such as 2026-01-31';
     case 'CHOICE':
-      return `one of ${rules.options.join(', ')}`;
+      return `one of ${rules.options.slice(0, SHOWN_OPTIONS).join(', ')}${rules.options.length > SHOWN_OPTIONS ? ' …' : ''}`;
   }
 }

@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
 import { beginApplying } from '../sync/apply';
+import { refreshSearch } from './search-index';
 
 /** Why a change of a person or department was refused. */
 export interface OrganisationRefusal {
@@ -10,6 +11,7 @@ export interface OrganisationRefusal {
     | 'NOT_FOUND'
     | 'VALUE_TAKEN'
     | 'FIELD_MANAGED_BY_SOURCE'
+    | 'VERSION_CONFLICT'
     | 'DEPARTMENT_CYCLE'
     | 'DEPARTMENT_NOT_EMPTY';
   readonly message: string;
@@ -63,4 +65,19 @@ export async function changeOrganisation<T>(
     }
     throw error;
   }
+}
+
+/** Whoever is changed is found, and sorted, under the new name from the commit on. */
+export async function makeFindable(client: PoolClient, employeeIds: readonly string[]): Promise<void> {
+  await refreshSearch(async (sql, parameters) => (await client.query(sql, parameters)).rows, { employeeIds });
+}
+
+/**
+ * Refuses a change by somebody who has seen the object before its last one.
+ * @param expected undefined or null: whatever it was
+ */
+export function requireUnchanged(updatedAt: Date, expected: Date | null | undefined): void {
+  if (!expected || updatedAt.getTime() === expected.getTime()) return;
+  const message = `This was changed at ${updatedAt.toISOString()}, after what you have seen: read it again.`;
+  refuse('VERSION_CONFLICT', message, 'expectedUpdatedAt');
 }

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { type Changed, changeOrganisation, refuse } from './change';
+import { type Changed, changeOrganisation, refuse, requireUnchanged } from './change';
 import { checkedExtensionValues } from './extension-values';
 
 export interface DepartmentInput {
@@ -20,6 +20,9 @@ export interface ExtensionValueInput {
 /** Absent (undefined) is unchanged, null clears; a null parent is the top level. */
 export type DepartmentChange = {
   readonly [K in keyof Omit<DepartmentInput, 'identitySourceId'>]?: DepartmentInput[K] | undefined;
+} & {
+  /** When the department last changed, as the editor has seen it: a later change refuses this one. */
+  readonly expectedUpdatedAt?: Date | null | undefined;
 };
 
 const MAX_NAME = 128;
@@ -54,6 +57,7 @@ export class DepartmentService {
     return changeOrganisation(this.dataSource, await this.sourceOf(id), async (client) => {
       const department = await lockDepartment(client, id);
       await requireCustom(client, department.sourceId);
+      requireUnchanged(department.updatedAt, change.expectedUpdatedAt);
       if (change.name !== undefined) requireName(change.name);
       if (change.parentId) {
         await requireDepartment(client, change.parentId, department.sourceId, 'parentId');
@@ -150,8 +154,9 @@ export async function requireDepartment(
 }
 
 async function lockDepartment(client: PoolClient, id: string) {
-  const { rows } = await client.query<{ sourceId: string; extensionValues: Record<string, string> }>(
-    `SELECT identity_source_id AS "sourceId", extension_values AS "extensionValues" FROM department WHERE id = $1 FOR UPDATE`,
+  const { rows } = await client.query<{ sourceId: string; updatedAt: Date; extensionValues: Record<string, string> }>(
+    `SELECT identity_source_id AS "sourceId", updated_at AS "updatedAt", extension_values AS "extensionValues"
+       FROM department WHERE id = $1 FOR UPDATE`,
     [id],
   );
   return rows[0] ?? refuse('NOT_FOUND', 'There is no department with this id.', 'id');

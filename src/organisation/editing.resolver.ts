@@ -62,6 +62,7 @@ export class EditingResolver {
       order,
       parentId: parentId == null ? parentId : uuidOf('department', parentId),
       extensionValues: input.extensionValues ?? undefined,
+      expectedUpdatedAt: input.expectedUpdatedAt,
     });
     return departmentPayload(ctx, updated);
   }
@@ -87,7 +88,8 @@ export class EditingResolver {
 
   @Role('OPERATOR')
   @Mutation(() => ImportEmployeesPayload, {
-    description: 'Adds and changes people of a custom source from CSV, matched by user name; all rows or none.',
+    description:
+      'Adds and changes people of a custom source from CSV, matched by user name, ignoring case; all rows or none. The same file twice changes nothing. Who is not in the file stays.',
   })
   async importEmployees(
     @Ctx() ctx: RequestContext,
@@ -101,6 +103,7 @@ export class EditingResolver {
         rows: 0,
         created: 0,
         updated: 0,
+        unchanged: 0,
         applied: false,
         errors: [],
         userErrors: toUserErrors(outcome.refusals),
@@ -112,13 +115,15 @@ export class EditingResolver {
 
   @Role('OPERATOR')
   @Mutation(() => UpdateEmployeePayload, {
-    description: 'Changes a person: everything in a custom source, position and employment status elsewhere.',
+    description:
+      'Changes a person: everything in a custom source, position and employmentStatus elsewhere, which outlast synchronization until they are taken back.',
   })
   async updateEmployee(
     @Ctx() ctx: RequestContext,
     @Arg('input', () => UpdateEmployeeInput, { description: 'The changes.' }) input: UpdateEmployeeInput,
   ): Promise<UpdateEmployeePayload> {
-    const change = { ...toChange(input), takeBack: input.takeBack ?? undefined };
+    const { takeBack, expectedUpdatedAt } = input;
+    const change = { ...toChange(input), takeBack: takeBack ?? undefined, expectedUpdatedAt };
     return employeePayload(ctx, await ctx.employees.update(ctx.actor, uuidOf('employee', input.id), change));
   }
 

@@ -1,10 +1,10 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
-import { type Changed, changeOrganisation, refuse } from './change';
+import { type Changed, changeOrganisation, makeFindable, refuse, requireUnchanged } from './change';
 import { type ExtensionValueInput, requireCustom, requireDepartment } from './department.service';
 import { checkedExtensionValues } from './extension-values';
-import { refreshSearch } from './search-index';
+import { noteChanges, noteEach } from './timeline-note';
 
 /** Somebody's place in a department, as it is entered. */
 export interface MembershipInput {
@@ -34,6 +34,8 @@ export interface EmployeeChange extends EmployeeFields {
   readonly extensionValues?: readonly ExtensionValueInput[] | undefined;
   /** Edits of a synchronized person to give up: the source's value comes back with the next run. */
   readonly takeBack?: readonly string[] | undefined;
+  /** When the person last changed, as the editor has seen them: a later change refuses this one. */
+  readonly expectedUpdatedAt?: Date | null | undefined;
 }
 
 /** Columns by field. */
@@ -62,8 +64,7 @@ interface Held {
   readonly id: string;
   readonly sourceId: string;
   readonly sourceType: string;
-  readonly status: string;
-  readonly row: Record<string, string | null>;
+  readonly updatedAt: Date;
   readonly extensionValues: Record<string, string>;
   readonly editedFields: string[];
 }
@@ -72,41 +73,38 @@ interface Held {
 export class EmployeeService {
   constructor(private readonly dataSource: DataSource) {}
 
-  async create(actor: Actor, identitySourceId: string, input: EmployeeChange): Promise<Changed<string>> {
-    return this.found(
-      identitySourceId,
-      await changeOrganisation(this.dataSource, identitySourceId, async (client) => {
-        await requireCustom(client, identitySourceId);
-        const fields = checkedFields(input);
-        for (const name of NEVER_EMPTY)
-          if (!fields[name as keyof EmployeeFields]) refuse('INVALID_INPUT', `${name} cannot be empty.`, name);
-        const values = await checkedExtensionValues(client, 'EMPLOYEE', {}, input.extensionValues ?? []);
-        const names = Object.keys(fields) as (keyof EmployeeFields)[];
-        const { rows } = await client.query(
-          `INSERT INTO employee (identity_source_id, status, extension_values, ${names.map((name) => COLUMNS[name]).join(', ')})
-           VALUES ($1, 'ACTIVE', $2, ${names.map((_, i) => `$${i + 3}`).join(', ')}) RETURNING id`,
-          [identitySourceId, JSON.stringify(values), ...names.map((name) => fields[name])],
-        );
-        const id: string = rows[0].id;
-        await writePlaces(client, id, identitySourceId, input.memberships ?? []);
-        if (input.managerId) await writeManager(client, id, identitySourceId, input.managerId);
-        await noteChange(client, [id], actor, 'created', null, fields.displayName ?? null);
-        return id;
-      }),
-    );
+  create(actor: Actor, identitySourceId: string, input: EmployeeChange): Promise<Changed<string>> {
+    return changeOrganisation(this.dataSource, identitySourceId, async (client) => {
+      await requireCustom(client, identitySourceId);
+      const fields = checkedFields(input);
+      for (const name of NEVER_EMPTY)
+        if (!fields[name as keyof EmployeeFields]) refuse('INVALID_INPUT', `${name} cannot be empty.`, name);
+      const values = await checkedExtensionValues(client, 'EMPLOYEE', {}, input.extensionValues ?? []);
+      const names = Object.keys(fields) as (keyof EmployeeFields)[];
+      const { rows } = await client.query(
+        `INSERT INTO employee (identity_source_id, status, extension_values, ${names.map((name) => COLUMNS[name]).join(', ')})
+         VALUES ($1, 'ACTIVE', $2, ${names.map((_, i) => `$${i + 3}`).join(', ')}) RETURNING id`,
+        [identitySourceId, JSON.stringify(values), ...names.map((name) => fields[name])],
+      );
+      const id: string = rows[0].id;
+      await writePlaces(client, id, identitySourceId, input.memberships ?? []);
+      if (input.managerId) await writeManager(client, id, identitySourceId, input.managerId);
+      await noteEach(client, [id], actor, { field: 'created', from: null, to: fields.displayName ?? null });
+      await makeFindable(client, [id]);
+      return id;
+    });
   }
 
   async update(actor: Actor, id: string, change: EmployeeChange): Promise<Changed<string>> {
-    const source = await this.sourceOf(id);
-    return this.found(
-      source,
-      await changeOrganisation(this.dataSource, source, async (client) => {
-        const held = await lockEmployee(client, id);
-        if (held.sourceType === 'CUSTOM') await updateKept(client, actor, held, change);
-        else await updateSynchronized(client, actor, held, change);
-        return id;
-      }),
-    );
+    return changeOrganisation(this.dataSource, await this.sourceOf(id), async (client) => {
+      const held = await lockEmployee(client, id);
+      requireUnchanged(held.updatedAt, change.expectedUpdatedAt);
+      await noteChanges(client, actor, [id], () =>
+        held.sourceType === 'CUSTOM' ? updateKept(client, held, change) : updateSynchronized(client, held, change),
+      );
+      await makeFindable(client, [id]);
+      return id;
+    });
   }
 
   /** Takes somebody out of a custom source; what was recorded of them stays. */
@@ -114,12 +112,13 @@ export class EmployeeService {
     return changeOrganisation(this.dataSource, await this.sourceOf(id), async (client) => {
       const held = await lockEmployee(client, id);
       await requireCustom(client, held.sourceId, 'id');
-      await client.query(
-        `UPDATE employee SET status = 'REMOVED', main_department_id = NULL, manager_id = NULL, updated_at = now() WHERE id = $1`,
-        [id],
-      );
-      await client.query('DELETE FROM membership WHERE employee_id = $1', [id]);
-      await noteChange(client, [id], actor, 'status', held.status, 'REMOVED');
+      await noteChanges(client, actor, [id], async () => {
+        await client.query(
+          `UPDATE employee SET status = 'REMOVED', main_department_id = NULL, manager_id = NULL WHERE id = $1`,
+          [id],
+        );
+        await client.query('DELETE FROM membership WHERE employee_id = $1', [id]);
+      });
       return id;
     });
   }
@@ -136,14 +135,8 @@ export class EmployeeService {
           WHERE id = ANY ($1) AND blocked_reason IS DISTINCT FROM $2 RETURNING id`,
         [ids, text, actor.name],
       );
-      await noteChange(
-        client,
-        rows.map((row) => row.id),
-        actor,
-        'blocked',
-        null,
-        text,
-      );
+      const blocked = rows.map((row) => row.id);
+      await noteEach(client, blocked, actor, { field: 'blocked', from: null, to: text });
       return ids;
     });
   }
@@ -166,36 +159,21 @@ export class EmployeeService {
     const [row] = await this.dataSource.query('SELECT identity_source_id AS id FROM employee WHERE id = $1', [id]);
     return row?.id ?? null;
   }
-
-  /** Whoever was changed can be found under the new name at once. */
-  private async found(sourceId: string | null, outcome: Changed<string>): Promise<Changed<string>> {
-    if (sourceId && 'value' in outcome)
-      await refreshSearch((sql, p) => this.dataSource.query(sql, p), { identitySourceId: sourceId });
-    return outcome;
-  }
 }
 
-async function updateKept(client: PoolClient, actor: Actor, held: Held, change: EmployeeChange): Promise<void> {
+async function updateKept(client: PoolClient, held: Held, change: EmployeeChange): Promise<void> {
   if (change.takeBack && change.takeBack.length > 0)
     refuse('INVALID_INPUT', 'Nothing of somebody kept here can be taken back.', 'takeBack');
-  const fields = checkedFields(change);
-  await writeFields(client, actor, held, fields);
+  await writeFields(client, held, checkedFields(change));
   if (change.extensionValues) {
     const values = await checkedExtensionValues(client, 'EMPLOYEE', held.extensionValues, change.extensionValues);
-    await client.query('UPDATE employee SET extension_values = $2, updated_at = now() WHERE id = $1', [
-      held.id,
-      JSON.stringify(values),
-    ]);
-    for (const { key } of change.extensionValues) {
-      const [from, to] = [held.extensionValues[key] ?? null, values[key] ?? null];
-      if (from !== to) await noteChange(client, [held.id], actor, `extension.${key}`, from, to);
-    }
+    await client.query('UPDATE employee SET extension_values = $2 WHERE id = $1', [held.id, JSON.stringify(values)]);
   }
   if (change.memberships) await writePlaces(client, held.id, held.sourceId, change.memberships);
   if (change.managerId !== undefined) await writeManager(client, held.id, held.sourceId, change.managerId);
 }
 
-async function updateSynchronized(client: PoolClient, actor: Actor, held: Held, change: EmployeeChange): Promise<void> {
+async function updateSynchronized(client: PoolClient, held: Held, change: EmployeeChange): Promise<void> {
   const fields = checkedFields(change);
   const others = {
     managerId: change.managerId,
@@ -210,9 +188,17 @@ async function updateSynchronized(client: PoolClient, actor: Actor, held: Held, 
     const message = `${foreign.join(', ')}: the source decides; here only position and employmentStatus of a synchronized person can be edited.`;
     refuse('FIELD_MANAGED_BY_SOURCE', message, foreign[0]);
   }
-  await writeFields(client, actor, held, fields);
   const takeBack = change.takeBack ?? [];
+  const unedited = takeBack.find((name) => !held.editedFields.includes(name));
+  if (unedited !== undefined) {
+    const edited = held.editedFields.join(', ') || 'none';
+    refuse('INVALID_INPUT', `${unedited} was not edited here. Edited are: ${edited}.`, 'takeBack');
+  }
+  const both = takeBack.find((name) => name in fields);
+  if (both !== undefined) refuse('INVALID_INPUT', `Either edit ${both} or take it back.`, 'takeBack');
+  await writeFields(client, held, fields);
   const edited = new Set([...held.editedFields, ...Object.keys(fields)].filter((name) => !takeBack.includes(name)));
+  // A plan that was made before this does not know of it.
   await client.query('UPDATE employee SET edited_fields = $2, updated_at = now() WHERE id = $1', [
     held.id,
     [...edited].sort(),
@@ -240,17 +226,17 @@ function checkedFields(change: EmployeeFields): Partial<Record<keyof EmployeeFie
 
 async function writeFields(
   client: PoolClient,
-  actor: Actor,
   held: Held,
   fields: Partial<Record<keyof EmployeeFields, string | null>>,
 ): Promise<void> {
-  for (const name of Object.keys(fields) as (keyof EmployeeFields)[]) {
-    const [from, to] = [held.row[COLUMNS[name]] ?? null, fields[name] ?? null];
-    if (from === to) continue;
-    // The column's name comes from the table above, never from input.
-    await client.query(`UPDATE employee SET ${COLUMNS[name]} = $2, updated_at = now() WHERE id = $1`, [held.id, to]);
-    await noteChange(client, [held.id], actor, name, from, to);
-  }
+  const names = Object.keys(fields) as (keyof EmployeeFields)[];
+  if (names.length === 0) return;
+  // The columns' names come from the table above, never from input.
+  const assignments = names.map((name, i) => `${COLUMNS[name]} = $${i + 2}`);
+  await client.query(`UPDATE employee SET ${assignments.join(', ')} WHERE id = $1`, [
+    held.id,
+    ...names.map((name) => fields[name] ?? null),
+  ]);
 }
 
 async function writePlaces(
@@ -274,7 +260,7 @@ async function writePlaces(
      ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_leader`,
     [id, ids, places.map((place) => place.isLeader)],
   );
-  await client.query('UPDATE employee SET main_department_id = $2, updated_at = now() WHERE id = $1', [
+  await client.query('UPDATE employee SET main_department_id = $2 WHERE id = $1', [
     id,
     places.find((place) => place.isMain)?.departmentId ?? null,
   ]);
@@ -289,26 +275,18 @@ async function writeManager(client: PoolClient, id: string, sourceId: string, ma
     );
     if (!rows[0]) refuse('NOT_FOUND', 'There is no present person with this id in this source.', 'managerId');
   }
-  await client.query('UPDATE employee SET manager_id = $2, updated_at = now() WHERE id = $1', [id, managerId]);
+  await client.query('UPDATE employee SET manager_id = $2 WHERE id = $1', [id, managerId]);
 }
 
 async function lockEmployee(client: PoolClient, id: string): Promise<Held> {
-  const { rows } = await client.query(
-    `SELECT to_jsonb(e) AS row, s.type AS "sourceType" FROM employee e JOIN identity_source s ON s.id = e.identity_source_id
+  const { rows } = await client.query<Held>(
+    `SELECT e.id, e.identity_source_id AS "sourceId", s.type AS "sourceType", e.updated_at AS "updatedAt",
+            e.extension_values AS "extensionValues", e.edited_fields AS "editedFields"
+       FROM employee e JOIN identity_source s ON s.id = e.identity_source_id
       WHERE e.id = $1 AND e.status <> 'REMOVED' AND s.deleted_at IS NULL FOR UPDATE OF e`,
     [id],
   );
-  const found = rows[0] ?? refuse('NOT_FOUND', 'There is no employee with this id.', 'id');
-  const { row, sourceType } = found;
-  return {
-    id,
-    sourceId: row.identity_source_id,
-    sourceType,
-    status: row.status,
-    row,
-    extensionValues: row.extension_values,
-    editedFields: row.edited_fields,
-  };
+  return rows[0] ?? refuse('NOT_FOUND', 'There is no employee with this id.', 'id');
 }
 
 async function requireAll(client: PoolClient, ids: readonly string[]): Promise<void> {
@@ -317,18 +295,4 @@ async function requireAll(client: PoolClient, ids: readonly string[]): Promise<v
   const { rows } = await client.query('SELECT count(*)::int AS found FROM employee WHERE id = ANY ($1)', [ids]);
   const missing = new Set(ids).size - rows[0].found;
   if (missing > 0) refuse('NOT_FOUND', `${missing} of these ids name no employee. Nobody was changed.`, 'ids');
-}
-
-async function noteChange(
-  client: PoolClient,
-  ids: readonly string[],
-  actor: Actor,
-  field: string,
-  from: string | null,
-  to: string | null,
-): Promise<void> {
-  await client.query(
-    `INSERT INTO employee_change (employee_id, actor, field, value_from, value_to) SELECT id, $2, $3, $4, $5 FROM unnest($1::uuid[]) id`,
-    [ids, actor.name, field, from, to],
-  );
 }

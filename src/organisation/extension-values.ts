@@ -4,7 +4,8 @@ import type { MappedObjectType } from '../field-mapping/field-mapping';
 import { type OrganisationRefusal, Refused } from './change';
 import type { ExtensionValueInput } from './department.service';
 
-interface Rules {
+/** What of a field decides about its values. */
+export interface ExtensionRules {
   readonly key: string;
   readonly displayName: string;
   readonly type: Parameters<typeof normaliseValue>[0]['type'];
@@ -22,7 +23,7 @@ export async function checkedExtensionValues(
   former: Readonly<Record<string, string>>,
   given: readonly ExtensionValueInput[],
 ): Promise<Record<string, string>> {
-  const { rows } = await client.query<Rules>(
+  const { rows } = await client.query<ExtensionRules>(
     `SELECT key, display_name AS "displayName", type, options, required FROM extension_field WHERE object_type = $1`,
     [objectType],
   );
@@ -33,7 +34,7 @@ export async function checkedExtensionValues(
 
 /** The same without a database. Pure. */
 export function mergeExtensionValues(
-  fields: readonly Rules[],
+  fields: readonly ExtensionRules[],
   former: Readonly<Record<string, string>>,
   given: readonly ExtensionValueInput[],
 ): { values: Record<string, string>; problems: OrganisationRefusal[] } {

@@ -1,14 +1,18 @@
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
-import { SafeInt } from '../api/scalars';
+import { DateTime, SafeInt } from '../api/scalars';
 import { UserError } from '../api/user-error';
 import { DepartmentObject, EmployeeObject, EmploymentStatusEnum, GenderEnum } from './organisation.type';
 
 @InputType({ description: 'One extension field’s value.' })
 export class ExtensionValueInput {
-  @Field(() => String, { description: 'The field’s identifier.' })
+  @Field(() => String, { description: 'The field’s identifier, as in ExtensionField.key.' })
   key: string;
 
-  @Field(() => String, { nullable: true, description: 'The value as text; null clears.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'The value as text, in the form of the field’s type: 7.5, true, 2026-01-31, one of the options; null or an empty text clears.',
+  })
   value: string | null;
 }
 
@@ -17,7 +21,7 @@ export class CreateDepartmentInput {
   @Field(() => ID, { description: 'The custom source.' })
   identitySourceId: string;
 
-  @Field(() => String, { description: '1 to 128 characters.' })
+  @Field(() => String, { description: 'Its name: 1 to 128 characters; several may have the same.' })
   name: string;
 
   @Field(() => String, { nullable: true, description: 'Its English name.' })
@@ -29,7 +33,10 @@ export class CreateDepartmentInput {
   @Field(() => SafeInt, { nullable: true, description: 'Larger comes first.' })
   order?: number | null;
 
-  @Field(() => [ExtensionValueInput], { nullable: true, description: 'Extension fields’ values.' })
+  @Field(() => [ExtensionValueInput], {
+    nullable: true,
+    description: 'Extension fields’ values; every required one must be there.',
+  })
   extensionValues?: ExtensionValueInput[] | null;
 }
 
@@ -50,8 +57,15 @@ export class UpdateDepartmentInput {
   @Field(() => SafeInt, { nullable: true, description: 'Larger comes first.' })
   order?: number | null;
 
-  @Field(() => [ExtensionValueInput], { nullable: true, description: 'The values that change.' })
+  @Field(() => [ExtensionValueInput], { nullable: true, description: 'The values that change; those not named stay.' })
   extensionValues?: ExtensionValueInput[] | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'Its `updatedAt` as you have seen it: refused with VERSION_CONFLICT if somebody changed it in between. Absent: the last change wins.',
+  })
+  expectedUpdatedAt?: Date | null;
 }
 
 @InputType({ description: 'Which department to delete: one of a custom source, with nobody and nothing in it.' })
@@ -74,13 +88,19 @@ export class MembershipInput {
 
 @InputType()
 abstract class EmployeeFieldsInput {
-  @Field(() => String, { nullable: true, description: 'English name or alias.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'English name or alias: at most 256 characters, as every text of a person.',
+  })
   englishName?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Job title.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Job title. Of a synchronized person an edit outlasts the source until it is taken back.',
+  })
   position?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'E-mail address.' })
+  @Field(() => String, { nullable: true, description: 'E-mail address; several people may have the same.' })
   email?: string | null;
 
   @Field(() => String, { nullable: true, description: 'Mobile number.' })
@@ -95,21 +115,29 @@ abstract class EmployeeFieldsInput {
   @Field(() => GenderEnum, { nullable: true, description: 'Gender.' })
   gender?: keyof typeof GenderEnum | null;
 
-  @Field(() => EmploymentStatusEnum, { nullable: true, description: 'How the person is employed.' })
+  @Field(() => EmploymentStatusEnum, {
+    nullable: true,
+    description:
+      'How the person is employed; null is UNKNOWN. Of a synchronized person an edit outlasts the source until it is taken back.',
+  })
   employmentStatus?: keyof typeof EmploymentStatusEnum | null;
 
-  @Field(() => ID, { nullable: true, description: 'Whom the person reports to, of the same source.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Whom the person reports to: somebody present of the same source, and not themselves.',
+  })
   managerId?: string | null;
 
   @Field(() => [MembershipInput], {
     nullable: true,
-    description: 'All departments the person is in; null is as absent.',
+    description:
+      'All departments the person is in, in place of the former ones; an empty list takes the person out of all, null is as absent.',
   })
   memberships?: MembershipInput[] | null;
 
   @Field(() => [ExtensionValueInput], {
     nullable: true,
-    description: 'The extension values that change; null is as absent.',
+    description: 'The extension values that change; those not named stay. Null is as absent.',
   })
   extensionValues?: ExtensionValueInput[] | null;
 }
@@ -119,10 +147,10 @@ export class CreateEmployeeInput extends EmployeeFieldsInput {
   @Field(() => ID, { description: 'The custom source.' })
   identitySourceId: string;
 
-  @Field(() => String, { description: 'Unique, ignoring case, among the source’s present people.' })
+  @Field(() => String, { description: '1 to 256 characters, unique among the source’s present people, ignoring case.' })
   username: string;
 
-  @Field(() => String, { description: 'The name that people read.' })
+  @Field(() => String, { description: 'The name that people read: 1 to 256 characters.' })
   displayName: string;
 }
 
@@ -134,7 +162,10 @@ export class UpdateEmployeeInput extends EmployeeFieldsInput {
   @Field(() => ID, { description: 'The person.' })
   id: string;
 
-  @Field(() => String, { nullable: true, description: 'Unique, ignoring case, among the source’s present people.' })
+  @Field(() => String, {
+    nullable: true,
+    description: '1 to 256 characters, unique among the source’s present people, ignoring case.',
+  })
   username?: string | null;
 
   @Field(() => String, { nullable: true, description: 'The name that people read.' })
@@ -146,9 +177,19 @@ export class UpdateEmployeeInput extends EmployeeFieldsInput {
       'Edits of a synchronized person to give up, such as ["position"]: the source’s value comes back with the next run.',
   })
   takeBack?: string[] | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'Its `updatedAt` as you have seen it: refused with VERSION_CONFLICT if somebody changed it in between. Absent: the last change wins.',
+  })
+  expectedUpdatedAt?: Date | null;
 }
 
-@InputType({ description: 'Whom to delete: somebody of a custom source.' })
+@InputType({
+  description:
+    'Whom to delete: somebody of a custom source. The person is REMOVED and keeps the timeline; the user name is free again.',
+})
 export class DeleteEmployeeInput {
   @Field(() => ID, { description: 'The person.' })
   id: string;
@@ -225,11 +266,14 @@ export class ImportEmployeesInput {
 
   @Field(() => String, {
     description:
-      'CSV in UTF-8 with a header: username, displayName, englishName, position, email, mobile, telephone, address, gender, employmentStatus, departments (paths such as "Company / Sales", several joined by ";", the main one first), manager (a user name), extension.<key>. At most 20,000 rows.',
+      'CSV in UTF-8 with a header, separated by commas, semicolons or tabs: username and displayName, and any of englishName, position, email, mobile, telephone, address, gender, employmentStatus, departments (paths such as "Company / Sales", several joined by ";", the main one first, or a ";" first where none is; a backslash before a semicolon or slash of a name; or ids), leaderOf (those of the departments that the person leads), manager (a user name), extension.<key>. An empty cell clears; a column that is not there changes nothing. What GET /exports/employees.csv wrote can be sent back as it is. At most 20,000 rows.',
   })
   csv: string;
 
-  @Field(() => Boolean, { defaultValue: false, description: 'Checks every row and writes nothing.' })
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description: 'Checks every row, counts what would happen, and writes nothing.',
+  })
   dryRun: boolean;
 }
 
@@ -253,8 +297,13 @@ export class ImportEmployeesPayload {
   @Field(() => Int, { description: 'People that were added, or would be.' })
   created: number;
 
-  @Field(() => Int, { description: 'People that were changed, or would be.' })
+  @Field(() => Int, {
+    description: 'People that were changed, or would be. While a row is wrong: those who are here already.',
+  })
   updated: number;
+
+  @Field(() => Int, { description: 'People who are here already exactly as the file has them.' })
+  unchanged: number;
 
   @Field(() => Boolean, { description: 'Whether it was written.' })
   applied: boolean;

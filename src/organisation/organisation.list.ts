@@ -1,22 +1,37 @@
 import { seesMasked } from '../access/masking';
 import type { RequestContext } from '../api/context';
 import { badRequest } from '../api/errors';
-import { containing, type Page, type PageArgs, readPage, type SortKey } from '../api/pagination';
+import {
+  containing,
+  type ListQuery,
+  orderOfCursor,
+  type Page,
+  type PageArgs,
+  readPage,
+  type SortKey,
+} from '../api/pagination';
+import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
+import { type ExtensionFilter, extensionConditions, requireField } from '../extension-field/extension-filter';
+import { valueExpression } from '../extension-field/extension-index';
+import type { MappedObjectType } from '../field-mapping/field-mapping';
 import { uuidOf } from '../platform/typed-id';
 import { type Department, type Employee, PRESENT_STATUSES } from './organisation.entity';
 import {
   type DepartmentFilter,
   type DepartmentObject,
+  type DepartmentOrder,
   type EmployeeFilter,
   type EmployeeObject,
   type EmployeeOrder,
   toDepartment,
   toEmployee,
 } from './organisation.type';
+import { areNamesReady } from './search-index';
 import { searchDemand } from './search-text';
 
 const DEPARTMENT_COLUMNS = `d.id, d.identity_source_id AS "identitySourceId", d.parent_id AS "parentId", d.name,
-  d.english_name AS "englishName", d."order", d.extension_values AS "extensionValues"`;
+  d.english_name AS "englishName", d."order", d.extension_values AS "extensionValues", d.created_at AS "createdAt",
+  d.updated_at AS "updatedAt"`;
 
 const EMPLOYEE_COLUMNS = `e.id, e.identity_source_id AS "identitySourceId", e.username, e.display_name AS "displayName",
   e.english_name AS "englishName", e.position, e.email, e.mobile, e.telephone, e.address, e.gender,
@@ -34,7 +49,12 @@ const TREE_ORDER: readonly SortKey[] = [
 /** @param at children of one parent: null is the top level */
 export async function listDepartments(
   ctx: RequestContext,
-  at: { sourceId?: string; parent?: string | null; filter?: DepartmentFilter | null },
+  at: {
+    sourceId?: string;
+    parent?: string | null;
+    filter?: DepartmentFilter | null;
+    orderBy?: DepartmentOrder | null;
+  },
   page: PageArgs,
 ): Promise<Page<DepartmentObject>> {
   const parameters: unknown[] = [];
@@ -50,37 +70,105 @@ export async function listDepartments(
     const pattern = parameters.push(containing(filter.text));
     where.push(`(d.name ILIKE $${pattern} OR d.english_name ILIKE $${pattern})`);
   }
-  const list = { columns: DEPARTMENT_COLUMNS, from: 'department d', where, parameters, sort: TREE_ORDER };
+  where.push(...(await extensionFilters(ctx, 'DEPARTMENT', filter?.extensionValues, 'd', parameters)));
+  const sort =
+    at.orderBy?.field === 'EXTENSION_FIELD' ? await extensionSort(ctx, 'DEPARTMENT', at.orderBy, 'd') : TREE_ORDER;
+  const descending = at.orderBy?.direction === 'DESC';
+  const list = { columns: DEPARTMENT_COLUMNS, from: 'department d', where, parameters, sort, descending };
   return readPage<Department, DepartmentObject>(ctx.dataSource, list, page, toDepartment);
 }
 
-const EMPLOYEE_SORTS: Readonly<Record<string, readonly SortKey[]>> = {
-  CREATED_AT: [{ sql: 'e.id', type: 'uuid' }],
-  USERNAME: [
-    { sql: 'lower(e.username)', type: 'text' },
-    { sql: 'e.id', type: 'uuid' },
-  ],
-  DISPLAY_NAME: [
-    { sql: 'e.display_name COLLATE "C"', type: 'text' },
-    { sql: 'e.id', type: 'uuid' },
-  ],
+const BY_ID: SortKey = { sql: 'e.id', type: 'uuid' };
+
+/** Each has an index of exactly this form. */
+const EMPLOYEE_SORTS: Readonly<
+  Record<Exclude<EmployeeOrder['field'], 'DISPLAY_NAME' | 'EXTENSION_FIELD'>, readonly SortKey[]>
+> = {
+  CREATED_AT: [BY_ID],
+  UPDATED_AT: [{ sql: 'e.updated_at', type: 'timestamptz' }, BY_ID],
+  USERNAME: [{ sql: 'lower(e.username)', type: 'text' }, BY_ID],
+  STATUS: [{ sql: 'e.status', type: 'text' }, BY_ID],
+  POSITION: [{ sql: '(e.position COLLATE "C")', type: 'text', nullable: true }, BY_ID],
 };
 
-function sortOf(orderBy: EmployeeOrder | undefined | null): readonly SortKey[] {
-  if (orderBy?.field !== 'EXTENSION_FIELD') return EMPLOYEE_SORTS[orderBy?.field ?? 'CREATED_AT'] ?? [];
-  if (!orderBy.extensionKey) throw badRequest('Sorting by EXTENSION_FIELD needs extensionKey.');
-  const sql = `coalesce(e.extension_values ->> ${literal(orderBy.extensionKey)}, '')`;
+/** How a list is sorted, and what it is read from for that. */
+type Sorting = Pick<ListQuery, 'sort' | 'from'> & Partial<Pick<ListQuery, 'order' | 'countFrom'>>;
+
+async function sortingOf(
+  ctx: RequestContext,
+  orderBy: EmployeeOrder | undefined | null,
+  source: string | null,
+  page: PageArgs,
+): Promise<Sorting> {
+  switch (orderBy?.field) {
+    case 'EXTENSION_FIELD':
+      return {
+        from: 'employee e',
+        sort: await extensionSort(ctx, 'EMPLOYEE', orderBy, 'e'),
+        order: `extension ${orderBy.extensionKey}`,
+      };
+    case 'DISPLAY_NAME':
+      return nameSorting(ctx, source, page);
+    default:
+      return sortedBy(orderBy?.field ?? 'CREATED_AT');
+  }
+}
+
+function sortedBy(field: keyof typeof EMPLOYEE_SORTS): Sorting {
+  return { from: 'employee e', sort: EMPLOYEE_SORTS[field], order: field };
+}
+
+const PINYIN = 'pinyin';
+
+/**
+ * By the keys of names, in pinyin order. While keys of people that a large run brought are still being made, lists begin as
+ * people came instead, in which everybody has their place. A cursor goes on in the order that it was made in, so that keys which
+ * arrive meanwhile neither hide anybody nor bring them twice.
+ */
+async function nameSorting({ dataSource }: RequestContext, source: string | null, page: PageArgs): Promise<Sorting> {
+  const begun = orderOfCursor(page.after ?? page.before);
+  const query = (sql: string, parameters: unknown[]) => dataSource.query(sql, parameters);
+  const order = begun ?? ((await areNamesReady(query, source)) ? PINYIN : undefined);
+  if (order !== PINYIN) return sortedBy('CREATED_AT');
+  return {
+    from: 'employee_search n JOIN employee e ON e.id = n.employee_id',
+    countFrom: 'employee e',
+    sort: [
+      { sql: 'n.name_key', type: 'text' },
+      { sql: 'n.employee_id', type: 'uuid' },
+    ],
+    order: PINYIN,
+  };
+}
+
+async function extensionSort(
+  ctx: RequestContext,
+  objectType: MappedObjectType,
+  { extensionKey }: { readonly extensionKey?: string | null },
+  row: string,
+): Promise<readonly SortKey[]> {
+  if (!extensionKey) throw badRequest('Sorting by EXTENSION_FIELD needs extensionKey.');
+  const field = requireField(await fieldsOf(ctx, objectType), extensionKey);
   return [
-    { sql, type: 'text' },
-    { sql: 'e.id', type: 'uuid' },
+    { ...valueExpression(field, row), nullable: true },
+    { sql: `${row}.id`, type: 'uuid' },
   ];
 }
 
-/** An extension field's identifier as SQL: only what can be one gets that far. */
-function literal(key: string): string {
-  if (!/^[a-z][a-z0-9_]{0,39}$/.test(key))
-    throw badRequest(`"${key.slice(0, 60)}" is no extension field’s identifier.`);
-  return `'${key}'`;
+async function extensionFilters(
+  ctx: RequestContext,
+  objectType: MappedObjectType,
+  filters: readonly ExtensionFilter[] | null | undefined,
+  row: string,
+  parameters: unknown[],
+): Promise<string[]> {
+  if (!filters || filters.length === 0) return [];
+  const fields = await fieldsOf(ctx, objectType);
+  return filters.flatMap((filter) => extensionConditions(requireField(fields, filter.key), filter, row, parameters));
+}
+
+async function fieldsOf({ loaders }: RequestContext, objectType: MappedObjectType): Promise<ExtensionFieldRow[]> {
+  return (await loaders.extensionFields.load('all')).filter((field) => field.objectType === objectType);
 }
 
 /** People whom a text finds; short and Chinese texts by tokens, longer ones by trigrams. */
@@ -99,31 +187,44 @@ function found(text: string, contactsToo: boolean, parameters: unknown[]): strin
   return `e.id IN (SELECT s.employee_id FROM employee_search s WHERE ${conditions.join(' OR ')})`;
 }
 
+/** Which people, beyond what a caller writes: those of one source or department whose uuid the server knows. */
+export type EmployeeSelection = EmployeeFilter & { sourceUuid?: string; departmentUuid?: string };
+
 export async function listEmployees(
   ctx: RequestContext,
-  filter: (EmployeeFilter & { sourceUuid?: string; departmentUuid?: string }) | undefined,
+  filter: EmployeeSelection | undefined,
   orderBy: EmployeeOrder | undefined | null,
   page: PageArgs,
 ): Promise<Page<EmployeeObject>> {
   const parameters: unknown[] = [];
+  const where = await employeeConditions(ctx, filter, parameters);
+  const sorting = await sortingOf(ctx, orderBy, sourceOf(filter) ?? null, page);
+  const descending = orderBy?.direction === 'DESC';
+  const list = { columns: EMPLOYEE_COLUMNS, where, parameters, descending, ...sorting };
+  return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, (row) => toEmployee(row, ctx.actor.role));
+}
+
+/** SQL conditions on `employee e`. @param parameters is added to */
+async function employeeConditions(
+  ctx: RequestContext,
+  filter: EmployeeSelection | undefined,
+  parameters: unknown[],
+): Promise<string[]> {
   const where = [`e.status = ANY ($${parameters.push(filter?.status ?? PRESENT_STATUSES)})`];
-  const source = idFilter('source', filter?.identitySourceId);
+  const source = sourceOf(filter);
   if (source) where.push(`e.identity_source_id = $${parameters.push(source)}`);
-  if (filter?.sourceUuid) where.push(`e.identity_source_id = $${parameters.push(filter.sourceUuid)}`);
-  if (!source && !filter?.sourceUuid) where.push(notDeleted('e'));
+  else where.push(notDeleted('e'));
   const department = filter?.departmentUuid ?? idFilter('department', filter?.departmentId);
-  if (department) where.push(memberOf(parameters.push(department), filter?.includeSubtree ?? false));
+  if (department) where.push(await memberOf(ctx, department, filter?.includeSubtree ?? false, parameters));
   if (filter?.blocked != null) where.push(`e.blocked_at IS ${filter.blocked ? 'NOT ' : ''}NULL`);
   if (filter?.employmentStatus) where.push(`e.employment_status = ANY ($${parameters.push(filter.employmentStatus)})`);
-  for (const { key, equals } of filter?.extensionValues ?? []) {
-    const value = `(e.extension_values ->> ${literal(key)})`;
-    where.push(equals == null ? `${value} IS NULL` : `${value} = $${parameters.push(equals)}`);
-  }
+  where.push(...(await extensionFilters(ctx, 'EMPLOYEE', filter?.extensionValues, 'e', parameters)));
   if (filter?.text?.trim()) where.push(found(filter.text, !seesMasked(ctx.actor.role), parameters));
-  const sort = sortOf(orderBy);
-  const descending = orderBy?.direction === 'DESC';
-  const list = { columns: EMPLOYEE_COLUMNS, from: 'employee e', where, parameters, sort, descending };
-  return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, (row) => toEmployee(row, ctx.actor.role));
+  return where;
+}
+
+function sourceOf(filter: EmployeeSelection | undefined): string | undefined {
+  return filter?.sourceUuid ?? idFilter('source', filter?.identitySourceId);
 }
 
 /** A deleted source takes its people and departments out of every list. */
@@ -131,11 +232,23 @@ function notDeleted(row: string): string {
   return `${row}.identity_source_id NOT IN (SELECT id FROM identity_source WHERE deleted_at IS NOT NULL)`;
 }
 
-function memberOf(parameter: number, includeSubtree: boolean): string {
-  if (!includeSubtree) return `e.id IN (SELECT m.employee_id FROM membership m WHERE m.department_id = $${parameter})`;
-  return `e.id IN (WITH RECURSIVE down AS (
-      SELECT $${parameter}::uuid AS id UNION ALL SELECT d.id FROM department d JOIN down ON d.parent_id = down.id
-    ) SELECT m.employee_id FROM down JOIN membership m ON m.department_id = down.id)`;
+/** The departments are asked for first: with their number at hand the planner knows from which side to begin. */
+async function memberOf(
+  { dataSource }: RequestContext,
+  department: string,
+  includeSubtree: boolean,
+  parameters: unknown[],
+): Promise<string> {
+  const below: { id: string }[] = includeSubtree
+    ? await dataSource.query(
+        `WITH RECURSIVE down AS (
+           SELECT $1::uuid AS id UNION ALL SELECT d.id FROM department d JOIN down ON d.parent_id = down.id
+         ) SELECT id FROM down`,
+        [department],
+      )
+    : [{ id: department }];
+  const ids = parameters.push(below.map(({ id }) => id));
+  return `e.id IN (SELECT m.employee_id FROM membership m WHERE m.department_id = ANY ($${ids}::uuid[]))`;
 }
 
 /** The uuid to filter by; an id of another type matches nothing. */

@@ -11,6 +11,7 @@ import {
   DepartmentConnection,
   DepartmentFilter,
   DepartmentObject,
+  DepartmentOrder,
   EmployeeConnection,
   EmployeeFilter,
   EmployeeObject,
@@ -37,13 +38,15 @@ export class DepartmentResolver {
   }
 
   @Role('VIEWER')
-  @Query(() => DepartmentConnection, { description: 'Departments of all sources; larger order first.' })
+  @Query(() => DepartmentConnection, { description: 'Departments of all sources; larger order first unless said.' })
   departments(
     @Ctx() ctx: RequestContext,
     @Args(() => PageArgs) page: PageArgs,
     @Arg('filter', () => DepartmentFilter, { nullable: true, description: 'Which ones.' }) filter?: DepartmentFilter,
+    @Arg('orderBy', () => DepartmentOrder, { nullable: true, description: 'In which order; as a tree when absent.' })
+    orderBy?: DepartmentOrder,
   ): Promise<Page<DepartmentObject>> {
-    return listDepartments(ctx, { filter: filter ?? null }, page);
+    return listDepartments(ctx, { filter: filter ?? null, orderBy: orderBy ?? null }, page);
   }
 
   @FieldResolver(() => IdentitySourceObject, { description: 'The source it comes from.' })

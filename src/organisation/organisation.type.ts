@@ -5,6 +5,7 @@ import { Node } from '../api/node';
 import { connectionOf } from '../api/pagination';
 import { DateTime, SafeInt } from '../api/scalars';
 import { ExtensionFieldObject } from '../extension-field/extension-field.resolver';
+import { ExtensionFilter } from '../extension-field/extension-filter';
 import { toTypedId } from '../platform/typed-id';
 import type { Department, Employee, EmployeeStatusName } from './organisation.entity';
 
@@ -79,6 +80,15 @@ export class DepartmentObject extends Node {
     description: 'Larger comes first among its siblings; null where the directory has no order.',
   })
   order: number | null;
+
+  @Field(() => DateTime, { description: 'When it came.' })
+  createdAt: Date;
+
+  @Field(() => DateTime, {
+    description:
+      'When anything of the department itself last changed. Send it as `expectedUpdatedAt` to be told if somebody else was faster.',
+  })
+  updatedAt: Date;
 }
 
 @ObjectType('Employee', { implements: Node, description: 'A person of the local organisation.' })
@@ -140,13 +150,19 @@ export class EmployeeObject extends Node {
   @Field(() => String, { nullable: true, description: 'Who blocked the person; null when not blocked.' })
   blockedBy: string | null;
 
-  @Field(() => [String], { description: 'Fields that were edited here although the source tells them.' })
+  @Field(() => [String], {
+    description:
+      'Fields that were edited here although the source tells them: of position and employmentStatus. updateEmployee takes them back with `takeBack`.',
+  })
   editedFields: string[];
 
   @Field(() => DateTime, { description: 'When the person came.' })
   createdAt: Date;
 
-  @Field(() => DateTime, { description: 'When anything about the person last changed.' })
+  @Field(() => DateTime, {
+    description:
+      'When anything about the person last changed; a block is none. Send it as `expectedUpdatedAt` to be told if somebody else was faster.',
+  })
   updatedAt: Date;
 }
 
@@ -199,17 +215,12 @@ export class ExtensionValue {
   @Field(() => ExtensionFieldObject, { description: 'The field.' })
   field: ExtensionFieldObject;
 
-  @Field(() => String, { nullable: true, description: 'The value as text; null where there is none.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'The value as text: decimal numbers, true or false, days as YYYY-MM-DD, choices as their option; null where there is none.',
+  })
   value: string | null;
-}
-
-@InputType({ description: 'A condition on an extension field.' })
-export class ExtensionFilter {
-  @Field(() => String, { description: 'The field’s identifier.' })
-  key: string;
-
-  @Field(() => String, { nullable: true, description: 'With exactly this value; null: without one.' })
-  equals?: string | null;
 }
 
 @InputType({ description: 'Which departments to list; all conditions together.' })
@@ -222,6 +233,9 @@ export class DepartmentFilter {
 
   @Field(() => String, { nullable: true, description: 'Found anywhere in the name or English name, ignoring case.' })
   text?: string | null;
+
+  @Field(() => [ExtensionFilter], { nullable: true, description: 'With these extension values, all of them.' })
+  extensionValues?: ExtensionFilter[] | null;
 }
 
 @InputType({ description: 'Which employees to list; all conditions together.' })
@@ -229,13 +243,13 @@ export class EmployeeFilter {
   @Field(() => ID, { nullable: true, description: 'Of this identity source only.' })
   identitySourceId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'Members of this department only.' })
+  @Field(() => ID, { nullable: true, description: 'Members of this department only; an unknown one has none.' })
   departmentId?: string | null;
 
   @Field(() => Boolean, { nullable: true, description: 'With departmentId: also members of the departments below it.' })
   includeSubtree?: boolean | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Only those blocked, or only those not.' })
+  @Field(() => Boolean, { nullable: true, description: 'true: only those blocked, false: only those not.' })
   blocked?: boolean | null;
 
   @Field(() => [EmploymentStatusEnum], { nullable: true, description: 'Of one of these employment statuses.' })
@@ -260,18 +274,30 @@ export class EmployeeFilter {
 
 export const EmployeeOrderFieldEnum = {
   CREATED_AT: 'CREATED_AT',
+  UPDATED_AT: 'UPDATED_AT',
   DISPLAY_NAME: 'DISPLAY_NAME',
   USERNAME: 'USERNAME',
+  STATUS: 'STATUS',
+  POSITION: 'POSITION',
   EXTENSION_FIELD: 'EXTENSION_FIELD',
 } as const;
 registerEnumType(EmployeeOrderFieldEnum, {
   name: 'EmployeeOrderField',
-  description: 'What employees can be sorted by.',
+  description: 'What employees can be sorted by. Equal ones follow each other as they came.',
   valuesConfig: {
     CREATED_AT: { description: 'When they came.' },
-    DISPLAY_NAME: { description: 'Display name, by code point.' },
+    UPDATED_AT: { description: 'When anything about them last changed.' },
+    DISPLAY_NAME: {
+      description:
+        'Display name in pinyin order: by syllable and tone, character by character, the surname as surnames are read; Latin names stand among them by their letters. For the moments in which a large synchronization’s people are being prepared, a list begins as they came; a list once begun goes on in its order.',
+    },
     USERNAME: { description: 'User name, ignoring case.' },
-    EXTENSION_FIELD: { description: 'The value of `extensionKey`, as text; those without one come first.' },
+    STATUS: { description: 'Status, by the alphabet.' },
+    POSITION: { description: 'Job title by code point; those without one come last in both directions.' },
+    EXTENSION_FIELD: {
+      description:
+        'The value of `extensionKey`: numbers as numbers, days as days, everything else by code point; those without one come last in both directions.',
+    },
   },
 });
 
@@ -290,7 +316,38 @@ export class EmployeeOrder {
   @Field(() => EmployeeOrderFieldEnum, { description: 'By what.' })
   field: keyof typeof EmployeeOrderFieldEnum;
 
-  @Field(() => String, { nullable: true, description: 'With EXTENSION_FIELD: the field’s identifier.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'With EXTENSION_FIELD, and needed there: the field’s identifier.',
+  })
+  extensionKey?: string | null;
+
+  @Field(() => OrderDirectionEnum, { defaultValue: 'ASC', description: 'Which end first.' })
+  direction: keyof typeof OrderDirectionEnum;
+}
+
+export const DepartmentOrderFieldEnum = { TREE: 'TREE', EXTENSION_FIELD: 'EXTENSION_FIELD' } as const;
+registerEnumType(DepartmentOrderFieldEnum, {
+  name: 'DepartmentOrderField',
+  description: 'What departments can be sorted by.',
+  valuesConfig: {
+    TREE: { description: 'As the directory shows them: larger order first, then as they came.' },
+    EXTENSION_FIELD: {
+      description:
+        'The value of `extensionKey`: numbers as numbers, days as days, everything else by code point; those without one come last in both directions.',
+    },
+  },
+});
+
+@InputType({ description: 'How to sort departments.' })
+export class DepartmentOrder {
+  @Field(() => DepartmentOrderFieldEnum, { description: 'By what.' })
+  field: keyof typeof DepartmentOrderFieldEnum;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'With EXTENSION_FIELD, and needed there: the field’s identifier.',
+  })
   extensionKey?: string | null;
 
   @Field(() => OrderDirectionEnum, { defaultValue: 'ASC', description: 'Which end first.' })

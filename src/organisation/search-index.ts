@@ -9,28 +9,25 @@ const SOURCE = `concat_ws(chr(31), e.display_name, e.username, e.english_name, e
 /** Runs one statement: on a connection of its own, or within somebody's transaction. */
 export type RunQuery = (sql: string, parameters: unknown[]) => Promise<Record<string, never>[]>;
 
-/** Everybody of a source, or only those whom a task's records are about. */
-export type SearchRange = { readonly identitySourceId: string } | { readonly taskId: string };
+/** Everybody of a source, those whom a task's records are about, or some. */
+export type SearchRange =
+  | { readonly identitySourceId: string }
+  | { readonly taskId: string }
+  | { readonly employeeIds: readonly string[] };
 
 /**
- * Brings people's search text up to date, in batches, and only where something that is searched has changed. Any number of
- * callers may run at once; a run that is killed is made up for by the next.
+ * Brings people's search text and the keys of their names up to date, in batches, and only where something that is searched has
+ * changed. Any number of callers may run at once.
  */
 export async function refreshSearch(query: RunQuery, range: SearchRange): Promise<void> {
-  const [condition, id] =
-    'taskId' in range
-      ? [
-          `e.id IN (SELECT r.local_id FROM sync_record r WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE')`,
-          range.taskId,
-        ]
-      : ['e.identity_source_id = $1', range.identitySourceId];
+  const { condition, parameter } = rangeCondition(range);
   for (;;) {
     const stale = (await query(
       `SELECT e.id, e.display_name AS "displayName", e.username, e.english_name AS "englishName", e.email, e.mobile, e.telephone,
               ${SOURCE} AS source
          FROM employee e LEFT JOIN employee_search s ON s.employee_id = e.id
         WHERE ${condition} AND s.source IS DISTINCT FROM ${SOURCE} ORDER BY e.id LIMIT ${BATCH}`,
-      [id],
+      [parameter],
     )) as unknown as (Searchable & { id: string; source: string })[];
     if (stale.length === 0) return;
     const rows = stale.map((person) => ({
@@ -39,13 +36,51 @@ export async function refreshSearch(query: RunQuery, range: SearchRange): Promis
       ...searchText(person),
     }));
     await query(
-      `INSERT INTO employee_search (employee_id, source, names, contacts, tokens)
-       SELECT r.id, r.source, r.names, r.contacts, ARRAY(SELECT jsonb_array_elements_text(r.tokens))
-         FROM jsonb_to_recordset($1) AS r (id uuid, source text, names text, contacts text, tokens jsonb)
+      `INSERT INTO employee_search (employee_id, source, names, contacts, tokens, name_key)
+       SELECT r.id, r.source, r.names, r.contacts, ARRAY(SELECT jsonb_array_elements_text(r.tokens)), r."nameKey"
+         FROM jsonb_to_recordset($1) AS r (id uuid, source text, names text, contacts text, tokens jsonb, "nameKey" text)
          JOIN employee e ON e.id = r.id
        ON CONFLICT (employee_id) DO UPDATE SET source = excluded.source, names = excluded.names, contacts = excluded.contacts,
-              tokens = excluded.tokens`,
+              tokens = excluded.tokens, name_key = excluded.name_key`,
       [JSON.stringify(rows)],
     );
   }
+}
+
+function rangeCondition(range: SearchRange): { condition: string; parameter: unknown } {
+  if ('employeeIds' in range) return { condition: 'e.id = ANY ($1::uuid[])', parameter: range.employeeIds };
+  if ('identitySourceId' in range) return { condition: 'e.identity_source_id = $1', parameter: range.identitySourceId };
+  const condition = `e.id IN (SELECT r.local_id FROM sync_record r WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE')`;
+  return { condition, parameter: range.taskId };
+}
+
+/** Notes, in the transaction that brings or changes people, that their search text will be made after it. */
+export async function announceSearch(query: RunQuery, identitySourceId: string): Promise<void> {
+  await query(
+    `INSERT INTO search_pending (identity_source_id) VALUES ($1)
+     ON CONFLICT (identity_source_id) DO UPDATE SET change = excluded.change`,
+    [identitySourceId],
+  );
+}
+
+/** Makes what was announced and not made yet, by whomever, of one source or of all; a run that is killed is made up for by the next. */
+export async function makeAnnouncedSearch(query: RunQuery, identitySourceId: string | null): Promise<void> {
+  const pending = (await query(
+    'SELECT identity_source_id AS id, change FROM search_pending WHERE $1::uuid IS NULL OR identity_source_id = $1',
+    [identitySourceId],
+  )) as unknown as { id: string; change: string }[];
+  for (const { id, change } of pending) {
+    await refreshSearch(query, { identitySourceId: id });
+    // Whoever brought more people meanwhile has changed the mark, and it stays.
+    await query('DELETE FROM search_pending WHERE identity_source_id = $1 AND change = $2', [id, change]);
+  }
+}
+
+/** Whether everybody (of a source) can be sorted by the keys of names. */
+export async function areNamesReady(query: RunQuery, identitySourceId: string | null): Promise<boolean> {
+  const pending = await query(
+    'SELECT 1 FROM search_pending WHERE $1::uuid IS NULL OR identity_source_id = $1 LIMIT 1',
+    [identitySourceId],
+  );
+  return pending.length === 0;
 }

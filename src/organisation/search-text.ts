@@ -8,6 +8,8 @@ export interface SearchText {
   readonly contacts: string;
   /** Chinese characters by ones, twos and threes, and short beginnings of the Latin forms. */
   readonly tokens: readonly string[];
+  /** What display names are sorted by, to be compared byte by byte. */
+  readonly nameKey: string;
 }
 
 /** What of a person is searched. */
@@ -22,12 +24,13 @@ export interface Searchable {
 
 const HAN = /\p{Script=Han}/u;
 const SHORT = 2;
+/** An index entry of PostgreSQL has room for it, and no two names that people tell apart begin with so much in common. */
+const KEY_LENGTH = 200;
 
 /** Pure. The pinyin of a surname is that of the surname (单 shan, 曾 zeng). */
 export function searchText(person: Searchable): SearchText {
-  const syllables = HAN.test(person.displayName)
-    ? pinyin(person.displayName, { toneType: 'none', type: 'array', surname: 'head', v: true })
-    : [];
+  const spoken = spokenCharacters(normal(person.displayName));
+  const syllables = HAN.test(person.displayName) ? spoken.map(withoutTone) : [];
   const initials = syllables.map((syllable) => [...syllable][0] ?? '').join('');
   const forms = [
     person.displayName,
@@ -47,7 +50,38 @@ export function searchText(person: Searchable): SearchText {
     }
   }
   for (const gram of grams(normal(initials), SHORT)) tokens.add(gram);
-  return { names: names.join('\n'), contacts: contacts.join('\n'), tokens: [...tokens] };
+  return { names: names.join('\n'), contacts: contacts.join('\n'), tokens: [...tokens], nameKey: nameKey(spoken) };
+}
+
+/** A character with how it is read: `li3` for 李; what is not Chinese stands for itself. */
+interface SpokenCharacter {
+  readonly character: string;
+  readonly sound: string;
+}
+
+function spokenCharacters(text: string): SpokenCharacter[] {
+  const characters = [...text];
+  if (!HAN.test(text)) return characters.map((character) => ({ character, sound: character }));
+  const sounds = pinyin(text, { toneType: 'num', type: 'array', surname: 'head', v: true });
+  return characters.map((character, i) => ({
+    character,
+    sound: (sounds.length === characters.length && sounds[i]) || character,
+  }));
+}
+
+function withoutTone({ character, sound }: SpokenCharacter): string {
+  return sound === character ? character : sound.replace(/\d$/, '');
+}
+
+/**
+ * Names as Chinese dictionaries and address books sort them: character by character, by syllable, then tone, then the character
+ * itself, so that those with one surname stay together (all 李 before all 里); Latin names stand among them by their letters.
+ */
+function nameKey(spoken: readonly SpokenCharacter[]): string {
+  const key = spoken
+    .map(({ character, sound }) => (sound === character ? character : `${sound}${character} `))
+    .join('');
+  return [...key.trim()].slice(0, KEY_LENGTH).join('');
 }
 
 /** What a searched text demands. Pure. */

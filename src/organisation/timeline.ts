@@ -9,10 +9,16 @@ export class TimelineEntry {
   @Field(() => DateTime, { description: 'When.' })
   at: Date;
 
-  @Field(() => String, { description: 'What: a field, "created" or "blocked".' })
+  @Field(() => String, {
+    description:
+      'What: a field as comparisons name it (mobile, departments, extension.grade), "created", or "blocked", whose value is the reason.',
+  })
   field: string;
 
-  @Field(() => String, { nullable: true, description: 'The value before; null for nothing.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'The value before; null for nothing. Personal values are masked for viewers.',
+  })
   from: string | null;
 
   @Field(() => String, { nullable: true, description: 'The value afterwards; null for nothing.' })

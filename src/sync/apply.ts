@@ -1,8 +1,9 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
+import { holdFieldsStill } from '../extension-field/extension-field.service';
 import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
-import { refreshSearch } from '../organisation/search-index';
+import { announceSearch, type RunQuery, refreshSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import * as sql from './apply/statements';
 import type { Run } from './lease';
@@ -72,6 +73,7 @@ export async function beginApplying(client: PoolClient, identitySourceId: string
   await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`);
   await client.query(`SET LOCAL work_mem = '64MB'`);
   await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [identitySourceId]);
+  await holdFieldsStill(client);
 }
 
 async function applyRecords(client: PoolClient, run: Run): Promise<void> {
@@ -90,9 +92,9 @@ async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   await execute(client, sql.WRITE_LINKS, run);
   await execute(client, sql.MARK_MISSING, run);
   await deleteDepartments(client, run);
-  if (touched <= FOUND_AT_ONCE) {
-    await refreshSearch(async (text, parameters) => (await client.query(text, parameters)).rows, { taskId: id });
-  }
+  const query: RunQuery = async (text, parameters) => (await client.query(text, parameters)).rows;
+  if (touched <= FOUND_AT_ONCE) await refreshSearch(query, { taskId: id });
+  else await announceSearch(query, run.task.identitySourceId);
 }
 
 async function deleteDepartments(client: PoolClient, run: Run): Promise<void> {

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
 import type { Authenticator } from '../access/authenticator';
+import { csvCell } from '../platform/csv';
 import { uuidOf } from '../platform/typed-id';
 import { recordsBetween } from './sync-record.list';
 import { type SyncRecordFilter, type SyncRecordObject, toSyncRecord } from './sync-record.type';
@@ -27,8 +28,6 @@ const COLUMNS = [
   'changed',
   'kept',
 ];
-/** Spreadsheets read such a beginning as a formula. Source: owasp.org/www-community/attacks/CSV_Injection */
-const FORMULA = /^[=+\-@\t\r]/;
 
 /** A task's records as CSV (one line for each field that is compared) or NDJSON (one record a line), streamed; masked for viewers. */
 export function recordExport(dataSource: DataSource, authenticator: Authenticator, log: Logger): Router {
@@ -130,11 +129,4 @@ function csvLines(record: SyncRecordObject): string {
     ])
     .map((cells) => `${cells.map(csvCell).join(',')}\r\n`)
     .join('');
-}
-
-/** One cell: never a formula, quoted where it must be. Source: RFC 4180 */
-export function csvCell(value: string | null): string {
-  if (value === null) return '';
-  const harmless = FORMULA.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { openEventTask, SOURCES_WITH_WAITING_EVENTS } from '../callbacks/directory-events';
 import { inTransaction } from '../database/transaction';
+import { makeAnnouncedSearch } from '../organisation/search-index';
 import type { EventLog } from './event-log';
 import { effectiveSettings, insertTask, moveNextRun, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 
@@ -16,7 +17,9 @@ const EVERY_SECOND = '* * * * * *';
 export class Scheduler {
   private job: Job | undefined;
   private looking: Promise<void> = Promise.resolve();
+  private madeUpFor: Promise<void> = Promise.resolve();
   private busy = false;
+  private stopping = false;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -25,6 +28,10 @@ export class Scheduler {
   ) {}
 
   start(): void {
+    // Search text that a process was killed before making.
+    this.madeUpFor = makeAnnouncedSearch((sql, p) => this.whileRunning(sql, p), null).catch((error) => {
+      if (!this.stopping) this.log.warn({ err: error }, 'search.failed');
+    });
     this.job = scheduleJob(EVERY_SECOND, () => {
       if (this.busy) return;
       this.busy = true;
@@ -38,8 +45,14 @@ export class Scheduler {
   }
 
   async stop(): Promise<void> {
+    this.stopping = true;
     this.job?.cancel();
-    await this.looking;
+    await Promise.all([this.looking, this.madeUpFor]);
+  }
+
+  private whileRunning(sql: string, parameters: unknown[]): Promise<Record<string, never>[]> {
+    if (this.stopping) throw new Error('Stopping.');
+    return this.dataSource.query(sql, parameters);
   }
 
   /** Events whose task was killed before it opened another, or that came while a switch was off. */

@@ -5,7 +5,7 @@ import { openEventTask } from '../callbacks/directory-events';
 import { type DirectoryConnector, DirectoryError, type DirectoryExtent } from '../connector/directory-connector';
 import type { OpenedConnector } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
-import { refreshSearch } from '../organisation/search-index';
+import { makeAnnouncedSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
 import { type Findings, storeCertificate, storeEventCertificate } from './certify';
@@ -96,8 +96,7 @@ export class SyncRunner {
       if (touched.some((c) => c.applied >= MANY)) await this.analyse();
       await this.forgetOldPages(run);
       // Last, because after a large run it takes longest, and the next run wants what comes before it.
-      if (touched.some((c) => c.objectType === 'EMPLOYEE'))
-        await refreshSearch((sql, p) => this.dataSource.query(sql, p), { identitySourceId: run.task.identitySourceId });
+      await makeAnnouncedSearch((sql, p) => this.dataSource.query(sql, p), run.task.identitySourceId);
       return status;
     } finally {
       await progress.flush();

@@ -30,6 +30,10 @@ describe('the number of statements does not grow with the page', () => {
   beforeAll(async () => {
     rollcall = await startRollcall({ organization: generateOrganization(300) });
     const source = await connectSource(rollcall);
+    const field =
+      'mutation ($input: CreateExtensionFieldInput!) { createExtensionField(input: $input) { userErrors { code } } }';
+    await rollcall.api.request(field, { input: { key: 'badge', displayName: 'Badge' } });
+    await rollcall.api.request(field, { input: { key: 'floor', displayName: 'Floor', objectType: 'DEPARTMENT' } });
     task = (await synchronize(rollcall, source)).id;
   });
   afterAll(() => rollcall.stop());
@@ -41,6 +45,25 @@ describe('the number of statements does not grow with the page', () => {
 
   it.each<[string, number, (first: number) => string]>([
     ['employees', 12, (first) => `{ employees(first: ${first}) { totalCount nodes { ${employee} } } }`],
+    [
+      'employees sorted by name',
+      13,
+      (first) =>
+        `{ employees(first: ${first}, orderBy: { field: DISPLAY_NAME }) { totalCount nodes { ${employee} } } }`,
+    ],
+    [
+      'employees sorted and filtered by extension fields',
+      13,
+      (first) =>
+        `{ employees(first: ${first}, filter: { extensionValues: [{ key: "badge", isEmpty: true }] }, orderBy: { field: EXTENSION_FIELD, extensionKey: "badge", direction: DESC }) { totalCount nodes { ${employee} } } }`,
+    ],
+    [
+      'departments sorted by an extension field',
+      15,
+      (first) =>
+        `{ departments(first: ${first}, orderBy: { field: EXTENSION_FIELD, extensionKey: "floor" }) { nodes { ${department} } } }`,
+    ],
+    ['extension fields with their uses', 3, () => '{ extensionFields { key usedBy } }'],
     ['departments', 14, (first) => `{ departments(first: ${first}) { nodes { ${department} } } }`],
     [
       'identity sources',
