@@ -4,7 +4,7 @@ import { inTransaction } from '../database/transaction';
 import { EXTENSION_PREFIX, LOCAL_FIELDS, type MappedObjectType } from '../field-mapping/field-mapping';
 import { createIndexStatement, dropIndexStatement, indexName, tableOf } from './extension-index';
 import { describeRules, type ExtensionFieldTypeName, normaliseValue } from './extension-value';
-import { whatIsInTheWay } from './values-in-the-way';
+import { openTask, whatIsInTheWay } from './values-in-the-way';
 
 /** An administrator-defined field. */
 export interface ExtensionFieldRow {
@@ -135,7 +135,10 @@ export class ExtensionFieldService {
           'id',
         );
       }
+      const task = await openTask(client, field);
+      if (task) return { refusals: [task] };
       const table = tableOf(field.objectType);
+      await forgetInDeletedSources(client, field);
       await client.query('DELETE FROM extension_field WHERE id = $1', [id]);
       await client.query(dropIndexStatement(field));
       await client.query(`UPDATE ${table} SET extension_values = extension_values - $1 WHERE extension_values ? $1`, [
@@ -226,4 +229,17 @@ async function readAnew(client: PoolClient, { objectType, key }: ExtensionFieldR
     [objectType, mapping],
   );
   await client.query(`UPDATE sync_task SET settings_version = '' WHERE mode = 'PREVIEW' AND mappings @> $1`, [mapping]);
+}
+
+/** A source that was deleted may come back: its mappings must not name a field that is gone. */
+async function forgetInDeletedSources(client: PoolClient, { key }: ExtensionFieldRow): Promise<void> {
+  await client.query(
+    `UPDATE identity_source s
+        SET field_mappings = (SELECT coalesce(jsonb_agg(m ORDER BY place), '[]')
+                                FROM jsonb_array_elements(s.field_mappings) WITH ORDINALITY AS kept (m, place)
+                               WHERE m ->> 'localField' <> $1)
+      WHERE s.deleted_at IS NOT NULL AND jsonb_typeof(s.field_mappings) = 'array'
+        AND s.field_mappings @> jsonb_build_array(jsonb_build_object('localField', $1::text))`,
+    [EXTENSION_PREFIX + key],
+  );
 }

@@ -73,7 +73,7 @@ async function missingValues(client: PoolClient, field: ExtensionFieldRow) {
 }
 
 /** A run that is under way has the field's rules from its beginning, and would bring values that fit those. */
-async function openTask(client: PoolClient, field: ExtensionFieldRow) {
+export async function openTask(client: PoolClient, field: ExtensionFieldRow): Promise<FieldRefusal | undefined> {
   const { rows } = await client.query(
     `SELECT s.name FROM sync_task t JOIN identity_source s ON s.id = t.identity_source_id
       WHERE t.status IN ('QUEUED', 'RUNNING') AND t.mappings @> $1 LIMIT 1`,

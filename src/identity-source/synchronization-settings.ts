@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import { CONNECTORS } from '../connector/registry';
+import { holdFieldsStill } from '../extension-field/extension-field.service';
 import {
   EXTENSION_PREFIX,
   type FieldMapping,
@@ -36,8 +37,9 @@ const MAX_CYCLE_HOURS = 24;
 /** Extension fields that mappings can name, by object type. */
 export type ExtensionKeys = Readonly<Record<MappedObjectType, ReadonlySet<string>>>;
 
-/** Which extension fields mappings can name. */
+/** Which extension fields mappings can name; in a transaction none of them goes before its end. */
 export async function extensionKeys(client: Pick<PoolClient, 'query'>): Promise<ExtensionKeys> {
+  await holdFieldsStill(client);
   const { rows } = await client.query('SELECT object_type AS "objectType", key FROM extension_field');
   const of = (type: MappedObjectType) => new Set(rows.filter((row) => row.objectType === type).map((row) => row.key));
   return { DEPARTMENT: of('DEPARTMENT'), EMPLOYEE: of('EMPLOYEE') };

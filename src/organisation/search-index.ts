@@ -2,6 +2,8 @@ import { type Searchable, searchText } from './search-text';
 
 /** People whose search text is made at a time. */
 const BATCH = 2_000;
+/** Before every id. */
+const FIRST = '00000000-0000-0000-0000-000000000000';
 
 /** What the search text is made of; when it differs, the text is made anew. */
 const SOURCE = `concat_ws(chr(31), e.display_name, e.username, e.english_name, e.email, e.mobile, e.telephone)`;
@@ -21,13 +23,14 @@ export type SearchRange =
  */
 export async function refreshSearch(query: RunQuery, range: SearchRange): Promise<void> {
   const { condition, parameter } = rangeCondition(range);
-  for (;;) {
+  // In the order of ids, so that each person is looked at once, however many there are.
+  for (let last = FIRST; ; ) {
     const stale = (await query(
       `SELECT e.id, e.display_name AS "displayName", e.username, e.english_name AS "englishName", e.email, e.mobile, e.telephone,
               ${SOURCE} AS source
          FROM employee e LEFT JOIN employee_search s ON s.employee_id = e.id
-        WHERE ${condition} AND s.source IS DISTINCT FROM ${SOURCE} ORDER BY e.id LIMIT ${BATCH}`,
-      [parameter],
+        WHERE ${condition} AND e.id > $2 AND s.source IS DISTINCT FROM ${SOURCE} ORDER BY e.id LIMIT ${BATCH}`,
+      [parameter, last],
     )) as unknown as (Searchable & { id: string; source: string })[];
     if (stale.length === 0) return;
     const rows = stale.map((person) => ({
@@ -44,6 +47,8 @@ export async function refreshSearch(query: RunQuery, range: SearchRange): Promis
               tokens = excluded.tokens, name_key = excluded.name_key`,
       [JSON.stringify(rows)],
     );
+    last = stale.at(-1)?.id ?? last;
+    if (stale.length < BATCH) return;
   }
 }
 

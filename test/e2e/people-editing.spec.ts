@@ -231,6 +231,35 @@ describe('editing people, departments and extension fields', () => {
     expect((await rollcall.api.request<Answer>(found)).employees.nodes).toEqual([{ username: 'lisi' }]);
   });
 
+  it('deletes a field that only a deleted source fills, and that source comes back without it', async () => {
+    const { id } = (await field({ key: 'level', displayName: '级别' })).extensionField;
+    const source = await connectSource(rollcall);
+    const map = (localField: string, thirdPartyField: string, objectType = 'EMPLOYEE') => ({
+      objectType,
+      localField,
+      thirdPartyField,
+    });
+    const fieldMappings = [
+      map('name', 'name', 'DEPARTMENT'),
+      map('username', 'userid'),
+      map('displayName', 'name'),
+      map('extension.level', 'position'),
+    ];
+    await mutate('configureSynchronization', 'identitySource { id }', { id: source, fieldMappings });
+    const remove = () => mutate('deleteExtensionField', 'extensionField { key }', { id });
+    expect((await remove()).userErrors).toMatchObject([
+      { code: 'EXTENSION_FIELD_IN_USE', message: expect.stringContaining('field mapping of WeCom') },
+    ]);
+    await mutate('disableIdentitySource', 'identitySource { id }', { id: source });
+    await mutate('deleteIdentitySource', 'identitySource { id }', { id: source });
+    expect((await remove()).userErrors).toEqual([]);
+    expect((await mutate('restoreIdentitySource', 'identitySource { id }', { id: source })).userErrors).toEqual([]);
+    await mutate('enableIdentitySource', 'identitySource { id }', { id: source });
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    const { rows } = await rollcall.sql.query(`SELECT count(*)::int AS n FROM employee WHERE extension_values <> '{}'`);
+    expect(rows).toEqual([{ n: 0 }]);
+  });
+
   it('takes an import while another source synchronizes, and both are whole afterwards', async () => {
     const source = await connectSource(rollcall);
     rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 300, path: 'user/list', times: 2 });

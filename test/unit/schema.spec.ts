@@ -16,6 +16,20 @@ describe('the GraphQL schema', () => {
     expect(undescribed(schema)).toEqual([]);
   });
 
+  it('says of every error code what to do about it', () => {
+    const codes = schema.getType('UserErrorCode');
+    const values = isEnumType(codes) ? codes.getValues() : [];
+    const told = /(: \w|; the message|the message says|ask |try again)/i;
+    expect(values.length).toBeGreaterThan(20);
+    expect(values.filter(({ description }) => !told.test(description ?? '')).map(({ name }) => name)).toEqual([]);
+  });
+
+  it('says which role a mutation needs', () => {
+    const mutations = Object.values(schema.getMutationType()?.getFields() ?? {});
+    for (const { description, extensions } of mutations)
+      expect(description).toContain(`Needs the role ${extensions['role']}.`);
+  });
+
   it('has a role on every field', () => {
     const objects = Object.values(schema.getTypeMap())
       .filter(isObjectType)

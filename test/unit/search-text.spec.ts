@@ -20,13 +20,24 @@ describe('what people are found by', () => {
   it('can always be stored, whatever a name is made of', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), (name, username) => {
-        const { names, contacts, tokens } = searchText(person(`张${name}𠮷`, username));
-        for (const text of [names, contacts, ...tokens]) {
+        const { names, contacts, tokens, nameKey } = searchText(person(`张${name}𠮷`, username));
+        // An index entry has room for it.
+        expect(Buffer.byteLength(nameKey)).toBeLessThanOrEqual(800);
+        for (const text of [names, contacts, nameKey, ...tokens]) {
           expect(Buffer.from(text).toString()).toBe(text);
           expect(text).not.toContain('\0');
         }
       }),
     );
+  });
+
+  it('sorts names by pinyin, tone and character, digits of a name left as they are', () => {
+    const key = (name: string) => searchText(person(name)).nameKey;
+    expect(key('李伟')).toBe('li3李 wei3伟');
+    const names = ['李明', '李伟', '里昂', '曾红', '增一', 'Lily', 'li si', '张3'];
+    const sorted = [...names].sort((a, b) => Buffer.compare(Buffer.from(key(a)), Buffer.from(key(b))));
+    expect(sorted).toEqual(['li si', '李明', '李伟', '里昂', 'Lily', '增一', '曾红', '张3']);
+    expect(searchText(person('张3')).names).toContain('zhang3');
   });
 
   it('demands tokens of what is short or Chinese, and trigrams of the rest', () => {
