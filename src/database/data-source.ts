@@ -5,6 +5,7 @@ import { SettingsAndHolding1796000000000 } from '../../migrations/1796000000000-
 import { Access1797000000000 } from '../../migrations/1797000000000-access';
 import { DirectoryEvents1798000000000 } from '../../migrations/1798000000000-directory-events';
 import { EmployeeCenter1799000000000 } from '../../migrations/1799000000000-employee-center';
+import { History1802000000000 } from '../../migrations/1802000000000-history';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
@@ -32,6 +33,7 @@ export function createDataSource(url: string): DataSource {
       Access1797000000000,
       DirectoryEvents1798000000000,
       EmployeeCenter1799000000000,
+      History1802000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -3,7 +3,9 @@ import type { RequestContext } from '../api/context';
 import { badRequest } from '../api/errors';
 import { containing, type Page, type PageArgs, readPage, type SortKey } from '../api/pagination';
 import { uuidOf } from '../platform/typed-id';
+import { type AsOf, deletedSources, rowsOf } from './history';
 import { type Department, type Employee, PRESENT_STATUSES } from './organisation.entity';
+import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.loaders';
 import {
   type DepartmentFilter,
   type DepartmentObject,
@@ -14,16 +16,6 @@ import {
   toEmployee,
 } from './organisation.type';
 import { searchDemand } from './search-text';
-
-const DEPARTMENT_COLUMNS = `d.id, d.identity_source_id AS "identitySourceId", d.parent_id AS "parentId", d.name,
-  d.english_name AS "englishName", d."order", d.extension_values AS "extensionValues"`;
-
-const EMPLOYEE_COLUMNS = `e.id, e.identity_source_id AS "identitySourceId", e.username, e.display_name AS "displayName",
-  e.english_name AS "englishName", e.position, e.email, e.mobile, e.telephone, e.address, e.gender,
-  e.employment_status AS "employmentStatus", e.status, e.manager_id AS "managerId", e.main_department_id AS "mainDepartmentId",
-  e.suspended_at AS "suspendedAt", e.removal_due_at AS "removalDueAt", e.created_at AS "createdAt", e.updated_at AS "updatedAt",
-  e.blocked_at AS "blockedAt", e.blocked_reason AS "blockedReason", e.blocked_by AS "blockedBy", e.edited_fields AS "editedFields",
-  e.extension_values AS "extensionValues"`;
 
 /** Larger order first, as directories show their tree; then as created. */
 const TREE_ORDER: readonly SortKey[] = [
@@ -36,13 +28,14 @@ export async function listDepartments(
   ctx: RequestContext,
   at: { sourceId?: string; parent?: string | null; filter?: DepartmentFilter | null },
   page: PageArgs,
+  asOf: AsOf = null,
 ): Promise<Page<DepartmentObject>> {
   const parameters: unknown[] = [];
   const where: string[] = [];
   const { filter } = at;
   const source = at.sourceId ?? idFilter('source', filter?.identitySourceId);
   if (source) where.push(`d.identity_source_id = $${parameters.push(source)}`);
-  else where.push(notDeleted('d'));
+  else where.push(notDeleted('d', asOf));
   if (at.parent === null) where.push('d.parent_id IS NULL');
   const parent = at.parent ?? idFilter('department', filter?.parentId);
   if (parent) where.push(`d.parent_id = $${parameters.push(parent)}`);
@@ -50,8 +43,14 @@ export async function listDepartments(
     const pattern = parameters.push(containing(filter.text));
     where.push(`(d.name ILIKE $${pattern} OR d.english_name ILIKE $${pattern})`);
   }
-  const list = { columns: DEPARTMENT_COLUMNS, from: 'department d', where, parameters, sort: TREE_ORDER };
-  return readPage<Department, DepartmentObject>(ctx.dataSource, list, page, toDepartment);
+  const list = {
+    columns: DEPARTMENT_COLUMNS,
+    from: `${rowsOf('department', asOf)} d`,
+    where,
+    parameters,
+    sort: TREE_ORDER,
+  };
+  return readPage<Department, DepartmentObject>(ctx.dataSource, list, page, (row) => toDepartment(row, asOf));
 }
 
 const EMPLOYEE_SORTS: Readonly<Record<string, readonly SortKey[]>> = {
@@ -99,43 +98,63 @@ function found(text: string, contactsToo: boolean, parameters: unknown[]): strin
   return `e.id IN (SELECT s.employee_id FROM employee_search s WHERE ${conditions.join(' OR ')})`;
 }
 
+/** The same as of a moment, as the values were written then: the search text of former versions is not kept. */
+function written(text: string, contactsToo: boolean, parameters: unknown[]): string {
+  const pattern = parameters.push(containing(text.trim()));
+  const fields = ['display_name', 'username', 'english_name', ...(contactsToo ? ['email', 'mobile', 'telephone'] : [])];
+  return `(${fields.map((field) => `e.${field} ILIKE $${pattern}`).join(' OR ')})`;
+}
+
 export async function listEmployees(
   ctx: RequestContext,
   filter: (EmployeeFilter & { sourceUuid?: string; departmentUuid?: string }) | undefined,
   orderBy: EmployeeOrder | undefined | null,
   page: PageArgs,
+  asOf: AsOf = null,
 ): Promise<Page<EmployeeObject>> {
   const parameters: unknown[] = [];
   const where = [`e.status = ANY ($${parameters.push(filter?.status ?? PRESENT_STATUSES)})`];
   const source = idFilter('source', filter?.identitySourceId);
   if (source) where.push(`e.identity_source_id = $${parameters.push(source)}`);
   if (filter?.sourceUuid) where.push(`e.identity_source_id = $${parameters.push(filter.sourceUuid)}`);
-  if (!source && !filter?.sourceUuid) where.push(notDeleted('e'));
+  if (!source && !filter?.sourceUuid) where.push(notDeleted('e', asOf));
   const department = filter?.departmentUuid ?? idFilter('department', filter?.departmentId);
-  if (department) where.push(memberOf(parameters.push(department), filter?.includeSubtree ?? false));
+  if (department) where.push(memberOf(parameters.push(department), filter?.includeSubtree ?? false, asOf));
   if (filter?.blocked != null) where.push(`e.blocked_at IS ${filter.blocked ? 'NOT ' : ''}NULL`);
   if (filter?.employmentStatus) where.push(`e.employment_status = ANY ($${parameters.push(filter.employmentStatus)})`);
   for (const { key, equals } of filter?.extensionValues ?? []) {
     const value = `(e.extension_values ->> ${literal(key)})`;
     where.push(equals == null ? `${value} IS NULL` : `${value} = $${parameters.push(equals)}`);
   }
-  if (filter?.text?.trim()) where.push(found(filter.text, !seesMasked(ctx.actor.role), parameters));
+  if (filter?.text?.trim()) {
+    const find = asOf ? written : found;
+    where.push(find(filter.text, !seesMasked(ctx.actor.role), parameters));
+  }
   const sort = sortOf(orderBy);
   const descending = orderBy?.direction === 'DESC';
-  const list = { columns: EMPLOYEE_COLUMNS, from: 'employee e', where, parameters, sort, descending };
-  return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, (row) => toEmployee(row, ctx.actor.role));
+  const list = {
+    columns: EMPLOYEE_COLUMNS,
+    from: `${rowsOf('employee', asOf)} e`,
+    where,
+    parameters,
+    sort,
+    descending,
+  };
+  return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, (row) => toEmployee(row, ctx.actor.role, asOf));
 }
 
 /** A deleted source takes its people and departments out of every list. */
-function notDeleted(row: string): string {
-  return `${row}.identity_source_id NOT IN (SELECT id FROM identity_source WHERE deleted_at IS NOT NULL)`;
+function notDeleted(row: string, asOf: AsOf): string {
+  return `${row}.identity_source_id NOT IN (${deletedSources(asOf)})`;
 }
 
-function memberOf(parameter: number, includeSubtree: boolean): string {
-  if (!includeSubtree) return `e.id IN (SELECT m.employee_id FROM membership m WHERE m.department_id = $${parameter})`;
+function memberOf(parameter: number, includeSubtree: boolean, asOf: AsOf): string {
+  const membership = rowsOf('membership', asOf);
+  if (!includeSubtree)
+    return `e.id IN (SELECT m.employee_id FROM ${membership} m WHERE m.department_id = $${parameter})`;
   return `e.id IN (WITH RECURSIVE down AS (
-      SELECT $${parameter}::uuid AS id UNION ALL SELECT d.id FROM department d JOIN down ON d.parent_id = down.id
-    ) SELECT m.employee_id FROM down JOIN membership m ON m.department_id = down.id)`;
+      SELECT $${parameter}::uuid AS id UNION ALL SELECT d.id FROM ${rowsOf('department', asOf)} d JOIN down ON d.parent_id = down.id
+    ) SELECT m.employee_id FROM down JOIN ${membership} m ON m.department_id = down.id)`;
 }
 
 /** The uuid to filter by; an id of another type matches nothing. */
