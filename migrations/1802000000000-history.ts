@@ -63,14 +63,24 @@ const CHANGES = [
    END $$`,
   `CREATE CONSTRAINT TRIGGER organisation_change_dated AFTER INSERT ON organisation_change DEFERRABLE INITIALLY DEFERRED
      FOR EACH ROW WHEN (NEW.at IS NULL) EXECUTE FUNCTION date_change()`,
-  // The largest number that had been committed at a moment. The lock lets whoever is committing come to its end, so that
-  // nothing is committed later with a moment up to this one.
+  // Which changes had been committed at a moment: those up to `last` without those in `overtaken`. The lock lets whoever is
+  // committing come to its end, so that nothing is committed later with a moment up to this one. `overtaken` is NULL while a
+  // transaction runs that had begun by then: it may have a number below `last`, and nobody sees it before its commit.
   `CREATE FUNCTION organisation_moment(asked timestamptz)
-     RETURNS TABLE (last bigint, kept_from timestamptz, is_past boolean) LANGUAGE plpgsql AS $$
+     RETURNS TABLE (last bigint, overtaken bigint[], kept_from timestamptz, is_past boolean) LANGUAGE plpgsql AS $$
+   DECLARE settled boolean; newest bigint;
    BEGIN
      PERFORM pg_advisory_xact_lock_shared(${COMMIT_LOCK});
+     SELECT c.number INTO newest FROM organisation_change c WHERE NOT c.late AND c.at <= asked ORDER BY c.at DESC LIMIT 1;
+     SELECT NOT EXISTS (
+       SELECT FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+          AND coalesce(a.backend_type, 'client backend') = 'client backend'
+          AND coalesce(a.xact_start <= asked, a.state IS DISTINCT FROM 'idle')) INTO settled;
      RETURN QUERY
-       SELECT (SELECT c.number FROM organisation_change c WHERE NOT c.late AND c.at <= asked ORDER BY c.at DESC LIMIT 1),
+       SELECT newest,
+              CASE WHEN settled THEN
+                ARRAY(SELECT c.number FROM organisation_change c WHERE c.late AND c.at > asked AND c.number < newest) END,
               h.kept_from, asked <= clock_timestamp()
          FROM organisation_history h;
    END $$`,
@@ -125,12 +135,15 @@ function versions(table: keyof typeof KEYS): string[] {
   ];
 }
 
+/** Those that the lists of today have: former versions are found and sorted the same way. */
 const INDEXES = [
   `CREATE INDEX department_version_idx ON department_version (id, until)`,
   `CREATE INDEX department_version_parent_idx ON department_version (parent_id)`,
   `CREATE INDEX employee_version_idx ON employee_version (id, until)`,
-  `CREATE INDEX membership_version_employee_idx ON membership_version (employee_id)`,
-  `CREATE INDEX membership_version_department_idx ON membership_version (department_id)`,
+  `CREATE INDEX employee_version_display_name_idx ON employee_version ((display_name COLLATE "C"), id)`,
+  `CREATE INDEX employee_version_username_idx ON employee_version (lower(username), id)`,
+  `CREATE INDEX membership_version_employee_idx ON membership_version (employee_id, department_id)`,
+  `CREATE INDEX membership_version_department_idx ON membership_version (department_id, employee_id)`,
 ];
 
 /** Of links only the directory's ids: what else they hold is synchronization's own, and changes far more often. */

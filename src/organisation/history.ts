@@ -8,6 +8,8 @@ import { badRequest } from '../api/errors';
 export interface Moment {
   readonly at: Date;
   readonly last: number;
+  /** Those few; null while one of them may still be being committed, which is looked up by each statement that reads. */
+  readonly overtaken: readonly number[] | null;
 }
 
 /** Null: now. */
@@ -19,7 +21,7 @@ export type AsOf = Moment | null;
  */
 export async function momentOf(dataSource: DataSource, at: Date): Promise<Moment> {
   const [found] = await dataSource.query(
-    `SELECT last, is_past AS "isPast", kept_from AS "keptFrom", $1 < kept_from AS "isForgotten"
+    `SELECT last, overtaken, is_past AS "isPast", kept_from AS "keptFrom", $1 < kept_from AS "isForgotten"
        FROM organisation_moment($1)`,
     [at],
   );
@@ -29,16 +31,17 @@ export async function momentOf(dataSource: DataSource, at: Date): Promise<Moment
     const from = new Date(Number(found.keptFrom) + 1);
     throw badRequest(`What was before ${from.toISOString()} is not kept: ask for a later asOf.`);
   }
-  return { at, last: Number(found.last) };
+  return { at, last: Number(found.last), overtaken: found.overtaken?.map(Number) ?? null };
 }
 
-/**
- * Whether the change in a column had been committed by a moment, as SQL. The overtaken ones are looked up by the very statement
- * that reads: one of them can be committed while an operation is being answered, and must stay as invisible as before.
- */
-export function wasBy(column: string, { at, last }: Moment): string {
-  return `(${column} <= ${last} AND ${column} <> ALL (ARRAY(
-    SELECT number FROM organisation_change WHERE late AND at > to_timestamp(${at.getTime() / 1000}) AND number < ${last})))`;
+/** Whether the change in a column had been committed by a moment, as SQL. */
+export function wasBy(column: string, { at, last, overtaken }: Moment): string {
+  if (overtaken?.length === 0) return `(${column} <= ${last})`;
+  // What is committed while an operation is being answered must stay as invisible as before.
+  const numbers = overtaken
+    ? `'{${overtaken.join(',')}}'::bigint[]`
+    : `ARRAY(SELECT number FROM organisation_change WHERE late AND at > to_timestamp(${at.getTime() / 1000}) AND number < ${last})`;
+  return `(${column} <= ${last} AND ${column} <> ALL (${numbers}))`;
 }
 
 /** The columns of versioned tables that are read as of a moment: all but `since`, so that a row looks as it did then. */
@@ -54,13 +57,20 @@ export const VERSIONED_COLUMNS = {
 
 export type VersionedTable = keyof typeof VERSIONED_COLUMNS;
 
-/** What stands after FROM to read a table as of a moment: its rows that stood then, and the former versions that did. */
+/**
+ * What stands after FROM to read a table as of a moment: its rows that stood then, and the former versions that did. In this
+ * form PostgreSQL uses the indexes of both.
+ */
 export function rowsOf(table: VersionedTable, asOf: AsOf): string {
   if (!asOf) return table;
   const columns = VERSIONED_COLUMNS[table];
-  return `(SELECT ${columns} FROM ${table} WHERE ${wasBy('since', asOf)}
-    UNION ALL SELECT ${columns} FROM ${table}_version WHERE ${wasBy('since', asOf)} AND NOT ${wasBy('until', asOf)})`;
+  return `(SELECT ${columns} FROM (
+      SELECT ${columns}, since, ${NEVER}::bigint AS until FROM ${table} UNION ALL SELECT ${columns}, since, until FROM ${table}_version
+    ) ${table}_rows WHERE ${wasBy('since', asOf)} AND NOT ${wasBy('until', asOf)})`;
 }
+
+/** Until when a row that is there now stands: the largest number. */
+const NEVER = '9223372036854775807';
 
 /** Sources that are in no list: those deleted, or deleted then. */
 export function deletedSources(asOf: AsOf): string {
