@@ -1,7 +1,9 @@
 import { Client } from 'pg';
+import { pino } from 'pino';
 import type { DataSource } from 'typeorm';
 import { createDataSource, migrate } from '../../src/database/data-source';
 import { type Moment, momentOf, rowsOf, VERSIONED_COLUMNS, type VersionedTable } from '../../src/organisation/history';
+import { Retention } from '../../src/sync/retention';
 import { createTestDatabase } from '../setup/databases';
 
 type Queryable = { query(text: string): Promise<unknown> };
@@ -229,5 +231,28 @@ describe('former versions', () => {
     moments.push(await now());
     expect(await Promise.all(moments.map(externalId))).toEqual(['Ada', 'Ada2', undefined]);
     expect(await versions('link')).toBe(2);
+  });
+
+  it('go once nobody can ask for them, and a quiet time is still answered', async () => {
+    await person('ada');
+    await rename('ada', 'a');
+    const between = new Date(Date.now() - 50 * 86_400_000);
+    await rename('ada', 'b');
+    await person('bob');
+    await rename('ada', 'c');
+    // A hundred days of history: changes 100, 80, 60 (both), and one of today.
+    await dataSource.query(
+      `UPDATE organisation_change SET at = now() - interval '1 day' * (CASE number WHEN 5 THEN 0 WHEN 4 THEN 60 WHEN 3 THEN 60.1 ELSE 120 - 20 * number END)
+        WHERE number > 0`,
+    );
+    const asked = async () => names(await momentOf(dataSource, between));
+    expect(await asked()).toEqual({ ada: 'b', bob: '' });
+    const days = { eventDays: 1, recordDays: 1, historyDays: 55 };
+    const deleted = await new Retention(dataSource, days, pino({ level: 'silent' })).cleanUp();
+    expect(deleted).toMatchObject({ employee_version: 2, organisation_change: 4 });
+    expect(await asked()).toEqual({ ada: 'b', bob: '' });
+    expect(await names(await now())).toEqual({ ada: 'c', bob: '' });
+    const before = new Date(Date.now() - 56 * 86_400_000);
+    await expect(momentOf(dataSource, before)).rejects.toThrow(/What was before .* is not kept/);
   });
 });
