@@ -17,6 +17,7 @@ const TABLES: Partial<Record<IdPrefix, string>> = {
 
 /** Large and derived columns, which say nothing about what a person changed. */
 const LEFT_OUT: readonly string[] = [
+  'since',
   'progress',
   'counters',
   'certificate',

@@ -3,8 +3,10 @@ import { In } from 'typeorm';
 import { AUTHORIZATION_COLUMNS, type SourceAuthorization } from '../authorization/source-authorization';
 import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
 import { IdentitySource } from '../identity-source/identity-source.entity';
-import { Department, Employee, type Membership } from '../organisation/organisation.entity';
+import { type AsOf, type Moment, momentOf } from '../organisation/history';
+import { type OrganisationLoaders, organisationLoaders } from '../organisation/organisation.loaders';
 import { SyncTask } from '../sync/sync-task.entity';
+import { group, inOrder } from './batches';
 import type { Services } from './context';
 
 /** One question each, asked once for all who ask it in the same moment. */
@@ -25,42 +27,24 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
       const rows: { key: string; total: number }[] = await dataSource.query(sql, [ids]);
       return inOrder(ids, rows, (row) => row.key).map((row) => row?.total ?? 0);
     }, options);
+  const now = organisationLoaders(dataSource, null, options);
+  const past = new Map<Moment, OrganisationLoaders>();
   return {
+    ...now,
+    /** The same questions about the organisation as of a moment, where an object was read as of one. */
+    asOf(moment: AsOf): OrganisationLoaders {
+      if (!moment) return now;
+      // The past does not change, so it may be remembered however long an operation lives.
+      const loaders = past.get(moment) ?? organisationLoaders(dataSource, moment, { cache: true });
+      past.set(moment, loaders);
+      return loaders;
+    },
+    /** Moments by milliseconds of the epoch: one for all of an operation's fields that name the same. */
+    moment: new DataLoader<number, Moment>((times) =>
+      Promise.all(times.map((time) => momentOf(dataSource, new Date(time)).catch((error: Error) => error))),
+    ),
     source: byId(IdentitySource),
     task: byId(SyncTask),
-    department: byId(Department),
-    employee: byId(Employee),
-    memberships: grouped<Membership & { key: string }>(
-      `SELECT m.employee_id AS key, m.employee_id AS "employeeId", m.department_id AS "departmentId", m.is_leader AS "isLeader",
-              m."order" FROM membership m WHERE m.employee_id = ANY ($1) ORDER BY m.department_id`,
-    ),
-    leaders: grouped<{ key: string; id: string }>(
-      `SELECT m.department_id AS key, e.id FROM membership m JOIN employee e ON e.id = m.employee_id
-        WHERE m.department_id = ANY ($1) AND m.is_leader AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
-        ORDER BY m."order" DESC NULLS LAST, e.id`,
-    ),
-    path: grouped<{ key: string; name: string }>(
-      `WITH RECURSIVE up AS (
-         SELECT id AS key, id, parent_id, name, 0 AS height FROM department WHERE id = ANY ($1)
-         UNION ALL
-         SELECT up.key, d.id, d.parent_id, d.name, up.height + 1 FROM up JOIN department d ON d.id = up.parent_id
-       ) SELECT key, name FROM up ORDER BY key, height DESC`,
-    ),
-    directCount: counted(
-      `SELECT m.department_id AS key, count(*)::int AS total FROM membership m JOIN employee e ON e.id = m.employee_id
-        WHERE m.department_id = ANY ($1) AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY m.department_id`,
-    ),
-    subtreeCount: counted(
-      `WITH RECURSIVE down AS (
-         SELECT id AS key, id FROM department WHERE id = ANY ($1)
-         UNION ALL
-         SELECT down.key, d.id FROM down JOIN department d ON d.parent_id = down.id
-       ) SELECT down.key, count(DISTINCT e.id)::int AS total FROM down JOIN membership m ON m.department_id = down.id
-           JOIN employee e ON e.id = m.employee_id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY down.key`,
-    ),
-    externalId: grouped<{ key: string; externalId: string }>(
-      `SELECT local_id AS key, external_id AS "externalId" FROM link WHERE local_id = ANY ($1)`,
-    ),
     sourceDepartmentCount: counted(
       `SELECT identity_source_id AS key, count(*)::int AS total FROM department WHERE identity_source_id = ANY ($1) GROUP BY 1`,
     ),
@@ -86,19 +70,4 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
         WHERE identity_source_id = ANY ($1) ORDER BY identity_source_id, id DESC`,
     ),
   };
-}
-
-function inOrder<T>(ids: readonly string[], rows: readonly T[], key: (row: T) => string): (T | null)[] {
-  const found = new Map(rows.map((row) => [key(row), row]));
-  return ids.map((id) => found.get(id) ?? null);
-}
-
-function group<T extends { key: string }>(ids: readonly string[], rows: readonly T[]): T[][] {
-  const found = new Map<string, T[]>();
-  for (const row of rows) {
-    const list = found.get(row.key);
-    if (list) list.push(row);
-    else found.set(row.key, [row]);
-  }
-  return ids.map((id) => found.get(id) ?? []);
 }

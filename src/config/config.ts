@@ -80,6 +80,7 @@ const environment = z.object({
   ROLLCALL_ROLE: z.enum(['all', 'api', 'worker']).default('all'),
   ROLLCALL_EVENT_DAYS: integer(1, 3_650, 7),
   ROLLCALL_RECORD_DAYS: integer(1, 36_500, 365),
+  ROLLCALL_HISTORY_DAYS: integer(1, 36_500, 365),
   ROLLCALL_PUBLIC_URL: httpUrl.optional(),
   ROLLCALL_TRUST_PROXY: z.enum(['true', 'false']).default('false'),
   ROLLCALL_MAX_DEPTH: integer(3, 100, 16),
@@ -227,7 +228,11 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
     canceledDataDays: e.ROLLCALL_CANCELED_DATA_DAYS,
     logLevel: e.LOG_LEVEL,
     role: e.ROLLCALL_ROLE,
-    retention: { eventDays: e.ROLLCALL_EVENT_DAYS, recordDays: e.ROLLCALL_RECORD_DAYS },
+    retention: {
+      eventDays: e.ROLLCALL_EVENT_DAYS,
+      recordDays: e.ROLLCALL_RECORD_DAYS,
+      historyDays: e.ROLLCALL_HISTORY_DAYS,
+    },
     publicUrl: e.ROLLCALL_PUBLIC_URL,
     trustProxy: e.ROLLCALL_TRUST_PROXY === 'true',
     operationLimits: {

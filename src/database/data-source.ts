@@ -6,6 +6,7 @@ import { Access1797000000000 } from '../../migrations/1797000000000-access';
 import { DirectoryEvents1798000000000 } from '../../migrations/1798000000000-directory-events';
 import { EmployeeCenter1799000000000 } from '../../migrations/1799000000000-employee-center';
 import { Authorization1800000000000 } from '../../migrations/1800000000000-authorization';
+import { History1802000000000 } from '../../migrations/1802000000000-history';
 import { PeopleLists1803000000000 } from '../../migrations/1803000000000-people-lists';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -36,6 +37,7 @@ export function createDataSource(url: string): DataSource {
       EmployeeCenter1799000000000,
       Authorization1800000000000,
       PeopleLists1803000000000,
+      History1802000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

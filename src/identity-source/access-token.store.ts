@@ -31,9 +31,10 @@ export class DatabaseTokenStore implements AccessTokenStore {
 
   private async refresh(key: string, fetch: () => Promise<AccessToken>, rejected?: string): Promise<string> {
     return inTransaction(this.dataSource, async (client) => {
-      await client.query('INSERT INTO access_token (key) VALUES ($1) ON CONFLICT DO NOTHING', [key]);
+      // In one statement, which locks the row: one that is found first can be cleaned up before it is locked.
       const { rows } = await client.query(
-        'SELECT sealed_token, expires_at FROM access_token WHERE key = $1 FOR UPDATE',
+        `INSERT INTO access_token (key) VALUES ($1) ON CONFLICT (key) DO UPDATE SET key = excluded.key
+         RETURNING sealed_token, expires_at`,
         [key],
       );
       const until = rows[0].expires_at instanceof Date ? rows[0].expires_at.getTime() : 0;

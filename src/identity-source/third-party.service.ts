@@ -167,7 +167,7 @@ interface Coverage {
 }
 
 const LAST_SNAPSHOT = `SELECT t.id FROM sync_task t WHERE t.identity_source_id = $1 AND (t.certificate ->> 'complete')::boolean
-  AND EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id) ORDER BY t.id DESC LIMIT 1`;
+  AND t.trigger <> 'EVENT' AND EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id) ORDER BY t.id DESC LIMIT 1`;
 
 /** How many objects of the last complete snapshot have each third-party field, each object counted once. */
 const COVERAGE = ['DEPARTMENT', 'EMPLOYEE']

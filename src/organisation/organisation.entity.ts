@@ -37,6 +37,10 @@ export class Department {
 
   @Column({ type: 'timestamptz', name: 'updated_at', default: () => 'now()' })
   updatedAt: Date;
+
+  /** The change of the organisation that this row stands since; kept by triggers. */
+  @Column({ type: 'bigint', select: false, insert: false, update: false, default: () => 'current_change()' })
+  since: number;
 }
 
 /** A person of the local organisation. */
@@ -116,6 +120,10 @@ export class Employee {
 
   @Column({ type: 'timestamptz', name: 'updated_at', default: () => 'now()' })
   updatedAt: Date;
+
+  /** The change of the organisation that this row stands since; kept by triggers. */
+  @Column({ type: 'bigint', select: false, insert: false, update: false, default: () => 'current_change()' })
+  since: number;
 }
 
 /** Which person is in which department. */
@@ -133,4 +141,8 @@ export class Membership {
   /** Larger comes first within the department. */
   @Column({ type: 'bigint', nullable: true })
   order: number | null;
+
+  /** The change of the organisation that this row stands since; kept by triggers. */
+  @Column({ type: 'bigint', select: false, insert: false, update: false, default: () => 'current_change()' })
+  since: number;
 }

@@ -15,7 +15,9 @@ import { type ExtensionFilter, extensionConditions, requireField } from '../exte
 import { valueExpression } from '../extension-field/extension-index';
 import type { MappedObjectType } from '../field-mapping/field-mapping';
 import { uuidOf } from '../platform/typed-id';
+import { type AsOf, deletedSources, rowsOf } from './history';
 import { type Department, type Employee, PRESENT_STATUSES } from './organisation.entity';
+import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.loaders';
 import {
   type DepartmentFilter,
   type DepartmentObject,
@@ -28,17 +30,6 @@ import {
 } from './organisation.type';
 import { areNamesReady } from './search-index';
 import { searchDemand } from './search-text';
-
-const DEPARTMENT_COLUMNS = `d.id, d.identity_source_id AS "identitySourceId", d.parent_id AS "parentId", d.name,
-  d.english_name AS "englishName", d."order", d.extension_values AS "extensionValues", d.created_at AS "createdAt",
-  d.updated_at AS "updatedAt"`;
-
-const EMPLOYEE_COLUMNS = `e.id, e.identity_source_id AS "identitySourceId", e.username, e.display_name AS "displayName",
-  e.english_name AS "englishName", e.position, e.email, e.mobile, e.telephone, e.address, e.gender,
-  e.employment_status AS "employmentStatus", e.status, e.manager_id AS "managerId", e.main_department_id AS "mainDepartmentId",
-  e.suspended_at AS "suspendedAt", e.removal_due_at AS "removalDueAt", e.created_at AS "createdAt", e.updated_at AS "updatedAt",
-  e.blocked_at AS "blockedAt", e.blocked_reason AS "blockedReason", e.blocked_by AS "blockedBy", e.edited_fields AS "editedFields",
-  e.extension_values AS "extensionValues"`;
 
 /** Larger order first, as directories show their tree; then as created. */
 const TREE_ORDER: readonly SortKey[] = [
@@ -56,13 +47,14 @@ export async function listDepartments(
     orderBy?: DepartmentOrder | null;
   },
   page: PageArgs,
+  asOf: AsOf = null,
 ): Promise<Page<DepartmentObject>> {
   const parameters: unknown[] = [];
   const where: string[] = [];
   const { filter } = at;
   const source = at.sourceId ?? idFilter('source', filter?.identitySourceId);
   if (source) where.push(`d.identity_source_id = $${parameters.push(source)}`);
-  else where.push(notDeleted('d'));
+  else where.push(notDeleted('d', asOf));
   if (at.parent === null) where.push('d.parent_id IS NULL');
   const parent = at.parent ?? idFilter('department', filter?.parentId);
   if (parent) where.push(`d.parent_id = $${parameters.push(parent)}`);
@@ -74,8 +66,9 @@ export async function listDepartments(
   const sort =
     at.orderBy?.field === 'EXTENSION_FIELD' ? await extensionSort(ctx, 'DEPARTMENT', at.orderBy, 'd') : TREE_ORDER;
   const descending = at.orderBy?.direction === 'DESC';
-  const list = { columns: DEPARTMENT_COLUMNS, from: 'department d', where, parameters, sort, descending };
-  return readPage<Department, DepartmentObject>(ctx.dataSource, list, page, toDepartment);
+  const from = `${rowsOf('department', asOf)} d`;
+  const list = { columns: DEPARTMENT_COLUMNS, from, where, parameters, sort, descending };
+  return readPage<Department, DepartmentObject>(ctx.dataSource, list, page, (row) => toDepartment(row, asOf));
 }
 
 const BY_ID: SortKey = { sql: 'e.id', type: 'uuid' };
@@ -99,24 +92,29 @@ async function sortingOf(
   orderBy: EmployeeOrder | undefined | null,
   source: string | null,
   page: PageArgs,
+  asOf: AsOf,
 ): Promise<Sorting> {
+  const from = `${rowsOf('employee', asOf)} e`;
   switch (orderBy?.field) {
     case 'EXTENSION_FIELD':
       return {
-        from: 'employee e',
+        from,
         sort: await extensionSort(ctx, 'EMPLOYEE', orderBy, 'e'),
         order: `extension ${orderBy.extensionKey}`,
       };
     case 'DISPLAY_NAME':
-      return nameSorting(ctx, source, page);
+      return asOf ? { from, sort: AS_WRITTEN, order: 'written' } : nameSorting(ctx, source, page);
     default:
-      return sortedBy(orderBy?.field ?? 'CREATED_AT');
+      return sortedBy(orderBy?.field ?? 'CREATED_AT', from);
   }
 }
 
-function sortedBy(field: keyof typeof EMPLOYEE_SORTS): Sorting {
-  return { from: 'employee e', sort: EMPLOYEE_SORTS[field], order: field };
+function sortedBy(field: keyof typeof EMPLOYEE_SORTS, from = 'employee e'): Sorting {
+  return { from, sort: EMPLOYEE_SORTS[field], order: field };
 }
+
+/** Names of the past: the keys of former versions' names are not kept, so they stand as their characters do. */
+const AS_WRITTEN: readonly SortKey[] = [{ sql: '(e.display_name COLLATE "C")', type: 'text' }, BY_ID];
 
 const PINYIN = 'pinyin';
 
@@ -187,6 +185,13 @@ function found(text: string, contactsToo: boolean, parameters: unknown[]): strin
   return `e.id IN (SELECT s.employee_id FROM employee_search s WHERE ${conditions.join(' OR ')})`;
 }
 
+/** The same as of a moment, as the values were written then: the search text of former versions is not kept. */
+function written(text: string, contactsToo: boolean, parameters: unknown[]): string {
+  const pattern = parameters.push(containing(text.trim()));
+  const fields = ['display_name', 'username', 'english_name', ...(contactsToo ? ['email', 'mobile', 'telephone'] : [])];
+  return `(${fields.map((field) => `e.${field} ILIKE $${pattern}`).join(' OR ')})`;
+}
+
 /** Which people, beyond what a caller writes: those of one source or department whose uuid the server knows. */
 export type EmployeeSelection = EmployeeFilter & { sourceUuid?: string; departmentUuid?: string };
 
@@ -195,13 +200,14 @@ export async function listEmployees(
   filter: EmployeeSelection | undefined,
   orderBy: EmployeeOrder | undefined | null,
   page: PageArgs,
+  asOf: AsOf = null,
 ): Promise<Page<EmployeeObject>> {
   const parameters: unknown[] = [];
-  const where = await employeeConditions(ctx, filter, parameters);
-  const sorting = await sortingOf(ctx, orderBy, sourceOf(filter) ?? null, page);
+  const where = await employeeConditions(ctx, filter, parameters, asOf);
+  const sorting = await sortingOf(ctx, orderBy, sourceOf(filter) ?? null, page, asOf);
   const descending = orderBy?.direction === 'DESC';
   const list = { columns: EMPLOYEE_COLUMNS, where, parameters, descending, ...sorting };
-  return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, (row) => toEmployee(row, ctx.actor.role));
+  return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, (row) => toEmployee(row, ctx.actor.role, asOf));
 }
 
 /** SQL conditions on `employee e`. @param parameters is added to */
@@ -209,17 +215,21 @@ async function employeeConditions(
   ctx: RequestContext,
   filter: EmployeeSelection | undefined,
   parameters: unknown[],
+  asOf: AsOf,
 ): Promise<string[]> {
   const where = [`e.status = ANY ($${parameters.push(filter?.status ?? PRESENT_STATUSES)})`];
   const source = sourceOf(filter);
   if (source) where.push(`e.identity_source_id = $${parameters.push(source)}`);
-  else where.push(notDeleted('e'));
+  else where.push(notDeleted('e', asOf));
   const department = filter?.departmentUuid ?? idFilter('department', filter?.departmentId);
-  if (department) where.push(await memberOf(ctx, department, filter?.includeSubtree ?? false, parameters));
+  if (department) where.push(await memberOf(ctx, department, filter?.includeSubtree ?? false, parameters, asOf));
   if (filter?.blocked != null) where.push(`e.blocked_at IS ${filter.blocked ? 'NOT ' : ''}NULL`);
   if (filter?.employmentStatus) where.push(`e.employment_status = ANY ($${parameters.push(filter.employmentStatus)})`);
   where.push(...(await extensionFilters(ctx, 'EMPLOYEE', filter?.extensionValues, 'e', parameters)));
-  if (filter?.text?.trim()) where.push(found(filter.text, !seesMasked(ctx.actor.role), parameters));
+  if (filter?.text?.trim()) {
+    const find = asOf ? written : found;
+    where.push(find(filter.text, !seesMasked(ctx.actor.role), parameters));
+  }
   return where;
 }
 
@@ -228,8 +238,8 @@ function sourceOf(filter: EmployeeSelection | undefined): string | undefined {
 }
 
 /** A deleted source takes its people and departments out of every list. */
-function notDeleted(row: string): string {
-  return `${row}.identity_source_id NOT IN (SELECT id FROM identity_source WHERE deleted_at IS NOT NULL)`;
+function notDeleted(row: string, asOf: AsOf): string {
+  return `${row}.identity_source_id NOT IN (${deletedSources(asOf)})`;
 }
 
 /** The departments are asked for first: with their number at hand the planner knows from which side to begin. */
@@ -238,17 +248,18 @@ async function memberOf(
   department: string,
   includeSubtree: boolean,
   parameters: unknown[],
+  asOf: AsOf,
 ): Promise<string> {
   const below: { id: string }[] = includeSubtree
     ? await dataSource.query(
         `WITH RECURSIVE down AS (
-           SELECT $1::uuid AS id UNION ALL SELECT d.id FROM department d JOIN down ON d.parent_id = down.id
+           SELECT $1::uuid AS id UNION ALL SELECT d.id FROM ${rowsOf('department', asOf)} d JOIN down ON d.parent_id = down.id
          ) SELECT id FROM down`,
         [department],
       )
     : [{ id: department }];
   const ids = parameters.push(below.map(({ id }) => id));
-  return `e.id IN (SELECT m.employee_id FROM membership m WHERE m.department_id = ANY ($${ids}::uuid[]))`;
+  return `e.id IN (SELECT m.employee_id FROM ${rowsOf('membership', asOf)} m WHERE m.department_id = ANY ($${ids}::uuid[]))`;
 }
 
 /** The uuid to filter by; an id of another type matches nothing. */

@@ -2,10 +2,12 @@ import { Arg, Args, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 't
 import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { type Page, PageArgs } from '../api/pagination';
+import { DateTime } from '../api/scalars';
 import { toExtensionField } from '../extension-field/extension-field.resolver';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import { fromTypedId } from '../platform/typed-id';
 import { SyncTaskObject, toSyncTask } from '../sync/sync-task.type';
+import type { AsOf } from './history';
 import { listDepartments, listEmployees } from './organisation.list';
 import {
   DepartmentConnection,
@@ -23,33 +25,39 @@ import {
 } from './organisation.type';
 import { readTimeline, TimelineConnection, TimelineEntry } from './timeline';
 
+const AS_OF =
+  'As it was at this moment by the database’s clock, with everything below it: synchronized, edited here and undone changes that had been committed by then. Now when absent. How far back goes is configured.';
+
 @Resolver(() => DepartmentObject)
 export class DepartmentResolver {
   @Role('VIEWER')
   @Query(() => DepartmentObject, {
     nullable: true,
-    description: 'One department; null when there is none with this id.',
+    description: 'One department; null when there is none with this id, or was none then.',
   })
   async department(
     @Ctx() ctx: RequestContext,
     @Arg('id', () => ID, { description: 'The department.' }) id: string,
+    @Arg('asOf', () => DateTime, { nullable: true, description: AS_OF }) asOf?: Date | null,
   ): Promise<DepartmentObject | null> {
-    return loadDepartment(ctx, fromTypedId('department', id));
+    return loadDepartment(ctx, fromTypedId('department', id), await momentAsked(ctx, asOf));
   }
 
   @Role('VIEWER')
   @Query(() => DepartmentConnection, { description: 'Departments of all sources; larger order first unless said.' })
-  departments(
+  async departments(
     @Ctx() ctx: RequestContext,
     @Args(() => PageArgs) page: PageArgs,
     @Arg('filter', () => DepartmentFilter, { nullable: true, description: 'Which ones.' }) filter?: DepartmentFilter,
     @Arg('orderBy', () => DepartmentOrder, { nullable: true, description: 'In which order; as a tree when absent.' })
     orderBy?: DepartmentOrder,
+    @Arg('asOf', () => DateTime, { nullable: true, description: AS_OF }) asOf?: Date | null,
   ): Promise<Page<DepartmentObject>> {
-    return listDepartments(ctx, { filter: filter ?? null, orderBy: orderBy ?? null }, page);
+    const at = { filter: filter ?? null, orderBy: orderBy ?? null };
+    return listDepartments(ctx, at, page, await momentAsked(ctx, asOf));
   }
 
-  @FieldResolver(() => IdentitySourceObject, { description: 'The source it comes from.' })
+  @FieldResolver(() => IdentitySourceObject, { description: 'The source it comes from, as it is now.' })
   async identitySource(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext) {
     const source = await ctx.loaders.source.load(department.identitySourceId);
     return source && toIdentitySource(source);
@@ -60,15 +68,17 @@ export class DepartmentResolver {
     description: 'What the directory calls it; null when it is kept here.',
   })
   async externalId(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<string | null> {
-    return (await ctx.loaders.externalId.load(department.uuid))[0]?.externalId ?? null;
+    return (await ctx.loaders.asOf(department.asOf).externalId.load(department.uuid))[0]?.externalId ?? null;
   }
 
   @FieldResolver(() => [String], { description: 'Names from the top level down to this one.' })
   async path(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<string[]> {
-    return (await ctx.loaders.path.load(department.uuid)).map((step) => step.name);
+    return (await ctx.loaders.asOf(department.asOf).path.load(department.uuid)).map((step) => step.name);
   }
 
-  @FieldResolver(() => [ExtensionValue], { description: 'Every extension field of departments, with its value.' })
+  @FieldResolver(() => [ExtensionValue], {
+    description: 'Every extension field that departments have now, with its value.',
+  })
   async extensionValues(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
     return extensionValuesOf(ctx, 'DEPARTMENT', department.extensionTexts);
   }
@@ -78,18 +88,19 @@ export class DepartmentResolver {
     description: 'The department above; null at the top level.',
   })
   parent(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
-    return loadDepartment(ctx, department.parentId);
+    return loadDepartment(ctx, department.parentId, department.asOf);
   }
 
   @FieldResolver(() => [EmployeeObject], { description: 'Those present who lead it.' })
   async leaders(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext) {
-    const leaders = await ctx.loaders.leaders.load(department.uuid);
-    return Promise.all(leaders.map((leader) => loadEmployee(ctx, leader.id)));
+    const leaders = await ctx.loaders.asOf(department.asOf).leaders.load(department.uuid);
+    return Promise.all(leaders.map((leader) => loadEmployee(ctx, leader.id, department.asOf)));
   }
 
   @FieldResolver(() => DepartmentConnection, { description: 'The departments directly below; larger order first.' })
   children(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext, @Args(() => PageArgs) page: PageArgs) {
-    return listDepartments(ctx, { sourceId: department.identitySourceId, parent: department.uuid }, page);
+    const below = { sourceId: department.identitySourceId, parent: department.uuid };
+    return listDepartments(ctx, below, page, department.asOf);
   }
 
   @FieldResolver(() => EmployeeConnection, { description: 'Those present in it.' })
@@ -100,7 +111,8 @@ export class DepartmentResolver {
     @Arg('includeSubtree', () => Boolean, { defaultValue: false, description: 'Also those of the departments below.' })
     includeSubtree: boolean,
   ): Promise<Page<EmployeeObject>> {
-    return listEmployees(ctx, { departmentUuid: department.uuid, includeSubtree }, undefined, page);
+    const within = { departmentUuid: department.uuid, includeSubtree };
+    return listEmployees(ctx, within, undefined, page, department.asOf);
   }
 
   @FieldResolver(() => Int, { description: 'How many are present in it.' })
@@ -113,7 +125,8 @@ export class DepartmentResolver {
     })
     includeSubtree: boolean,
   ): Promise<number> {
-    return (includeSubtree ? ctx.loaders.subtreeCount : ctx.loaders.directCount).load(department.uuid);
+    const { subtreeCount, directCount } = ctx.loaders.asOf(department.asOf);
+    return (includeSubtree ? subtreeCount : directCount).load(department.uuid);
   }
 }
 
@@ -122,30 +135,32 @@ export class EmployeeResolver {
   @Role('VIEWER')
   @Query(() => EmployeeObject, {
     nullable: true,
-    description: 'One employee of any status; null when there is none with this id.',
+    description: 'One employee of any status; null when there is none with this id, or was none then.',
   })
-  employee(
+  async employee(
     @Ctx() ctx: RequestContext,
     @Arg('id', () => ID, { description: 'The employee.' }) id: string,
+    @Arg('asOf', () => DateTime, { nullable: true, description: AS_OF }) asOf?: Date | null,
   ): Promise<EmployeeObject | null> {
-    return loadEmployee(ctx, fromTypedId('employee', id));
+    return loadEmployee(ctx, fromTypedId('employee', id), await momentAsked(ctx, asOf));
   }
 
   @Role('VIEWER')
   @Query(() => EmployeeConnection, {
     description: 'Employees of all sources; those present unless the filter says otherwise.',
   })
-  employees(
+  async employees(
     @Ctx() ctx: RequestContext,
     @Args(() => PageArgs) page: PageArgs,
     @Arg('filter', () => EmployeeFilter, { nullable: true, description: 'Which ones.' }) filter?: EmployeeFilter,
     @Arg('orderBy', () => EmployeeOrder, { nullable: true, description: 'In which order; by creation when absent.' })
     orderBy?: EmployeeOrder,
+    @Arg('asOf', () => DateTime, { nullable: true, description: AS_OF }) asOf?: Date | null,
   ): Promise<Page<EmployeeObject>> {
-    return listEmployees(ctx, filter, orderBy, page);
+    return listEmployees(ctx, filter, orderBy, page, await momentAsked(ctx, asOf));
   }
 
-  @FieldResolver(() => IdentitySourceObject, { description: 'The source the person comes from.' })
+  @FieldResolver(() => IdentitySourceObject, { description: 'The source the person comes from, as it is now.' })
   async identitySource(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext) {
     const source = await ctx.loaders.source.load(employee.identitySourceId);
     return source && toIdentitySource(source);
@@ -156,7 +171,7 @@ export class EmployeeResolver {
     description: 'What the directory calls the person (WeCom: userid); null when kept here.',
   })
   async externalId(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<string | null> {
-    return (await ctx.loaders.externalId.load(employee.uuid))[0]?.externalId ?? null;
+    return (await ctx.loaders.asOf(employee.asOf).externalId.load(employee.uuid))[0]?.externalId ?? null;
   }
 
   @FieldResolver(() => EmployeeObject, {
@@ -164,7 +179,7 @@ export class EmployeeResolver {
     description: 'Whom the person reports to; null where not told or not here.',
   })
   manager(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<EmployeeObject | null> {
-    return loadEmployee(ctx, employee.managerId);
+    return loadEmployee(ctx, employee.managerId, employee.asOf);
   }
 
   @FieldResolver(() => DepartmentObject, {
@@ -172,23 +187,29 @@ export class EmployeeResolver {
     description: 'The main department; null where there is none.',
   })
   mainDepartment(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
-    return loadDepartment(ctx, employee.mainDepartmentId);
+    return loadDepartment(ctx, employee.mainDepartmentId, employee.asOf);
   }
 
-  @FieldResolver(() => [ExtensionValue], { description: 'Every extension field of employees, with its value.' })
+  @FieldResolver(() => [ExtensionValue], {
+    description: 'Every extension field that employees have now, with its value.',
+  })
   async extensionValues(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
     return extensionValuesOf(ctx, 'EMPLOYEE', employee.extensionTexts);
   }
 
-  @FieldResolver(() => TimelineConnection, { description: 'Every change of the person, newest first.' })
+  @FieldResolver(() => TimelineConnection, { description: 'Every change of the person, newest first, up to now.' })
   timeline(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext, @Args(() => PageArgs) page: PageArgs) {
     return readTimeline(ctx, employee.uuid, page);
   }
 
   @FieldResolver(() => [MembershipObject], { description: 'The departments the person is in.' })
   async memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
-    const memberships = await ctx.loaders.memberships.load(employee.uuid);
-    return memberships.map((m) => ({ ...m, isMain: m.departmentId === employee.mainDepartmentId }));
+    const memberships = await ctx.loaders.asOf(employee.asOf).memberships.load(employee.uuid);
+    return memberships.map((m) => ({
+      ...m,
+      isMain: m.departmentId === employee.mainDepartmentId,
+      asOf: employee.asOf,
+    }));
   }
 }
 
@@ -196,7 +217,7 @@ export class EmployeeResolver {
 export class MembershipResolver {
   @FieldResolver(() => DepartmentObject, { description: 'The department.' })
   department(@Root() membership: MembershipObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
-    return loadDepartment(ctx, membership.departmentId);
+    return loadDepartment(ctx, membership.departmentId, membership.asOf);
   }
 }
 
@@ -223,18 +244,24 @@ async function extensionValuesOf(
     .map((field) => ({ field: toExtensionField(field), value: texts[field.key] ?? null }));
 }
 
+async function momentAsked(ctx: RequestContext, asOf: Date | null | undefined): Promise<AsOf> {
+  return asOf ? ctx.loaders.moment.load(asOf.getTime()) : null;
+}
+
 export async function loadDepartment(
   ctx: RequestContext,
   uuid: string | null | undefined,
+  asOf: AsOf = null,
 ): Promise<DepartmentObject | null> {
-  const row = uuid ? await ctx.loaders.department.load(uuid) : null;
-  return row && toDepartment(row);
+  const row = uuid ? await ctx.loaders.asOf(asOf).department.load(uuid) : null;
+  return row && toDepartment(row, asOf);
 }
 
 export async function loadEmployee(
   ctx: RequestContext,
   uuid: string | null | undefined,
+  asOf: AsOf = null,
 ): Promise<EmployeeObject | null> {
-  const row = uuid ? await ctx.loaders.employee.load(uuid) : null;
-  return row && toEmployee(row, ctx.actor.role);
+  const row = uuid ? await ctx.loaders.asOf(asOf).employee.load(uuid) : null;
+  return row && toEmployee(row, ctx.actor.role, asOf);
 }

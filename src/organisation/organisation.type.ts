@@ -7,6 +7,7 @@ import { DateTime, SafeInt } from '../api/scalars';
 import { ExtensionFieldObject } from '../extension-field/extension-field.resolver';
 import { ExtensionFilter } from '../extension-field/extension-filter';
 import { toTypedId } from '../platform/typed-id';
+import type { AsOf } from './history';
 import type { Department, Employee, EmployeeStatusName } from './organisation.entity';
 
 export const EmployeeStatusEnum = {
@@ -68,6 +69,8 @@ export class DepartmentObject extends Node {
   identitySourceId: string;
   parentId: string | null;
   extensionTexts: Record<string, string>;
+  /** As of when it was read, and everything below it is. */
+  asOf: AsOf;
 
   @Field(() => String, { description: 'Its name.' })
   name: string;
@@ -98,6 +101,8 @@ export class EmployeeObject extends Node {
   managerId: string | null;
   mainDepartmentId: string | null;
   extensionTexts: Record<string, string>;
+  /** As of when it was read, and everything below it is. */
+  asOf: AsOf;
 
   @Field(() => String, { description: 'Unique, ignoring case, among a source’s present people.' })
   username: string;
@@ -169,6 +174,7 @@ export class EmployeeObject extends Node {
 @ObjectType('Membership', { description: 'One person’s place in one department.' })
 export class MembershipObject {
   departmentId: string;
+  asOf: AsOf;
 
   @Field(() => Boolean, { description: 'Whether the person leads the department.' })
   isLeader: boolean;
@@ -186,23 +192,27 @@ export class MembershipObject {
 export const DepartmentConnection = connectionOf(DepartmentObject, 'Department');
 export const EmployeeConnection = connectionOf(EmployeeObject, 'Employee');
 
-export function toDepartment(row: Department): DepartmentObject {
+export function toDepartment(row: Department, asOf: AsOf): DepartmentObject {
   const { extensionValues: extensionTexts, ...rest } = row;
   return Object.assign(new DepartmentObject(), rest, {
     id: toTypedId('department', row.id),
     uuid: row.id,
     extensionTexts,
+    asOf,
   });
 }
 
 /** @param role viewers see personal values masked */
-export function toEmployee(row: Employee, role: RoleName): EmployeeObject {
+export function toEmployee(row: Employee, role: RoleName, asOf: AsOf): EmployeeObject {
   const { extensionValues: extensionTexts, ...rest } = row;
   const employee = Object.assign(new EmployeeObject(), rest, {
     id: toTypedId('employee', row.id),
     uuid: row.id,
     extensionTexts,
+    asOf,
   });
+  // A later touch that changed nothing left no version.
+  if (asOf && employee.updatedAt > asOf.at) employee.updatedAt = asOf.at;
   if (!seesMasked(role)) return employee;
   for (const field of ['email', 'mobile', 'telephone', 'address'] as const) {
     employee[field] = shown(field, row[field], role);
@@ -267,7 +277,7 @@ export class EmployeeFilter {
   @Field(() => String, {
     nullable: true,
     description:
-      'Found in display name (Chinese, its pinyin or initials), user name, English name, e-mail or numbers, ignoring case; viewers cannot search the last two. One or two letters are found at the beginning of a word.',
+      'Found in display name (Chinese, its pinyin or initials), user name, English name, e-mail or numbers, ignoring case; viewers cannot search the last two. One or two letters are found at the beginning of a word. As of a past moment it is found as it was written: no pinyin.',
   })
   text?: string | null;
 }

@@ -16,6 +16,12 @@ const STATEMENTS = [
   `UPDATE employee SET manager_id = NULL, main_department_id = NULL WHERE identity_source_id = $1`,
   `DELETE FROM employee WHERE identity_source_id = $1`,
   `DELETE FROM department WHERE identity_source_id = $1`,
+  // Deleting has made former versions of what was there; they go with those that there were.
+  `DELETE FROM link_version WHERE local_id IN (SELECT id FROM employee_version WHERE identity_source_id = $1
+     UNION ALL SELECT id FROM department_version WHERE identity_source_id = $1)`,
+  `DELETE FROM membership_version WHERE employee_id IN (SELECT id FROM employee_version WHERE identity_source_id = $1)`,
+  `DELETE FROM employee_version WHERE identity_source_id = $1`,
+  `DELETE FROM department_version WHERE identity_source_id = $1`,
   `DELETE FROM connection_check WHERE identity_source_id = $1`,
   `UPDATE sync_task SET progress = progress - 'currentDepartment' WHERE identity_source_id = $1`,
 ];

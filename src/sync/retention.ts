@@ -2,6 +2,8 @@ import { type Job, scheduleJob } from 'node-schedule';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { RESTORE_DAYS } from '../identity-source/settings.service';
+import { outlivedHistory } from '../organisation/history-retention';
+import { LAST_SNAPSHOTS } from './last-snapshots';
 
 /** How long what is not needed any more is kept, in days. */
 export interface RetentionSettings {
@@ -9,17 +11,25 @@ export interface RetentionSettings {
   readonly eventDays: number;
   /** Records of tasks, and the audit log. */
   readonly recordDays: number;
+  /** Former versions of the organisation. */
+  readonly historyDays: number;
 }
 
 /** At a quarter past every hour. */
 const HOURLY = '15 * * * *';
 /** Rows deleted by one statement, so that nobody waits long for what it locks. */
 const BATCH = 10_000;
-/** Of previews that nobody has applied. */
-const PREVIEW_DAYS = 7;
+/** Snapshots of previews that nobody has applied, and of tasks that failed. */
+const SNAPSHOT_DAYS = 7;
+/** Tasks that found nothing to do: of hourly runs nearly all. */
+const IDLE_TASK_DAYS = 30;
 const IDEMPOTENCY_DAYS = 30;
 /** Far longer than a callback that somebody kept is still believed. */
 const PROVIDER_CALLBACK_DAYS = 30;
+/** Access tokens live for hours; who needs a new one makes its row anew. */
+const EXPIRED_DAYS = 1;
+/** Jobs that were given up; their tasks are queued anew by themselves. */
+const FAILED_JOB_DAYS = 7;
 const CLEANUP_LOCK = 7_255_503;
 
 /** Deletes in the background what has outlived its use; of several processes one does it. */
@@ -53,35 +63,50 @@ export class Retention {
     try {
       const [lock] = await runner.query('SELECT pg_try_advisory_lock($1) AS taken', [CLEANUP_LOCK]);
       if (!lock.taken) return {};
-      const deleted: Record<string, number> = {};
-      for (const [table, condition] of Object.entries(this.outlived()))
-        deleted[table] = await this.deleteAll(table, condition);
-      await this.dataSource.query(DESTROY_SECRETS);
-      await runner.query('SELECT pg_advisory_unlock($1)', [CLEANUP_LOCK]);
-      return deleted;
+      try {
+        return await this.deleteOutlived();
+      } finally {
+        await runner.query('SELECT pg_advisory_unlock($1)', [CLEANUP_LOCK]);
+      }
     } finally {
       await runner.release();
     }
   }
 
-  /** Conditions by table; the days are whole numbers of the configuration. */
+  private async deleteOutlived(): Promise<Record<string, number>> {
+    const deleted: Record<string, number> = {};
+    const conditions = { ...this.outlived(), ...(await outlivedHistory(this.dataSource, this.settings.historyDays)) };
+    for (const [table, condition] of Object.entries(conditions))
+      deleted[table] = await this.deleteAll(table, condition);
+    await this.dataSource.query(DELETE_FAILED_JOBS);
+    await this.dataSource.query(DESTROY_SECRETS);
+    return deleted;
+  }
+
+  /** Conditions by table, in the order in which rows go; the days are whole numbers of the configuration. */
   private outlived(): Record<string, string> {
     const { eventDays, recordDays } = this.settings;
-    const older = (column: string, days: number) => `${column} < now() - interval '${days} days'`;
-    const ended = (days: number) => `SELECT id FROM sync_task WHERE ${older('finished_at', days)}`;
+    const ended = `status NOT IN ('QUEUED', 'RUNNING', 'HELD')`;
     return {
       event: older('created_at', eventDays),
       directory_event: `task_id IS NOT NULL AND ${older('received_at', eventDays)}`,
-      task_page: `task_id IN (SELECT id FROM sync_task WHERE mode = 'PREVIEW' AND ${older('finished_at', PREVIEW_DAYS)})`,
+      task_page: `task_id IN (SELECT id FROM sync_task WHERE status NOT IN ('QUEUED', 'RUNNING')
+        AND ${older('finished_at', SNAPSHOT_DAYS)} AND id NOT IN (${LAST_SNAPSHOTS}))`,
       snapshot_page: `NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = t.id)
         AND NOT EXISTS (SELECT FROM sync_task o WHERE o.identity_source_id = t.identity_source_id AND o.status IN ('QUEUED', 'RUNNING'))`,
       staged_employee: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
       staged_department: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
-      sync_record: `task_id IN (${ended(recordDays)})`,
+      sync_record: `task_id IN (SELECT id FROM sync_task WHERE ${ended} AND ${older('finished_at', recordDays)})`,
+      // Nothing refers to one any more: no record, no page, no event, and no later run looks at it.
+      sync_task: `${ended} AND NOT EXISTS (SELECT FROM sync_record r WHERE r.task_id = t.id)
+        AND NOT EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id) AND id NOT IN (${LOOKED_AT_AGAIN})
+        AND (${older('finished_at', recordDays)}
+          OR (status = 'SUCCEEDED' AND ${older('finished_at', Math.max(IDLE_TASK_DAYS, eventDays))}))`,
       audit_entry: older('at', recordDays),
       employee_change: older('at', recordDays),
       provider_callback: `done_at IS NOT NULL AND ${older('received_at', PROVIDER_CALLBACK_DAYS)}`,
       idempotency_key: older('created_at', IDEMPOTENCY_DAYS),
+      access_token: older('expires_at', EXPIRED_DAYS),
     };
   }
 
@@ -95,6 +120,26 @@ export class Retention {
     }
   }
 }
+
+function older(column: string, days: number): string {
+  return `${column} < now() - interval '${days} days'`;
+}
+
+/** Of each source's tasks those whose certificate, extent or filled fields the next run is compared with, and the newest. */
+const LOOKED_AT_AGAIN = `
+SELECT DISTINCT ON (s.identity_source_id, why) s.id
+  FROM sync_task s, unnest(ARRAY[
+         'NEWEST',
+         CASE WHEN s.mode = 'APPLY' AND s.trigger <> 'EVENT' AND s.applied_at IS NOT NULL THEN 'APPLIED' END,
+         CASE WHEN s.extent_accepted AND s.extent IS NOT NULL THEN 'EXTENT' END,
+         CASE WHEN s.filled IS NOT NULL AND (s.certificate ->> 'complete')::boolean AND s.mode = 'APPLY' AND s.trigger <> 'EVENT'
+              THEN 'FILLED' END]) why
+ WHERE why IS NOT NULL ORDER BY s.identity_source_id, why, s.id DESC`;
+
+const DELETE_FAILED_JOBS = `
+SELECT graphile_worker.complete_jobs(ARRAY(
+  SELECT id FROM graphile_worker.jobs
+   WHERE attempts >= max_attempts AND locked_at IS NULL AND updated_at < now() - interval '${FAILED_JOB_DAYS} days'))`;
 
 /** A source that can no longer be restored keeps its row for the audit trail, and nothing that opens a door. */
 const DESTROY_SECRETS = `

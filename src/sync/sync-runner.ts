@@ -10,6 +10,7 @@ import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
 import { type Findings, storeCertificate, storeEventCertificate } from './certify';
 import type { EventLog } from './event-log';
+import { LAST_SNAPSHOTS } from './last-snapshots';
 import { HEARTBEAT_MS, Lease, type Run } from './lease';
 import { plan } from './plan';
 import { ProgressReporter } from './progress';
@@ -265,12 +266,11 @@ export class SyncRunner {
     );
   }
 
-  /** Page versions that neither the last complete snapshot, nor this one, nor an open task is made of. */
+  /** Page versions that neither a last complete snapshot, nor this one, nor an open task is made of. */
   private async forgetOldPages(run: Run): Promise<void> {
     await inTransaction(this.dataSource, async (client) => {
-      const kept = `SELECT id FROM sync_task WHERE identity_source_id = $1 AND (id = $2 OR status IN ('QUEUED', 'RUNNING')
-        OR id = (SELECT id FROM sync_task WHERE identity_source_id = $1 AND (certificate ->> 'complete')::boolean AND applied_at IS NOT NULL
-                  ORDER BY id DESC LIMIT 1))`;
+      const kept = `SELECT id FROM sync_task WHERE identity_source_id = $1
+        AND (id = $2 OR status IN ('QUEUED', 'RUNNING') OR id IN (${LAST_SNAPSHOTS}))`;
       const parameters = [run.task.identitySourceId, run.task.id];
       await client.query(
         `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE identity_source_id = $1)

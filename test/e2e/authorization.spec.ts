@@ -315,7 +315,9 @@ describe('authorization by QR code', () => {
     await rollcall.sql.query(
       'UPDATE identity_source SET data_removal_due_at = now() WHERE data_removal_due_at IS NOT NULL',
     );
-    await until('SELECT 1 WHERE NOT EXISTS (SELECT FROM employee) AND NOT EXISTS (SELECT FROM sync_record)');
+    await until(
+      'SELECT 1 WHERE NOT EXISTS (SELECT FROM employee) AND NOT EXISTS (SELECT FROM sync_record) AND NOT EXISTS (SELECT FROM employee_version)',
+    );
     // The same source is taken up again, and enabled as it was.
     await rollcall.sandbox.provider.authorize({
       url: (await link(id)).url ?? '',

@@ -34,10 +34,10 @@ describe('previews and undo', () => {
   /** Everything that a synchronization may write, with ids: equal before and after an undo. */
   const organisation = async () => {
     const { rows } = await rollcall.sql.query(
-      `SELECT 'e' AS kind, id::text, to_jsonb(e) - '{updated_at,created_at,suspended_at,removal_due_at}'::text[] AS row FROM employee e
+      `SELECT 'e' AS kind, id::text, to_jsonb(e) - '{updated_at,created_at,suspended_at,removal_due_at,since}'::text[] AS row FROM employee e
         WHERE status <> 'REMOVED'
-       UNION ALL SELECT 'd', id::text, to_jsonb(d) - '{updated_at,created_at}'::text[] FROM department d
-       UNION ALL SELECT 'm', employee_id || ' ' || department_id, to_jsonb(m) FROM membership m ORDER BY 1, 2`,
+       UNION ALL SELECT 'd', id::text, to_jsonb(d) - '{updated_at,created_at,since}'::text[] FROM department d
+       UNION ALL SELECT 'm', employee_id || ' ' || department_id, to_jsonb(m) - 'since' FROM membership m ORDER BY 1, 2`,
     );
     return rows;
   };

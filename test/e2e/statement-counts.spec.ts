@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { generateOrganization } from '../../src/sandbox/generate';
+import { momentNow } from '../setup/organisation-view';
 import { connectSource, startRollcall, synchronize, type TestRollcall } from '../setup/rollcall';
 
 /** What the server asks in the background, whoever calls. */
@@ -26,6 +27,7 @@ async function statementsOf(work: () => Promise<unknown>): Promise<number> {
 describe('the number of statements does not grow with the page', () => {
   let rollcall: TestRollcall;
   let task: string;
+  let then: string;
 
   beforeAll(async () => {
     rollcall = await startRollcall({ organization: generateOrganization(300) });
@@ -35,6 +37,9 @@ describe('the number of statements does not grow with the page', () => {
     await rollcall.api.request(field, { input: { key: 'badge', displayName: 'Badge' } });
     await rollcall.api.request(field, { input: { key: 'floor', displayName: 'Floor', objectType: 'DEPARTMENT' } });
     task = (await synchronize(rollcall, source)).id;
+    then = await momentNow(rollcall);
+    await rollcall.sql.query(`UPDATE employee SET position = 'later'`);
+    await rollcall.sql.query(`UPDATE department SET english_name = 'later'`);
   });
   afterAll(() => rollcall.stop());
 
@@ -66,6 +71,16 @@ describe('the number of statements does not grow with the page', () => {
     ['extension fields with their uses', 3, () => '{ extensionFields { key usedBy } }'],
     ['departments', 14, (first) => `{ departments(first: ${first}) { nodes { ${department} } } }`],
     [
+      'employees as of a moment',
+      14,
+      (first) => `{ employees(first: ${first}, AS_OF) { totalCount nodes { ${employee} } } }`,
+    ],
+    [
+      'departments as of a moment',
+      16,
+      (first) => `{ departments(first: ${first}, AS_OF) { nodes { ${department} } } }`,
+    ],
+    [
       'identity sources',
       12,
       (first) =>
@@ -85,7 +100,8 @@ describe('the number of statements does not grow with the page', () => {
     ['the audit log', 4, (first) => `{ auditLog(first: ${first}) { nodes { mutation actor } } }`],
     ['API tokens', 4, (first) => `{ apiTokens(first: ${first}) { nodes { name role } } }`],
   ])('of %s', async (_what, most, query) => {
-    const ask = (first: number) => statementsOf(() => rollcall.api.request(query(first).replace('TASK', task)));
+    const ask = (first: number) =>
+      statementsOf(() => rollcall.api.request(query(first).replace('TASK', task).replace('AS_OF', `asOf: "${then}"`)));
     await ask(1);
     const [few, many] = [await ask(2), await ask(100)];
     expect(many).toBeLessThanOrEqual(few + 2);

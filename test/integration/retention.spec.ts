@@ -21,11 +21,15 @@ it('what has outlived its use goes; the last snapshot and recent records stay', 
     await rollcall.sql.query(
       `INSERT INTO identity_source (type, name, status, wecom_mode, sealed_secret, deleted_at) VALUES ('WECOM', 'Old', 'CLOSED', 'SELF_BUILT', 'x', now() - interval '31 days')`,
     );
-    const retention = new Retention(dataSource, { eventDays: 7, recordDays: 365 }, pino({ level: 'silent' }));
+    const retention = new Retention(
+      dataSource,
+      { eventDays: 7, recordDays: 365, historyDays: 365 },
+      pino({ level: 'silent' }),
+    );
     const deleted = await retention.cleanUp();
     expect(deleted['event']).toBeGreaterThan(0);
     expect(deleted['sync_record']).toBe(8);
-    expect(await recordsOf(rollcall.api, old.id)).toEqual([]);
+    expect(await rollcall.api.request(`{ syncTask(id: "${old.id}") { id } }`)).toEqual({ syncTask: null });
     expect(await recordsOf(rollcall.api, recent.id)).toHaveLength(1);
     const secrets = await rollcall.sql.query(`SELECT sealed_secret FROM identity_source WHERE name = 'Old'`);
     expect(secrets.rows).toEqual([{ sealed_secret: null }]);
