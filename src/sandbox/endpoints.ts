@@ -71,6 +71,7 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     const of = (user: SandboxUser) => (corporate ? user.biz_mail : user.email)?.toLowerCase();
     return { userid: found(company, (user) => of(user) === email, 46004) };
   },
+  /** Source: developer.work.weixin.qq.com/document/path/96281 */
   'tag/list': (company) => ({
     taglist: [...company.organization.tags.values()].map(({ id, name }) => ({ tagid: id, tagname: name })),
   }),
@@ -81,7 +82,8 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     if (!tag) throw new WecomRefusal(40068);
     const users = tag.users.map((userid) => company.visible.user(userid)).filter((user) => user !== undefined);
     const userlist = users.map(({ userid, name }) => ({ userid, name }));
-    return { tagname: tag.name, userlist, partylist: tag.departments };
+    const partylist = tag.departments.filter((department) => company.visible.departments.has(department));
+    return { tagname: tag.name, userlist, partylist };
   },
   // A self-built app may not list ids; only the contacts-sync secret may. Source: developer.work.weixin.qq.com/document/path/96269
   'user/list_id': () => {

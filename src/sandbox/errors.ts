@@ -28,6 +28,7 @@ const TEXTS: Readonly<Record<number, string>> = {
   60103: 'invalid mobile',
   60111: 'userid not found',
   60123: 'invalid party id',
+  81011: 'no privilege to access/modify tag',
   301002: 'no privilege for this agent',
 };
 
