@@ -2,6 +2,7 @@ import DataLoader from 'dataloader';
 import { In } from 'typeorm';
 import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
 import { IdentitySource } from '../identity-source/identity-source.entity';
+import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, type Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
 import type { Services } from './context';
@@ -29,6 +30,7 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
     task: byId(SyncTask),
     department: byId(Department),
     employee: byId(Employee),
+    directoryGroup: byId(DirectoryGroup),
     memberships: grouped<Membership & { key: string }>(
       `SELECT m.employee_id AS key, m.employee_id AS "employeeId", m.department_id AS "departmentId", m.is_leader AS "isLeader",
               m."order" FROM membership m WHERE m.employee_id = ANY ($1) ORDER BY m.department_id`,
@@ -56,6 +58,16 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
          SELECT down.key, d.id FROM down JOIN department d ON d.parent_id = down.id
        ) SELECT down.key, count(DISTINCT e.id)::int AS total FROM down JOIN membership m ON m.department_id = down.id
            JOIN employee e ON e.id = m.employee_id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY down.key`,
+    ),
+    directoryGroupCount: counted(
+      `SELECT m.group_id AS key, count(*)::int AS total FROM directory_group_employee m JOIN employee e ON e.id = m.employee_id
+        WHERE m.group_id = ANY ($1) AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY m.group_id`,
+    ),
+    directoryGroupDepartments: grouped<{ key: string; id: string }>(
+      `SELECT group_id AS key, department_id AS id FROM directory_group_department WHERE group_id = ANY ($1) ORDER BY department_id`,
+    ),
+    employeeDirectoryGroups: grouped<{ key: string; id: string }>(
+      `SELECT employee_id AS key, group_id AS id FROM directory_group_employee WHERE employee_id = ANY ($1) ORDER BY group_id`,
     ),
     externalId: grouped<{ key: string; externalId: string }>(
       `SELECT local_id AS key, external_id AS "externalId" FROM link WHERE local_id = ANY ($1)`,

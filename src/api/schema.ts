@@ -10,6 +10,12 @@ import { ExtensionFieldResolver } from '../extension-field/extension-field.resol
 import { IdentitySourceResolver } from '../identity-source/identity-source.resolver';
 import { IdentitySourceObject } from '../identity-source/identity-source.type';
 import { SettingsResolver, WecomSettingsResolver } from '../identity-source/settings.resolver';
+import {
+  DirectoryGroupResolver,
+  EmployeeDirectoryGroupsResolver,
+  SourceDirectoryGroupsResolver,
+} from '../organisation/directory-group.resolver';
+import { DirectoryGroupObject } from '../organisation/directory-group.type';
 import { EditingResolver } from '../organisation/editing.resolver';
 import {
   DepartmentResolver,
@@ -39,13 +45,23 @@ export function buildAppSchema(): GraphQLSchema {
       DepartmentResolver,
       EmployeeResolver,
       MembershipResolver,
+      DirectoryGroupResolver,
+      SourceDirectoryGroupsResolver,
+      EmployeeDirectoryGroupsResolver,
       EditingResolver,
       ExtensionFieldResolver,
       TimelineResolver,
       SyncTaskResolver,
       SyncRecordResolver,
     ],
-    orphanedTypes: [IdentitySourceObject, DepartmentObject, EmployeeObject, SyncTaskObject, SyncRecordObject],
+    orphanedTypes: [
+      IdentitySourceObject,
+      DepartmentObject,
+      EmployeeObject,
+      DirectoryGroupObject,
+      SyncTaskObject,
+      SyncRecordObject,
+    ],
     scalarsMap: [{ type: Date, scalar: DateTime }],
     validate: false,
     // Every subscription brings its own stream; the generator only insists on being given something.

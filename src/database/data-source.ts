@@ -5,7 +5,9 @@ import { SettingsAndHolding1796000000000 } from '../../migrations/1796000000000-
 import { Access1797000000000 } from '../../migrations/1797000000000-access';
 import { DirectoryEvents1798000000000 } from '../../migrations/1798000000000-directory-events';
 import { EmployeeCenter1799000000000 } from '../../migrations/1799000000000-employee-center';
+import { DirectoryGroups1801000000000 } from '../../migrations/1801000000000-directory-groups';
 import { IdentitySource } from '../identity-source/identity-source.entity';
+import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
 
@@ -23,7 +25,7 @@ export function createDataSource(url: string): DataSource {
     url,
     applicationName: 'rollcall',
     poolSize: POOL_SIZE,
-    entities: [IdentitySource, Department, Employee, Membership, SyncTask],
+    entities: [IdentitySource, Department, Employee, Membership, DirectoryGroup, SyncTask],
     // Room for the tables that a plan is worked out in; a session takes it only when it makes one.
     extra: { options: '-c temp_buffers=128MB' },
     migrations: [
@@ -32,6 +34,7 @@ export function createDataSource(url: string): DataSource {
       Access1797000000000,
       DirectoryEvents1798000000000,
       EmployeeCenter1799000000000,
+      DirectoryGroups1801000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -101,7 +101,7 @@ function found(text: string, contactsToo: boolean, parameters: unknown[]): strin
 
 export async function listEmployees(
   ctx: RequestContext,
-  filter: (EmployeeFilter & { sourceUuid?: string; departmentUuid?: string }) | undefined,
+  filter: (EmployeeFilter & { sourceUuid?: string; departmentUuid?: string; groupUuid?: string }) | undefined,
   orderBy: EmployeeOrder | undefined | null,
   page: PageArgs,
 ): Promise<Page<EmployeeObject>> {
@@ -113,6 +113,11 @@ export async function listEmployees(
   if (!source && !filter?.sourceUuid) where.push(notDeleted('e'));
   const department = filter?.departmentUuid ?? idFilter('department', filter?.departmentId);
   if (department) where.push(memberOf(parameters.push(department), filter?.includeSubtree ?? false));
+  const group = filter?.groupUuid ?? idFilter('group', filter?.directoryGroupId);
+  if (group)
+    where.push(
+      `e.id IN (SELECT m.employee_id FROM directory_group_employee m WHERE m.group_id = $${parameters.push(group)})`,
+    );
   if (filter?.blocked != null) where.push(`e.blocked_at IS ${filter.blocked ? 'NOT ' : ''}NULL`);
   if (filter?.employmentStatus) where.push(`e.employment_status = ANY ($${parameters.push(filter.employmentStatus)})`);
   for (const { key, equals } of filter?.extensionValues ?? []) {
@@ -139,6 +144,6 @@ function memberOf(parameter: number, includeSubtree: boolean): string {
 }
 
 /** The uuid to filter by; an id of another type matches nothing. */
-function idFilter(prefix: 'source' | 'department', id: string | null | undefined): string | undefined {
+function idFilter(prefix: 'source' | 'department' | 'group', id: string | null | undefined): string | undefined {
   return id == null ? undefined : uuidOf(prefix, id);
 }

@@ -235,6 +235,12 @@ export class EmployeeFilter {
   @Field(() => Boolean, { nullable: true, description: 'With departmentId: also members of the departments below it.' })
   includeSubtree?: boolean | null;
 
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Members of this directory group only; the people of its departments are none by that.',
+  })
+  directoryGroupId?: string | null;
+
   @Field(() => Boolean, { nullable: true, description: 'Only those blocked, or only those not.' })
   blocked?: boolean | null;
 

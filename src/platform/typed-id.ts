@@ -1,7 +1,7 @@
 import { TypeID } from 'typeid-js';
 
 /** What an id on the API can name; the prefix tells (`employee_01j...`). Source of the form: github.com/jetify-com/typeid */
-export type IdPrefix = 'source' | 'task' | 'record' | 'department' | 'employee' | 'token' | 'audit' | 'field';
+export type IdPrefix = 'source' | 'task' | 'record' | 'department' | 'employee' | 'group' | 'token' | 'audit' | 'field';
 
 /** The API's id of a database row. */
 export function toTypedId(prefix: IdPrefix, uuid: string): string {
@@ -28,7 +28,7 @@ export function uuidOf(prefix: IdPrefix, id: string): string {
 /** The type that an id names, or undefined. */
 export function prefixOf(id: string): IdPrefix | undefined {
   const prefix = id.slice(0, Math.max(0, id.lastIndexOf('_')));
-  return (['source', 'task', 'record', 'department', 'employee', 'token', 'audit', 'field'] as const).find(
+  return (['source', 'task', 'record', 'department', 'employee', 'group', 'token', 'audit', 'field'] as const).find(
     (p) => p === prefix,
   );
 }

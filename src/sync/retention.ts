@@ -75,6 +75,7 @@ export class Retention {
         AND NOT EXISTS (SELECT FROM sync_task o WHERE o.identity_source_id = t.identity_source_id AND o.status IN ('QUEUED', 'RUNNING'))`,
       staged_employee: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
       staged_department: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
+      staged_group: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
       sync_record: `task_id IN (${ended(recordDays)})`,
       audit_entry: older('at', recordDays),
       employee_change: older('at', recordDays),

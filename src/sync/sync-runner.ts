@@ -2,22 +2,22 @@ import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { openEventTask } from '../callbacks/directory-events';
-import { type DirectoryConnector, DirectoryError, type DirectoryExtent } from '../connector/directory-connector';
+import { type DirectoryConnector, DirectoryError, hasGroups, NotPermitted } from '../connector/directory-connector';
 import type { OpenedConnector } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
 import { refreshSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
-import { type Findings, storeCertificate, storeEventCertificate } from './certify';
+import { type Findings, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
 import type { EventLog } from './event-log';
 import { HEARTBEAT_MS, Lease, type Run } from './lease';
 import { plan } from './plan';
 import { ProgressReporter } from './progress';
 import { readMissingAgain } from './read-again';
-import { claimEvents, readNamed } from './read-named';
+import { claimEvents, groupsToRead, readNamed } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { Stage, type StagedBatch, type StagedType } from './stage';
-import { type FailureState, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
+import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
 
 /** So many changes of one kind make the planner's figures wrong. */
 const MANY = 1_000;
@@ -86,7 +86,7 @@ export class SyncRunner {
       const { certificate, findings } = run.task.plannedAt
         ? { certificate: run.task.certificate, findings: NOTHING_FOUND }
         : await this.readAndPlan(run, progress);
-      const complete = certificate?.complete ?? run.task.trigger === 'REVERT';
+      const complete = certificate ? isProven(certificate) : run.task.trigger === 'REVERT';
       if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, complete);
       progress.update({ phase: 'APPLYING' });
       await progress.flush();
@@ -130,10 +130,13 @@ export class SyncRunner {
     const connector = snapshotTaskId ? new SnapshotConnector(this.dataSource, snapshotTaskId, real) : real;
     const stage = (type: StagedType) => new Stage(this.dataSource, connector, run, type, notTold);
     if (run.task.trigger === 'EVENT') return this.readEvents(connector, stage, run, progress);
-    const extent = await this.read(connector, stage, run, progress);
-    const { certificate, findings } = await storeCertificate(this.dataSource, connector, run, extent);
-    if (certificate.complete && !findings.same && !snapshotTaskId)
-      await this.readMissing(connector, stage, run, progress);
+    const read = await this.read(connector, stage, run, progress);
+    const { certificate, findings } = await storeCertificate(this.dataSource, connector, run, read);
+    if (certificate.complete && !findings.same && !snapshotTaskId) {
+      const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
+      if (certificate.groupsComplete) types.push('GROUP');
+      await this.readMissing(types, connector, stage, run, progress);
+    }
     progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
     await plan(this.dataSource, run, findings);
     await this.events.publish();
@@ -150,12 +153,16 @@ export class SyncRunner {
     progress.update({ phase: 'FETCHING' });
     await claimEvents(this.dataSource, run);
     const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
+    const called = () => progress.update({ sourceCalls: connector.statistics().calls });
     for (const type of types) {
       const named = stage(type);
       await named.open();
-      await named.write(readNamed(this.dataSource, connector, run, type), () =>
-        progress.update({ sourceCalls: connector.statistics().calls }),
-      );
+      await named.write(readNamed(this.dataSource, connector, run, type), called);
+    }
+    if (run.task.includesEmployees && hasGroups(connector) && (await groupsToRead(this.dataSource, run))) {
+      const groups = stage('GROUP');
+      await groups.open();
+      await groups.write(readNamed(this.dataSource, connector, run, 'GROUP'), called);
     }
     const certificate = await storeEventCertificate(this.dataSource, connector, run);
     progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
@@ -169,7 +176,7 @@ export class SyncRunner {
     stage: (type: StagedType) => Stage,
     run: Run,
     progress: ProgressReporter,
-  ): Promise<DirectoryExtent> {
+  ): Promise<WhatWasRead> {
     progress.update({ phase: 'FETCHING' });
     const extent = await connector.extent(run.signal);
     const departments = stage('DEPARTMENT');
@@ -179,7 +186,7 @@ export class SyncRunner {
     progress.update({ departmentsTotal: tree.length });
     if (!run.task.includesEmployees) {
       progress.update({ departmentsDone: tree.length, sourceCalls: connector.statistics().calls });
-      return extent;
+      return { extent, groups: false, groupsLeftAlone: undefined };
     }
     const employees = stage('EMPLOYEE');
     await employees.open();
@@ -187,7 +194,27 @@ export class SyncRunner {
     const onBatch = await this.reportBatches(connector, run, tree, progress);
     await employees.write(connector.employees(extent, ids, employees.options()), onBatch);
     progress.update({ departmentsDone: tree.length });
-    return extent;
+    return { extent, ...(await this.readGroups(connector, stage, progress)) };
+  }
+
+  /** After the people, so that whoever is in a group has been read. Without the permission everything else goes on. */
+  private async readGroups(
+    connector: DirectoryConnector,
+    stage: (type: StagedType) => Stage,
+    progress: ProgressReporter,
+  ): Promise<Omit<WhatWasRead, 'extent'>> {
+    if (!hasGroups(connector)) return { groups: false, groupsLeftAlone: undefined };
+    const groups = stage('GROUP');
+    await groups.open();
+    try {
+      await groups.write(connector.groups(groups.options()), () =>
+        progress.update({ sourceCalls: connector.statistics().calls }),
+      );
+      return { groups: true, groupsLeftAlone: undefined };
+    } catch (error) {
+      if (!(error instanceof NotPermitted)) throw error;
+      return { groups: true, groupsLeftAlone: `${error.message} ${error.advice}` };
+    }
   }
 
   private async reportBatches(
@@ -220,12 +247,12 @@ export class SyncRunner {
   }
 
   private async readMissing(
+    types: readonly StagedType[],
     connector: DirectoryConnector,
     stage: (type: StagedType) => Stage,
     run: Run,
     progress: ProgressReporter,
   ): Promise<void> {
-    const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
     for (const type of types) {
       const again = stage(type);
       await again.open();
@@ -286,6 +313,7 @@ export class SyncRunner {
       const ids = rows.map((row: { id: number }) => row.id);
       await client.query('DELETE FROM staged_employee WHERE page_id = ANY ($1)', [ids]);
       await client.query('DELETE FROM staged_department WHERE page_id = ANY ($1)', [ids]);
+      await client.query('DELETE FROM staged_group WHERE page_id = ANY ($1)', [ids]);
     });
   }
 
