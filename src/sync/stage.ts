@@ -243,7 +243,8 @@ export class Stage {
     if (!last) return;
     await inTransaction(this.dataSource, async (client) => {
       const ids = await this.insertPages(client, batch);
-      await copyRows(client, STAGED_COLUMNS[this.objectType], withPageIds(batch, ids));
+      if (batch.some((page) => page.rows.length > 0))
+        await copyRows(client, STAGED_COLUMNS[this.objectType], withPageIds(batch, ids));
       await client.query(
         `INSERT INTO task_page (task_id, object_type, page_key, page_id, read_at, problem)
          SELECT $1, $2, * FROM unnest($3::text[], $4::bigint[], $5::timestamptz[], $6::text[])

@@ -71,13 +71,7 @@ export class SyncRunner {
 
   /** What was named while the task ran waits no longer than it did. */
   private async openNextEventTask(identitySourceId: string): Promise<void> {
-    await inTransaction(this.dataSource, async (client) => {
-      const { rows } = await client.query(
-        'SELECT 1 FROM directory_event WHERE identity_source_id = $1 AND task_id IS NULL LIMIT 1',
-        [identitySourceId],
-      );
-      if (rows.length > 0) await openEventTask(client, identitySourceId);
-    });
+    await inTransaction(this.dataSource, (client) => openEventTask(client, identitySourceId));
   }
 
   private async steps(run: Run): Promise<SyncTaskStatusName> {
@@ -310,6 +304,7 @@ export class SyncRunner {
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id) RETURNING id`,
         parameters.slice(0, 1),
       );
+      if (rows.length === 0) return;
       const ids = rows.map((row: { id: number }) => row.id);
       await client.query('DELETE FROM staged_employee WHERE page_id = ANY ($1)', [ids]);
       await client.query('DELETE FROM staged_department WHERE page_id = ANY ($1)', [ids]);

@@ -171,6 +171,25 @@ describe('changes that WeCom tells by callback', () => {
     expect(await wrong()).toEqual([]);
   });
 
+  it('about people and groups wait while automatic runs bring departments only, and open no task for nothing', async () => {
+    await listen();
+    const set = (on: boolean) => rollcall.sql.query('UPDATE identity_source SET automatic_user_information = $1', [on]);
+    await set(false);
+    edit(({ users, tags }) => {
+      users.delete('zhaoliu');
+      tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] });
+    });
+    await rollcall.sandbox.company.deliveries.settled();
+    edit(({ departments }) => departments.set(5, { id: 5, parentId: 3, name: '前端组', order: 1 }));
+    await rollcall.sandbox.company.deliveries.settled();
+    const ended = async () => (await eventTasks()).filter((task) => task.status === 'SUCCEEDED').length;
+    for (let i = 0; i < 100 && (await ended()) === 0; i++) await new Promise((resolve) => setTimeout(resolve, 50));
+    await set(true);
+    await settled();
+    expect(await wrong()).toEqual([]);
+    expect(await eventTasks()).toEqual([{ status: 'SUCCEEDED' }, { status: 'SUCCEEDED' }]);
+  });
+
   describe('are refused', () => {
     const timestamp = () => String(Math.floor(Date.now() / 1000));
     const post = async (

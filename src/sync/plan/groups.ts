@@ -7,7 +7,8 @@ import { confirmedGone } from './fields';
 
 /** Whether a run has read a group, or has one here: without either none of the other statements is needed. */
 export const ANY_GROUPS = `
-SELECT EXISTS (SELECT FROM task_page WHERE task_id = $1 AND object_type = 'GROUP' AND page_id IS NOT NULL)
+SELECT EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' AND p.keys <> '{}')
     OR EXISTS (SELECT FROM link WHERE identity_source_id = $2 AND kind = 'GROUP') AS any`;
 
 /** Every group that the snapshot names. */
