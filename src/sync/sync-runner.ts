@@ -283,7 +283,8 @@ export class SyncRunner {
   /** Fresh figures for the planner after many changes: autovacuum would bring them only minutes later. */
   private async analyse(): Promise<void> {
     await this.dataSource.query(
-      'ANALYZE department, employee, membership, link, snapshot_page, task_page, staged_employee',
+      `ANALYZE department, employee, membership, directory_group_employee, directory_group_department, link, snapshot_page, task_page,
+               staged_employee, staged_group`,
     );
   }
 

@@ -259,7 +259,7 @@ export class SyncTaskObject extends Node {
   @Field(() => [SyncCounter], { description: 'What it does, in figures; empty before it is planned.' })
   counters: SyncCounter[];
 
-  @Field(() => Boolean, { description: 'Whether it brings people as well as departments.' })
+  @Field(() => Boolean, { description: 'Whether it brings people and directory groups as well as departments.' })
   includesEmployees: boolean;
 
   @Field(() => SnapshotCertificate, { nullable: true, description: 'Null before everything was read.' })

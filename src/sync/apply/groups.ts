@@ -50,7 +50,7 @@ export const APPLY_GROUPS = [
 ];
 
 /**
- * Told members that are no members here yet: such groups are compared again until whoever is missing comes. Worked out from the
+ * Told members that are no members here: such groups are compared again until whoever is missing comes. Worked out from the
  * edges themselves, so that it holds whatever became of the records.
  */
 export const REMEMBER_MISSING_MEMBERS = `
@@ -59,25 +59,24 @@ WITH latest AS (
     FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id JOIN staged_group s ON s.page_id = p.id
    WHERE tp.task_id = $1 AND tp.object_type = 'GROUP'
    ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
-), told AS (
-  SELECT g.external_key, g.local_id, k.kind, k.external_key AS member_key
-    FROM latest
-    JOIN link g ON g.identity_source_id = $2 AND g.kind = 'GROUP' AND g.external_key = latest.external_key
-    LEFT JOIN LATERAL (SELECT 'EMPLOYEE' AS kind, e AS external_key FROM unnest(latest.employee_keys) e
-                       UNION ALL SELECT 'DEPARTMENT', d FROM unnest(latest.department_keys) d) k ON true
+), compared AS MATERIALIZED (
+  SELECT latest.*, g.local_id
+    FROM latest JOIN link g ON g.identity_source_id = $2 AND g.kind = 'GROUP' AND g.external_key = latest.external_key
    WHERE NOT latest.applied OR g.unresolved IS NOT NULL OR g.hash IS NULL
       OR EXISTS (SELECT FROM sync_record r WHERE r.task_id = $1 AND r.object_type = 'GROUP' AND r.external_key = g.external_key)
+), told AS (
+  SELECT local_id, 'E:' || k AS mark FROM compared, unnest(employee_keys) k
+  UNION ALL SELECT local_id, 'D:' || k FROM compared, unnest(department_keys) k
+), held AS (
+  SELECT m.group_id, 'E:' || l.external_key FROM directory_group_employee m JOIN link l ON l.local_id = m.employee_id
+   WHERE m.group_id IN (SELECT local_id FROM compared)
+  UNION ALL
+  SELECT m.group_id, 'D:' || l.external_key FROM directory_group_department m JOIN link l ON l.local_id = m.department_id
+   WHERE m.group_id IN (SELECT local_id FROM compared)
 ), missing AS (
-  SELECT told.external_key,
-         array_agg(left(told.kind, 1) || ':' || told.member_key ORDER BY told.kind, told.member_key)
-           FILTER (WHERE told.member_key IS NOT NULL AND e.employee_id IS NULL AND d.department_id IS NULL) AS keys
-    FROM told
-    LEFT JOIN link m ON m.identity_source_id = $2 AND m.kind = told.kind AND m.external_key = told.member_key
-    LEFT JOIN directory_group_employee e ON e.group_id = told.local_id AND e.employee_id = m.local_id
-    LEFT JOIN directory_group_department d ON d.group_id = told.local_id AND d.department_id = m.local_id
-   GROUP BY told.external_key
+  SELECT local_id, array_agg(mark ORDER BY mark) AS marks
+    FROM (SELECT * FROM told EXCEPT SELECT * FROM held) absent GROUP BY local_id
 )
-UPDATE link l SET unresolved = missing.keys
-  FROM missing
- WHERE l.identity_source_id = $2 AND l.kind = 'GROUP' AND l.external_key = missing.external_key
-   AND l.unresolved IS DISTINCT FROM missing.keys`;
+UPDATE link l SET unresolved = missing.marks
+  FROM compared c LEFT JOIN missing ON missing.local_id = c.local_id
+ WHERE l.local_id = c.local_id AND l.unresolved IS DISTINCT FROM missing.marks`;
