@@ -288,12 +288,12 @@ export class SyncRunner {
     );
   }
 
-  /** Page versions that neither the last complete snapshot, nor this one, nor an open task is made of. */
+  /** Page versions that neither the last complete snapshot of everything, nor this one, nor an open task is made of. */
   private async forgetOldPages(run: Run): Promise<void> {
     await inTransaction(this.dataSource, async (client) => {
       const kept = `SELECT id FROM sync_task WHERE identity_source_id = $1 AND (id = $2 OR status IN ('QUEUED', 'RUNNING')
         OR id = (SELECT id FROM sync_task WHERE identity_source_id = $1 AND (certificate ->> 'complete')::boolean AND applied_at IS NOT NULL
-                  ORDER BY id DESC LIMIT 1))`;
+                    AND trigger <> 'EVENT' AND includes_employees ORDER BY id DESC LIMIT 1))`;
       const parameters = [run.task.identitySourceId, run.task.id];
       await client.query(
         `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE identity_source_id = $1)

@@ -93,6 +93,25 @@ describe('changes that WeCom tells by callback', () => {
     },
   );
 
+  it('leave the last full snapshot as it is: fields are counted over everybody, and unchanged answers are known', async () => {
+    await listen();
+    edit(({ users }) => users.set('neu', user('neu', '新人', [4])));
+    await settled();
+    const query = `query ($id: ID!) { identitySource(id: $id) { thirdPartyFields { objectType name total } } }`;
+    const { identitySource } = await rollcall.api.request<{
+      identitySource: { thirdPartyFields: { objectType: string; name: string; total: number }[] };
+    }>(query, { id: source });
+    expect(identitySource.thirdPartyFields).toContainEqual({ objectType: 'EMPLOYEE', name: 'userid', total: 4 });
+    const { rows: pages } = await rollcall.sql.query(
+      `SELECT id FROM snapshot_page WHERE page_key IN ('departments', 'employees-of:2', 'employees-of:3') ORDER BY 1`,
+    );
+    expect(pages).toHaveLength(3);
+    await synchronize(rollcall, source);
+    const { rows: after } = await rollcall.sql.query('SELECT id FROM snapshot_page');
+    expect(after).toEqual(expect.arrayContaining(pages));
+    expect(await wrong()).toEqual([]);
+  });
+
   it('keep a person whose id WeCom changed', async () => {
     await listen();
     const { rows: before } = await rollcall.sql.query(`SELECT id FROM employee WHERE username = 'lisi'`);
