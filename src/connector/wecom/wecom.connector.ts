@@ -27,7 +27,7 @@ import {
   parseGroup,
 } from './wecom.dto';
 import { WecomError } from './wecom.errors';
-import { WecomGroups } from './wecom.groups';
+import { mayNotReadTags, WecomGroups } from './wecom.groups';
 
 const CONCURRENCY = 8;
 const TOO_LARGE = 45029;
@@ -228,7 +228,8 @@ class WecomConnector implements DirectoryConnector, HasGroups {
       return parseGroup(id, await this.read('tag/get', { tagid: id }, signal));
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof DirectoryError) || (error instanceof WecomError && error.reaction === 'STOP')) throw error;
+      const stops = error instanceof WecomError && error.reaction === 'STOP' && !mayNotReadTags(error);
+      if (!(error instanceof DirectoryError) || stops) throw error;
       return { ...page, content: { kind: 'unreadable', error } };
     }
   }

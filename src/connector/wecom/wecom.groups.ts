@@ -110,6 +110,11 @@ function parseTags(body: Json): { ids: string[]; problems: string[] } {
   return { ids: [...new Set(ids)], problems: nameless > 0 ? [`${nameless} elements of "taglist" without an id`] : [] };
 }
 
+/** Whether the app may not read tags at all. */
+export function mayNotReadTags(error: unknown): boolean {
+  return error instanceof WecomError && CALL_FORBIDDEN.has(error.errcode);
+}
+
 function isCode(error: unknown, errcode: number): boolean {
   return error instanceof WecomError && error.errcode === errcode;
 }

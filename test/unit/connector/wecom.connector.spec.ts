@@ -122,6 +122,16 @@ describe('the WeCom connector', () => {
     expect(people(await readAll(connector))).toEqual(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
   });
 
+  it('does not stop where it may not read a tag that the visible range names', async () => {
+    const connector = await open();
+    change(sandbox, ({ tags }) => tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] }));
+    sandbox.company.setRange({ departments: [4], users: [], tags: [7] });
+    fault({ kind: 'errcode', errcode: 48002, path: 'tag/get' });
+    const pages = await readAll(connector);
+    expect(pages.filter((p) => p.content.kind === 'unreadable').map((p) => p.key)).toEqual(['group:7']);
+    expect(people(pages)).toEqual(['wangwu', 'zhaoliu']);
+  });
+
   it('answers nothing for who or what is gone', async () => {
     const connector = await open();
     expect(await connector.employee('nobody', signal)).toBeUndefined();
