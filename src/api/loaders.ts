@@ -3,6 +3,7 @@ import { In } from 'typeorm';
 import { AUTHORIZATION_COLUMNS, type SourceAuthorization } from '../authorization/source-authorization';
 import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
 import { IdentitySource } from '../identity-source/identity-source.entity';
+import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { type AsOf, type Moment, momentOf } from '../organisation/history';
 import { type OrganisationLoaders, organisationLoaders } from '../organisation/organisation.loaders';
 import { SyncTask } from '../sync/sync-task.entity';
@@ -45,6 +46,17 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
     ),
     source: byId(IdentitySource),
     task: byId(SyncTask),
+    directoryGroup: byId(DirectoryGroup),
+    directoryGroupCount: counted(
+      `SELECT m.group_id AS key, count(*)::int AS total FROM directory_group_employee m JOIN employee e ON e.id = m.employee_id
+          WHERE m.group_id = ANY ($1) AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY m.group_id`,
+    ),
+    directoryGroupDepartments: grouped<{ key: string; id: string }>(
+      `SELECT group_id AS key, department_id AS id FROM directory_group_department WHERE group_id = ANY ($1) ORDER BY department_id`,
+    ),
+    employeeDirectoryGroups: grouped<{ key: string; id: string }>(
+      `SELECT employee_id AS key, group_id AS id FROM directory_group_employee WHERE employee_id = ANY ($1) ORDER BY group_id`,
+    ),
     sourceDepartmentCount: counted(
       `SELECT identity_source_id AS key, count(*)::int AS total FROM department WHERE identity_source_id = ANY ($1) GROUP BY 1`,
     ),

@@ -2,6 +2,7 @@ import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { Role } from '../access/role';
 import { toAuthorization } from '../authorization/authorization.type';
 import { toIdentitySource } from '../identity-source/identity-source.type';
+import { loadDirectoryGroup } from '../organisation/directory-group.resolver';
 import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
 import { fromTypedId, prefixOf } from '../platform/typed-id';
 import { loadTask } from '../sync/sync.resolver';
@@ -33,6 +34,8 @@ export class NodeResolver {
         return loadDepartment(ctx, uuid);
       case 'employee':
         return loadEmployee(ctx, uuid);
+      case 'group':
+        return loadDirectoryGroup(ctx, uuid);
       case 'task':
         return loadTask(ctx, uuid);
       case 'record':

@@ -13,6 +13,12 @@ import { IdentitySourceResolver } from '../identity-source/identity-source.resol
 import { IdentitySourceObject } from '../identity-source/identity-source.type';
 import { SettingsResolver, WecomSettingsResolver } from '../identity-source/settings.resolver';
 import { SourceStreamResolver } from '../identity-source/source-stream.resolver';
+import {
+  DirectoryGroupResolver,
+  EmployeeDirectoryGroupsResolver,
+  SourceDirectoryGroupsResolver,
+} from '../organisation/directory-group.resolver';
+import { DirectoryGroupObject } from '../organisation/directory-group.type';
 import { EditingResolver } from '../organisation/editing.resolver';
 import {
   DepartmentResolver,
@@ -45,6 +51,9 @@ export function buildAppSchema(): GraphQLSchema {
       DepartmentResolver,
       EmployeeResolver,
       MembershipResolver,
+      DirectoryGroupResolver,
+      SourceDirectoryGroupsResolver,
+      EmployeeDirectoryGroupsResolver,
       EditingResolver,
       ExtensionFieldResolver,
       TimelineResolver,
@@ -56,6 +65,7 @@ export function buildAppSchema(): GraphQLSchema {
       AuthorizationObject,
       DepartmentObject,
       EmployeeObject,
+      DirectoryGroupObject,
       SyncTaskObject,
       SyncRecordObject,
     ],

@@ -1,5 +1,6 @@
 import { XMLParser } from 'fast-xml-parser';
 import { CallbackRefused } from '../connector/wecom/wecom.callback-crypto';
+import type { SyncObjectTypeName } from '../field-mapping/field-mapping';
 
 /** Texts only, trimmed; no entities beyond XML's own five, no document types. */
 const parser = new XMLParser({ parseTagValue: false, trimValues: true, ignoreAttributes: true, processEntities: true });
@@ -30,7 +31,7 @@ export function parseMessage(xml: string): WecomMessage {
 
 /** An object that a message names. */
 export interface NamedObject {
-  readonly objectType: 'DEPARTMENT' | 'EMPLOYEE';
+  readonly objectType: SyncObjectTypeName;
   readonly externalId: string;
   /** The id that the directory gave it in the former one's place. */
   readonly newExternalId: string | null;
@@ -56,6 +57,8 @@ export function objectOf(message: WecomMessage): NamedObject | undefined {
     case 'update_party':
     case 'delete_party':
       return message['Id'] ? { objectType: 'DEPARTMENT', externalId: message['Id'], newExternalId: null } : undefined;
+    case 'update_tag':
+      return message['TagId'] ? { objectType: 'GROUP', externalId: message['TagId'], newExternalId: null } : undefined;
     default:
       return undefined;
   }

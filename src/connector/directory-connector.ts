@@ -46,6 +46,16 @@ export interface ThirdPartyEmployee {
   readonly mainDepartmentId: string | null;
 }
 
+/** One group as the directory tells it, whole, as far as its members can be seen. */
+export interface ThirdPartyGroup {
+  readonly externalId: string;
+  readonly fields: ThirdPartyFields;
+  /** External ids of the people who are in it by themselves. */
+  readonly employeeIds: readonly string[];
+  /** External ids of the departments that are in it. */
+  readonly departmentIds: readonly string[];
+}
+
 /** What one answer of the directory held. Keys stay the same from run to run, so that answers can be compared. */
 export interface DirectoryPage<T> {
   /** Such as `departments`, `employees-of:12` (a department's people) or `employee:zhangsan` (one person). */
@@ -133,6 +143,29 @@ export interface DirectoryConnector {
   statistics(): ReadStatistics;
 }
 
+/** The key of the page that says that every group was asked for. */
+export const GROUP_LIST_PAGE = 'groups';
+
+/** For directories that keep groups beside their tree (WeCom: tags). */
+export interface HasGroups {
+  /**
+   * Every group that can be seen, each a page `group:<id>`. The page {@link GROUP_LIST_PAGE}, which holds none, comes last: it
+   * says that all of them were asked for; a list that could not be read makes it unreadable. No unreadable group ends the read.
+   * @throws NotPermitted when groups may not be read at all; DirectoryError when nothing else could be read either
+   */
+  groups(options: ReadOptions): AsyncIterable<DirectoryPage<ThirdPartyGroup>>;
+
+  /**
+   * One group, read again; undefined once the directory no longer has it, or lists groups and not this one.
+   * @throws DirectoryError also where the group may not be read, which says nothing about whether it is there
+   */
+  group(externalId: string, signal: AbortSignal): Promise<ThirdPartyGroup | undefined>;
+}
+
+export function hasGroups(connector: DirectoryConnector): connector is DirectoryConnector & HasGroups {
+  return 'groups' in connector;
+}
+
 /** One thing that must be right for the connection to work. */
 export interface ConnectorCheck {
   /** Such as CREDENTIAL; stable. */
@@ -170,6 +203,13 @@ export class DirectoryError extends AppError {
     options?: ErrorOptions,
   ) {
     super(code, message, options);
+  }
+}
+
+/** The directory does not let this app read objects of one kind: they are left alone, and everything else goes on. */
+export class NotPermitted extends DirectoryError {
+  constructor(cause: DirectoryError) {
+    super('UPSTREAM_REFUSED', cause.message, cause.thirdPartyCode, cause.advice, { cause });
   }
 }
 

@@ -6,9 +6,11 @@ import { Access1797000000000 } from '../../migrations/1797000000000-access';
 import { DirectoryEvents1798000000000 } from '../../migrations/1798000000000-directory-events';
 import { EmployeeCenter1799000000000 } from '../../migrations/1799000000000-employee-center';
 import { Authorization1800000000000 } from '../../migrations/1800000000000-authorization';
+import { DirectoryGroups1801000000000 } from '../../migrations/1801000000000-directory-groups';
 import { History1802000000000 } from '../../migrations/1802000000000-history';
 import { PeopleLists1803000000000 } from '../../migrations/1803000000000-people-lists';
 import { IdentitySource } from '../identity-source/identity-source.entity';
+import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
 
@@ -26,7 +28,7 @@ export function createDataSource(url: string): DataSource {
     url,
     applicationName: 'rollcall',
     poolSize: POOL_SIZE,
-    entities: [IdentitySource, Department, Employee, Membership, SyncTask],
+    entities: [IdentitySource, Department, Employee, Membership, DirectoryGroup, SyncTask],
     // Room for the tables that a plan is worked out in; a session takes it only when it makes one.
     extra: { options: '-c temp_buffers=128MB' },
     migrations: [
@@ -36,8 +38,9 @@ export function createDataSource(url: string): DataSource {
       DirectoryEvents1798000000000,
       EmployeeCenter1799000000000,
       Authorization1800000000000,
-      PeopleLists1803000000000,
+      DirectoryGroups1801000000000,
       History1802000000000,
+      PeopleLists1803000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -36,12 +36,10 @@ export class ApiClient {
     }
   }
 
-  /** All nodes of a connection, page by page. */
+  /** All nodes of the one connection that a query asks for, at the top or within other objects, page by page. */
   async *all<T>(query: string, variables: Record<string, unknown>): AsyncGenerator<T> {
     for (let after: string | null = null; ; ) {
-      const data: Record<string, { nodes: T[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } }> =
-        await this.request(query, { ...variables, after });
-      const [page] = Object.values(data);
+      const page: Connection<T> | undefined = connectionIn(await this.request(query, { ...variables, after }));
       if (!page) return;
       yield* page.nodes;
       if (!page.pageInfo.hasNextPage) return;
@@ -52,4 +50,14 @@ export class ApiClient {
   async close(): Promise<void> {
     await this.socket.dispose();
   }
+}
+
+interface Connection<T> {
+  readonly nodes: T[];
+  readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
+}
+
+function connectionIn<T>(data: unknown): Connection<T> | undefined {
+  if (typeof data !== 'object' || data === null) return undefined;
+  return 'pageInfo' in data ? (data as Connection<T>) : connectionIn(Object.values(data)[0]);
 }

@@ -1,4 +1,4 @@
-import type { Organization, SandboxUser } from '../sandbox/organization';
+import type { Organization, SandboxTag, SandboxUser } from '../sandbox/organization';
 import type { ApiClient } from './api-client';
 
 interface ApiDepartment {
@@ -36,6 +36,25 @@ const EMPLOYEES = `query Employees($source: ID!, $after: String) {
   }
 }`;
 
+const GROUPS = `query Groups($source: ID!, $after: String) {
+  identitySource(id: $source) { directoryGroups(first: 100, after: $after) {
+    nodes { id externalId name departments { externalId } } pageInfo { hasNextPage endCursor }
+  } }
+}`;
+
+const MEMBERS = `query Members($group: ID!, $after: String) {
+  employees(filter: { directoryGroupId: $group }, first: 500, after: $after) {
+    nodes { externalId } pageInfo { hasNextPage endCursor }
+  }
+}`;
+
+interface ApiGroup {
+  id: string;
+  externalId: string;
+  name: string;
+  departments: { externalId: string }[];
+}
+
 const STATUSES: Readonly<Record<number, string>> = { 1: 'ACTIVE', 2: 'DISABLED', 4: 'INACTIVE' };
 
 /** Every difference between what the API returns and the organisation's true state, in words; none when they are equal. */
@@ -47,6 +66,7 @@ export async function differences(api: ApiClient, sourceId: string, truth: Organ
   }
   for (const user of truth.users.values())
     if (STATUSES[user.status]) expected.set(`employee ${user.userid}`, expectedEmployee(user, told));
+  for (const tag of truth.tags.values()) expected.set(`group ${tag.id}`, expectedGroup(tag, truth));
   const found: string[] = [];
   const check = (key: string, actual: string) => {
     const wanted = expected.get(key);
@@ -59,6 +79,8 @@ export async function differences(api: ApiClient, sourceId: string, truth: Organ
   }
   for await (const e of api.all<ApiEmployee>(EMPLOYEES, { source: sourceId }))
     check(`employee ${e.externalId}`, actualEmployee(e, told));
+  for await (const g of api.all<ApiGroup>(GROUPS, { source: sourceId }))
+    check(`group ${g.externalId}`, await actualGroup(api, g));
   return [...found, ...[...expected.keys()].map((key) => `${key} is missing`)];
 }
 
@@ -84,6 +106,19 @@ function actualEmployee(e: ApiEmployee, told: ReadonlySet<Withholdable>): string
   const main = e.mainDepartment?.externalId ?? null;
   const contact = [...told].map((field) => e[field]);
   return text([e.username, e.displayName, ...contact, e.status, main, places]);
+}
+
+/** Who has left is in no group, and neither is what a tag names although it is not there. */
+function expectedGroup(tag: SandboxTag, truth: Organization): string {
+  const present = tag.users.filter((id) => STATUSES[truth.users.get(id)?.status ?? 0]);
+  const departments = tag.departments.filter((id) => truth.departments.has(id)).map(String);
+  return text([tag.name, present.sort(), departments.sort()]);
+}
+
+async function actualGroup(api: ApiClient, group: ApiGroup): Promise<string> {
+  const people: string[] = [];
+  for await (const e of api.all<{ externalId: string }>(MEMBERS, { group: group.id })) people.push(e.externalId);
+  return text([group.name, people.sort(), group.departments.map((d) => d.externalId).sort()]);
 }
 
 function filled(value: string | undefined): string | null {

@@ -150,7 +150,7 @@ async function replay(api: ApiClient, sandbox: Sandbox): Promise<Totals> {
     if (revision > 0) await showComparisons(api, taskId);
     for (const difference of wrong.slice(0, 5)) console.log(`  DIFFERENT ${difference}`);
     totals.tasks += 1;
-    totals.objects += departments.size + users.size;
+    totals.objects += departments.size + users.size + organization.tags.size;
     totals.changes += task.counters.reduce((sum, c) => sum + (c.action === 'NONE' ? 0 : c.applied), 0);
     totals.wrong += wrong.length + (task.status === 'SUCCEEDED' ? 0 : 1);
   }

@@ -178,6 +178,10 @@ function inputProblems(input: FieldInput): FieldRefusal[] {
     field: ['input', field],
   });
   const problems: FieldRefusal[] = [];
+  // The API's enum has groups too, which have no extension fields.
+  if (!(input.objectType in LOCAL_FIELDS)) {
+    return [at('objectType', 'Departments and employees have extension fields: choose DEPARTMENT or EMPLOYEE.')];
+  }
   if (!/^[a-z][a-z0-9_]{0,39}$/.test(input.key)) {
     problems.push(at('key', 'An identifier begins with a letter a-z and has at most 40 of a-z, 0-9 and _.'));
   } else if (input.key in LOCAL_FIELDS[input.objectType]) {

@@ -4,6 +4,9 @@ import { type FieldTransform, sourcesOf } from './transforms';
 
 export type MappedObjectType = 'DEPARTMENT' | 'EMPLOYEE';
 
+/** What is synchronized. Groups are not mapped: they follow the source. */
+export type SyncObjectTypeName = MappedObjectType | 'GROUP';
+
 /** Who decides a field's value: the source, the source until somebody edits it here, or whoever sets it first. */
 export type FieldOwnerName = 'SOURCE' | 'SOURCE_UNTIL_EDITED' | 'SET_ONCE';
 
@@ -36,10 +39,15 @@ export const LOCAL_FIELDS: Readonly<Record<MappedObjectType, Readonly<Record<str
 };
 
 /** Compared although no mapping names them: they always follow the source. */
-export const STRUCTURAL_FIELDS: Readonly<Record<MappedObjectType, Readonly<Record<string, string>>>> = {
+export const STRUCTURAL_FIELDS: Readonly<Record<SyncObjectTypeName, Readonly<Record<string, string>>>> = {
   DEPARTMENT: { parent: 'Parent department', order: 'Order' },
   EMPLOYEE: { status: 'Status', departments: 'Departments', mainDepartment: 'Main department' },
+  GROUP: { name: 'Name', employees: 'Employees', departments: 'Departments' },
 };
+
+export function isMapped(objectType: SyncObjectTypeName): objectType is MappedObjectType {
+  return objectType !== 'GROUP';
+}
 
 /** Fields that cannot be empty: without a told value the id stands in (a name that the directory never tells). */
 export const NEVER_EMPTY: ReadonlySet<string> = new Set(['name', 'username', 'displayName']);

@@ -1,4 +1,4 @@
-import { type FieldMapping, isFilled, type MappedObjectType, NEVER_EMPTY } from './field-mapping';
+import { type FieldMapping, isFilled, NEVER_EMPTY, type SyncObjectTypeName } from './field-mapping';
 import { compileTransform, INVALID, type Transformed } from './transforms';
 
 /** What the mappings make of one object. */
@@ -31,7 +31,7 @@ const BUILT_IN_CHECKS: Readonly<Record<string, ValueCheck>> = {
  * @param checks by local field, for extension fields
  */
 export function compileMapper(
-  objectType: MappedObjectType,
+  objectType: SyncObjectTypeName,
   mappings: readonly FieldMapping[],
   checks: Readonly<Record<string, ValueCheck>> = {},
 ): Mapper {

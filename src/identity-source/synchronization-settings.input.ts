@@ -8,7 +8,10 @@ export class AutomaticSynchronizationInput {
   @Field(() => Int, { nullable: true, description: 'Hours from one run to the next: 1 to 24.' })
   cycleHours?: number | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether people are wanted, and not departments only.' })
+  @Field(() => Boolean, {
+    nullable: true,
+    description: 'Whether people and directory groups are wanted, and not departments only.',
+  })
   synchronizeUserInformation?: boolean | null;
 }
 

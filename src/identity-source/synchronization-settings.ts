@@ -129,6 +129,8 @@ function mappingProblem(
   extensionKeys: ExtensionKeys,
 ): string | undefined {
   const { objectType, localField, transforms, owner } = mapping;
+  // The API's enum has groups too, which always follow the source.
+  if (!(objectType in LOCAL_FIELDS)) return 'Only fields of departments and employees are mapped.';
   const builtIn = LOCAL_FIELDS[objectType];
   const extension = localField.startsWith(EXTENSION_PREFIX) ? localField.slice(EXTENSION_PREFIX.length) : undefined;
   if (extension === undefined && !(localField in builtIn)) {

@@ -63,7 +63,7 @@ export class AutomaticSynchronization {
   @Field(() => Boolean, { description: 'Whether it does.' })
   enabled: boolean;
 
-  @Field(() => Boolean, { description: 'Whether people are wanted, and not departments only.' })
+  @Field(() => Boolean, { description: 'Whether people and directory groups are wanted, and not departments only.' })
   synchronizeUserInformation: boolean;
 
   @Field(() => Boolean, { description: 'False while `enabled` is false, whatever synchronizeUserInformation says.' })

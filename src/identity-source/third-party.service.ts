@@ -166,8 +166,9 @@ interface Coverage {
   readonly samples: string[];
 }
 
-const LAST_SNAPSHOT = `SELECT t.id FROM sync_task t WHERE t.identity_source_id = $1 AND (t.certificate ->> 'complete')::boolean
-  AND t.trigger <> 'EVENT' AND EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id) ORDER BY t.id DESC LIMIT 1`;
+/** What an event task read is of single objects, and no snapshot. */
+const LAST_SNAPSHOT = `SELECT t.id FROM sync_task t WHERE t.identity_source_id = $1 AND (t.certificate ->> 'complete')::boolean AND t.trigger <> 'EVENT'
+  AND EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id) ORDER BY t.id DESC LIMIT 1`;
 
 /** How many objects of the last complete snapshot have each third-party field, each object counted once. */
 const COVERAGE = ['DEPARTMENT', 'EMPLOYEE']

@@ -192,8 +192,8 @@ function written(text: string, contactsToo: boolean, parameters: unknown[]): str
   return `(${fields.map((field) => `e.${field} ILIKE $${pattern}`).join(' OR ')})`;
 }
 
-/** Which people, beyond what a caller writes: those of one source or department whose uuid the server knows. */
-export type EmployeeSelection = EmployeeFilter & { sourceUuid?: string; departmentUuid?: string };
+/** Which people, beyond what a caller writes: those of one source, department or group whose uuid the server knows. */
+export type EmployeeSelection = EmployeeFilter & { sourceUuid?: string; departmentUuid?: string; groupUuid?: string };
 
 export async function listEmployees(
   ctx: RequestContext,
@@ -223,6 +223,13 @@ async function employeeConditions(
   else where.push(notDeleted('e', asOf));
   const department = filter?.departmentUuid ?? idFilter('department', filter?.departmentId);
   if (department) where.push(await memberOf(ctx, department, filter?.includeSubtree ?? false, parameters, asOf));
+  const group = filter?.groupUuid ?? idFilter('group', filter?.directoryGroupId);
+  if (group && asOf)
+    throw badRequest('Who was in a directory group is not kept: leave out either asOf or directoryGroupId.');
+  if (group)
+    where.push(
+      `e.id IN (SELECT m.employee_id FROM directory_group_employee m WHERE m.group_id = $${parameters.push(group)})`,
+    );
   if (filter?.blocked != null) where.push(`e.blocked_at IS ${filter.blocked ? 'NOT ' : ''}NULL`);
   if (filter?.employmentStatus) where.push(`e.employment_status = ANY ($${parameters.push(filter.employmentStatus)})`);
   where.push(...(await extensionFilters(ctx, 'EMPLOYEE', filter?.extensionValues, 'e', parameters)));
@@ -263,6 +270,6 @@ async function memberOf(
 }
 
 /** The uuid to filter by; an id of another type matches nothing. */
-function idFilter(prefix: 'source' | 'department', id: string | null | undefined): string | undefined {
+function idFilter(prefix: 'source' | 'department' | 'group', id: string | null | undefined): string | undefined {
   return id == null ? undefined : uuidOf(prefix, id);
 }

@@ -259,6 +259,13 @@ export class EmployeeFilter {
   @Field(() => Boolean, { nullable: true, description: 'With departmentId: also members of the departments below it.' })
   includeSubtree?: boolean | null;
 
+  @Field(() => ID, {
+    nullable: true,
+    description:
+      'Members of this directory group only; the people of its departments are none by that. Not together with asOf.',
+  })
+  directoryGroupId?: string | null;
+
   @Field(() => Boolean, { nullable: true, description: 'true: only those blocked, false: only those not.' })
   blocked?: boolean | null;
 

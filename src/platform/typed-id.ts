@@ -10,6 +10,7 @@ const PREFIXES = [
   'record',
   'department',
   'employee',
+  'group',
   'token',
   'audit',
   'field',

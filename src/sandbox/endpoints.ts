@@ -62,6 +62,7 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     const of = (user: SandboxUser) => (corporate ? user.biz_mail : user.email)?.toLowerCase();
     return { userid: found(company, (user) => of(user) === email, 46004) };
   },
+  /** Source: developer.work.weixin.qq.com/document/path/96281 */
   'tag/list': (company) => ({
     taglist: [...company.organization.tags.values()].map(({ id, name }) => ({ tagid: id, tagname: name })),
   }),
@@ -75,7 +76,8 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
       const { userid, name } = company.visible.userSummary(user);
       return { userid, name };
     });
-    return { tagname: tag.name, userlist, partylist: tag.departments };
+    const partylist = tag.departments.filter((department) => company.visible.departments.has(department));
+    return { tagname: tag.name, userlist, partylist };
   },
   // A self-built app may not list ids; only the contacts-sync secret may. Source: developer.work.weixin.qq.com/document/path/96269
   'user/list_id': () => {

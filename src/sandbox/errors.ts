@@ -45,6 +45,7 @@ const TEXTS: Readonly<Record<number, string>> = {
   60103: 'invalid mobile',
   60111: 'userid not found',
   60123: 'invalid party id',
+  81011: 'no privilege to access/modify tag',
   84025: 'invalid state',
   301002: 'no privilege for this agent',
   842002: 'template not online',

@@ -1,4 +1,10 @@
-import { Organization, type OrganizationState, type SandboxDepartment, type SandboxUser } from './organization';
+import {
+  Organization,
+  type OrganizationState,
+  type SandboxDepartment,
+  type SandboxTag,
+  type SandboxUser,
+} from './organization';
 
 /** One answer of WeCom holds everybody who is directly in a department. */
 const MAX_DIRECT = 2_000;
@@ -17,6 +23,7 @@ const POSITIONS = [
   '主管',
   '总监',
 ];
+const TAGS = ['管理层', '应届生', '党员', '羽毛球协会', '驻外人员', '安全员', '内训师', '值班组'];
 const UNITS = ['研发', '市场', '销售', '财务', '人事', '行政', '运营', '客服', '法务', '采购', '质量', '物流'];
 
 /** The same numbers for the same seed: mulberry32. */
@@ -33,7 +40,7 @@ function seeded(seed: number): () => number {
 
 /**
  * A company of any size in the shape that companies have: department sizes by Zipf's law, up to 2,000 people directly in one,
- * up to 15 levels, one person in twenty in several departments, Chinese names.
+ * up to 15 levels, one person in twenty in several departments, Chinese names, a few tags across it.
  */
 export function generateOrganization(people: number, seed = 1): Organization {
   const random = seeded(seed);
@@ -41,7 +48,7 @@ export function generateOrganization(people: number, seed = 1): Organization {
   const places = zipfPlaces(departments, people);
   const users: SandboxUser[] = [];
   for (let i = 0; i < people; i++) users.push(makeUser(i, places[i] ?? 1, departments.length, random));
-  const state: OrganizationState = { departments, users, tags: [] };
+  const state: OrganizationState = { departments, users, tags: makeTags(departments, users, seeded(seed + 1)) };
   return new Organization(state);
 }
 
@@ -94,4 +101,22 @@ function makeUser(i: number, place: number, departments: number, random: () => n
     gender: random() < 0.5 ? '1' : '2',
     direct_leader: i < 10 ? [] : [`user${Math.floor(i / 10)}`],
   };
+}
+
+/** One tag for every hundred people, eight at most, with up to fifty people and a department or two each. */
+function makeTags(
+  departments: readonly SandboxDepartment[],
+  users: readonly SandboxUser[],
+  random: () => number,
+): SandboxTag[] {
+  const pick = <T>(all: readonly T[], count: number) =>
+    [...new Set(Array.from({ length: count }, () => all[Math.floor(random() * all.length)]))].filter(
+      (one) => one !== undefined,
+    );
+  return TAGS.slice(0, Math.ceil(users.length / 100)).map((name, i) => ({
+    id: i + 1,
+    name,
+    users: pick(users, Math.min(50, users.length)).map((user) => user.userid),
+    departments: pick(departments, i % 3).map((department) => department.id),
+  }));
 }

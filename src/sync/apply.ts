@@ -5,10 +5,17 @@ import { holdFieldsStill } from '../extension-field/extension-field.service';
 import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
 import { announceSearch, type RunQuery, refreshSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
+import { ANY_GROUPS, APPLY_GROUPS, REMEMBER_MISSING_MEMBERS } from './apply/groups';
 import * as sql from './apply/statements';
 import type { Run } from './lease';
 import * as reversal from './revert/statements';
-import { type CounterState, NO_PROGRESS, type ProgressState, type SyncTaskStatusName } from './sync-task.entity';
+import {
+  type CounterState,
+  isProven,
+  NO_PROGRESS,
+  type ProgressState,
+  type SyncTaskStatusName,
+} from './sync-task.entity';
 
 /** A paused worker's open transaction must not block the one that took over. */
 const IDLE_LIMIT_MS = 15_000;
@@ -91,10 +98,18 @@ async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   await execute(client, sql.RENAME_LINKS, run);
   await execute(client, sql.WRITE_LINKS, run);
   await execute(client, sql.MARK_MISSING, run);
+  await applyGroups(client, run);
   await deleteDepartments(client, run);
   const query: RunQuery = async (text, parameters) => (await client.query(text, parameters)).rows;
   if (touched <= FOUND_AT_ONCE) await refreshSearch(query, { taskId: id });
   else await announceSearch(query, run.task.identitySourceId);
+}
+
+/** A run that brings departments only has neither records of groups nor answers about them. */
+async function applyGroups(client: PoolClient, run: Run): Promise<void> {
+  const { rows } = await client.query(ANY_GROUPS, [run.task.id]);
+  if (rows[0].records) for (const statement of APPLY_GROUPS) await execute(client, statement, run);
+  if (rows[0].pages) await execute(client, REMEMBER_MISSING_MEMBERS, run);
 }
 
 async function deleteDepartments(client: PoolClient, run: Run): Promise<void> {
@@ -126,12 +141,10 @@ export async function endIfDecided(client: PoolClient, taskId: string, ordinals:
      SELECT 'RECORDS', t.identity_source_id, t.id, o, 1, '{}' FROM sync_task t, unnest($2::int[]) o WHERE t.id = $1 ORDER BY o`,
     [taskId, ordinals],
   );
-  const { rows } = await client.query(
-    `SELECT counters, (certificate ->> 'complete')::boolean AS complete FROM sync_task WHERE id = $1`,
-    [taskId],
-  );
+  const { rows } = await client.query(`SELECT counters, certificate FROM sync_task WHERE id = $1`, [taskId]);
   const { counters, clean, held } = await countResults(client, taskId, rows[0].counters);
-  const ended: SyncTaskStatusName = clean && rows[0].complete ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
+  const ended: SyncTaskStatusName =
+    clean && rows[0].certificate && isProven(rows[0].certificate) ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
   const status = held ? 'HELD' : ended;
   await client.query(`UPDATE sync_task SET counters = $2, status = $3 WHERE id = $1`, [
     taskId,

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import type { DirectoryConnector, DirectoryExtent } from '../connector/directory-connector';
+import { type DirectoryConnector, type DirectoryExtent, GROUP_LIST_PAGE } from '../connector/directory-connector';
 import type { Run } from './lease';
+import type { StagedType } from './stage';
 import type { CertificateState, ScopeState } from './sync-task.entity';
 
 /** How many reasons a certificate spells out; the rest is counted. */
@@ -11,6 +12,17 @@ const REASONS_SHOWN = 20;
 export interface SnapshotExtent extends DirectoryExtent {
   /** With a partial scope: the chosen departments that the snapshot has. */
   readonly chosenDepartmentIds: readonly string[];
+}
+
+/** What a snapshot has of directory groups. */
+export interface GroupFacts {
+  readonly groups: number;
+  /** Whether the list of groups was read, so that every one of them was asked for. */
+  readonly listed: boolean;
+  readonly problems: readonly string[];
+  readonly problemCount: number;
+  /** Why they were not to be read at all; undefined where they were. */
+  readonly leftAlone: string | undefined;
 }
 
 /** What certifying a snapshot looks at, as counted from its rows. */
@@ -25,6 +37,8 @@ export interface SnapshotFacts {
   /** That of the last complete snapshot whose removals were decided; undefined for the first. */
   readonly formerExtent: SnapshotExtent | undefined;
   readonly includesEmployees: boolean;
+  /** Undefined where the directory has none, or only departments were read. */
+  readonly groups: GroupFacts | undefined;
   /** Today's settings: a department that is no longer chosen is not lost. */
   readonly scope: ScopeState;
 }
@@ -33,16 +47,17 @@ export interface SnapshotFacts {
 export interface Verdict {
   /** Whether absence from it may be believed. */
   readonly complete: boolean;
+  /** The same of groups; null where they were left alone. */
+  readonly groupsComplete: boolean | null;
   /** What could be seen the last time and no longer can: removals then wait for approval, however few. */
   readonly lost: readonly string[];
-  /** Why it is not complete, or why removals wait, in plain words. */
+  /** Why it is not complete, why removals wait, or what was left alone, in plain words. */
   readonly reasons: string[];
 }
 
 /** Whether a snapshot may be believed where something is missing from it. Pure. */
 export function certify(facts: SnapshotFacts): Verdict {
-  const reasons = facts.problems.slice(0, REASONS_SHOWN);
-  if (facts.problemCount > reasons.length) reasons.push(`and ${facts.problemCount - reasons.length} more pages`);
+  const reasons = spelledOut(facts);
   if (facts.includesEmployees && facts.employees === 0) {
     reasons.push(
       'The directory showed no employee at all: a withdrawn visible range looks the same as an empty company.',
@@ -55,7 +70,16 @@ export function certify(facts: SnapshotFacts): Verdict {
     const names = lost.slice(0, REASONS_SHOWN).join(', ');
     reasons.push(`What can be seen shrank: ${names} no longer can. Removals wait for approval.`);
   }
-  return { complete, lost, reasons };
+  const { groups } = facts;
+  if (groups?.leftAlone) reasons.push(`Directory groups are left alone: ${groups.leftAlone}`);
+  if (groups) reasons.push(...spelledOut(groups));
+  const groupsComplete = groups && !groups.leftAlone ? groups.listed && groups.problemCount === 0 : null;
+  return { complete, groupsComplete, lost, reasons };
+}
+
+function spelledOut({ problems, problemCount }: Pick<SnapshotFacts, 'problems' | 'problemCount'>): string[] {
+  const shown = problems.slice(0, REASONS_SHOWN);
+  return problemCount > shown.length ? [...shown, `and ${problemCount - shown.length} more pages`] : shown;
 }
 
 function lostFrom(former: SnapshotExtent, now: SnapshotExtent, scope: ScopeState): string[] {
@@ -72,20 +96,30 @@ function lostFrom(former: SnapshotExtent, now: SnapshotExtent, scope: ScopeState
   ];
 }
 
+/** How a read of the directory went, beside its pages. */
+export interface WhatWasRead {
+  readonly extent: DirectoryExtent;
+  /** Whether groups were asked for. */
+  readonly groups: boolean;
+  /** Why they may not be read, in plain words. */
+  readonly groupsLeftAlone: string | undefined;
+}
+
 /** The certificate of a run's snapshot, counted, judged and stored. */
 export async function storeCertificate(
   dataSource: DataSource,
   connector: DirectoryConnector,
   run: Run,
-  extent: DirectoryExtent,
+  read: WhatWasRead,
 ): Promise<Certified> {
   const same = run.task.settings.scope.mode === 'ALL' ? await isSameSnapshot(dataSource, run) : undefined;
-  const facts = await countFacts(dataSource, run, extent, same);
+  const facts = await countFacts(dataSource, run, read, same);
   const { lost, ...verdict } = certify(facts);
   const certificate: CertificateState = {
     ...verdict,
     departmentsRead: facts.departments,
     employeesRead: facts.employees,
+    groupsRead: facts.groups?.groups ?? 0,
     pagesRead: facts.pages,
     sourceCalls: connector.statistics().calls,
     scopeFingerprint: createHash('sha256').update(JSON.stringify(facts.extent)).digest('hex').slice(0, 16),
@@ -129,13 +163,15 @@ async function isSameSnapshot(dataSource: DataSource, run: Run): Promise<Counts 
             AND NOT EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
                              WHERE (tp.task_id = t.id AND NOT p.applied)
                                 OR (tp.task_id = f.id AND tp.page_key LIKE 'again:%' AND p.keys <> '{}'))
+            -- Nor was anything left undecided because it could not be read again.
+            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = f.id AND tp.page_id IS NULL)
             AND NOT EXISTS (${PAGES} t.id EXCEPT ${PAGES} f.id) AND NOT EXISTS (${PAGES} f.id EXCEPT ${PAGES} t.id) AS same
        FROM sync_task t, sync_task f WHERE t.id = $1 AND f.id = $2`,
     [run.task.id, former.id],
   );
   if (!row.same) return undefined;
-  const { departmentsRead, employeesRead } = former.certificate as CertificateState;
-  return { departments: departmentsRead, employees: employeesRead };
+  const { departmentsRead, employeesRead, groupsRead } = former.certificate as CertificateState;
+  return { departments: departmentsRead, employees: employeesRead, groups: groupsRead };
 }
 
 const PAGES = `SELECT page_key, page_id FROM task_page WHERE page_key NOT LIKE 'again:%' AND task_id =`;
@@ -143,6 +179,7 @@ const PAGES = `SELECT page_key, page_id FROM task_page WHERE page_key NOT LIKE '
 interface Counts {
   readonly departments: number;
   readonly employees: number;
+  readonly groups: number;
 }
 
 /** What an event task read: complete when every named object could be read, which says nothing about any other. */
@@ -151,18 +188,24 @@ export async function storeEventCertificate(
   connector: DirectoryConnector,
   run: Run,
 ): Promise<CertificateState> {
-  const [facts] = await dataSource.query(
-    `SELECT count(*)::int AS pages, coalesce((array_agg(problem) FILTER (WHERE problem IS NOT NULL))[1:${REASONS_SHOWN}], '{}') AS problems,
-            (count(*) FILTER (WHERE object_type = 'DEPARTMENT'))::int AS departments
-       FROM task_page WHERE task_id = $1`,
+  const types = await dataSource.query(
+    `SELECT object_type AS type, count(*)::int AS pages,
+            coalesce((array_agg(problem) FILTER (WHERE problem IS NOT NULL))[1:${REASONS_SHOWN}], '{}') AS problems
+       FROM task_page WHERE task_id = $1 GROUP BY object_type`,
     [run.task.id],
   );
+  const of = (type: StagedType): { pages: number; problems: string[] } =>
+    types.find((row: { type: string }) => row.type === type) ?? { pages: 0, problems: [] };
+  const [departments, employees, groups] = [of('DEPARTMENT'), of('EMPLOYEE'), of('GROUP')];
+  const problems = [...departments.problems, ...employees.problems];
   const certificate: CertificateState = {
-    complete: facts.problems.length === 0,
-    reasons: facts.problems,
-    departmentsRead: facts.departments,
-    employeesRead: facts.pages - facts.departments,
-    pagesRead: facts.pages,
+    complete: problems.length === 0,
+    groupsComplete: groups.pages > 0 ? groups.problems.length === 0 : null,
+    reasons: [...problems, ...groups.problems],
+    departmentsRead: departments.pages,
+    employeesRead: employees.pages,
+    groupsRead: groups.pages,
+    pagesRead: departments.pages + employees.pages + groups.pages,
     sourceCalls: connector.statistics().calls,
     scopeFingerprint: '',
   };
@@ -188,19 +231,28 @@ async function countObjects(dataSource: DataSource, taskId: string): Promise<Cou
     [taskId],
   );
   const total = (type: string): number => counts.find((row: { type: string }) => row.type === type)?.total ?? 0;
-  return { departments: total('DEPARTMENT'), employees: total('EMPLOYEE') };
+  return { departments: total('DEPARTMENT'), employees: total('EMPLOYEE'), groups: total('GROUP') };
+}
+
+/** What could not be read of some pages, as one object: the first so many problems, and how many there are. */
+function problemsOf(condition: string, name: string): string {
+  return `jsonb_build_object(
+    'problemCount', count(problem) FILTER (WHERE ${condition}),
+    'problems', coalesce(to_jsonb((array_agg(problem ORDER BY page_key) FILTER (WHERE problem IS NOT NULL AND ${condition}))[1:${REASONS_SHOWN}]), '[]')
+  ) AS ${name}`;
 }
 
 async function countFacts(
   dataSource: DataSource,
   run: Run,
-  extent: DirectoryExtent,
+  read: WhatWasRead,
   same: Counts | undefined,
 ): Promise<SnapshotFacts> {
   const { id, identitySourceId, settings } = run.task;
-  const [pages] = await dataSource.query(
-    `SELECT count(*) FILTER (WHERE page_id IS NOT NULL)::int AS pages, count(problem)::int AS "problemCount",
-            coalesce((array_agg(problem ORDER BY page_key) FILTER (WHERE problem IS NOT NULL))[1:${REASONS_SHOWN}], '{}') AS problems
+  const [{ listed, pages, ...problems }] = await dataSource.query(
+    `SELECT count(*) FILTER (WHERE page_id IS NOT NULL)::int AS pages,
+            coalesce(bool_or(object_type = 'GROUP' AND page_key = '${GROUP_LIST_PAGE}' AND page_id IS NOT NULL), false) AS listed,
+            ${problemsOf(`object_type <> 'GROUP'`, 'organisation')}, ${problemsOf(`object_type = 'GROUP'`, 'groups')}
        FROM task_page WHERE task_id = $1 AND page_key NOT LIKE 'again:%'`,
     [id],
   );
@@ -214,9 +266,14 @@ async function countFacts(
       ORDER BY id DESC LIMIT 1`,
     [identitySourceId, id],
   );
+  const counts = same ?? (await countObjects(dataSource, id));
+  const { extent, groupsLeftAlone: leftAlone } = read;
   return {
-    ...pages,
-    ...(same ?? (await countObjects(dataSource, id))),
+    ...problems.organisation,
+    departments: counts.departments,
+    employees: counts.employees,
+    pages,
+    groups: read.groups ? { ...problems.groups, groups: counts.groups, listed, leftAlone } : undefined,
     extent: { ...extent, chosenDepartmentIds: chosen.map((row: { id: string }) => row.id) },
     formerExtent: former?.extent,
     scope: settings.scope,

@@ -11,10 +11,11 @@ export function removalLimit(safeguards: SafeguardState, known: number): number 
   return Math.max(safeguards.minimumObjects, Math.min(safeguards.maxRemovals, share));
 }
 
-/** What takes somebody or something out of the organisation: a leaver's suspension, a department's end. */
+/** What takes somebody or something out of the organisation: a leaver's suspension, a department's or a group's end. */
 const REMOVALS = {
   EMPLOYEE: 'SUSPEND',
   DEPARTMENT: 'REMOVE',
+  GROUP: 'REMOVE',
 } as const;
 
 /** Told apart again when a held removal is approved. */
@@ -24,8 +25,8 @@ UPDATE sync_record SET result = 'HELD', reason_code = $4, edges_before = coalesc
 
 const KNOWN = `SELECT count(*)::int AS known FROM link WHERE identity_source_id = $1 AND kind = $2 AND missing_since IS NULL`;
 
-const PLANNED = `SELECT count(*)::int AS planned FROM sync_record
-  WHERE task_id = $1 AND object_type = $2 AND action = $3 AND result IS NULL`;
+const PLANNED = `SELECT object_type AS type, action, count(*)::int AS total FROM sync_record
+  WHERE task_id = $1 AND action IN ('SUSPEND', 'REMOVE') AND result IS NULL GROUP BY object_type, action`;
 
 /** Removals by events since the last full run: they count together with the next ones. */
 const BY_EVENTS = `
@@ -40,13 +41,16 @@ SELECT count(*)::int AS before FROM sync_record r JOIN sync_task t ON t.id = r.t
  */
 export async function gate(client: PoolClient, run: Run, lost: readonly string[]): Promise<void> {
   const { id, identitySourceId, settings, trigger } = run.task;
-  for (const [type, action] of Object.entries(REMOVALS)) {
-    const [planned] = (await client.query(PLANNED, [id, type, action])).rows;
-    if (planned.planned === 0) continue;
+  const { rows: planned } = await client.query<{ type: keyof typeof REMOVALS; action: string; total: number }>(
+    PLANNED,
+    [id],
+  );
+  for (const { type, action, total } of planned) {
+    if (action !== REMOVALS[type]) continue;
     const [known] = (await client.query(KNOWN, [identitySourceId, type])).rows;
     const earlier =
       trigger === 'EVENT' ? (await client.query(BY_EVENTS, [identitySourceId, type, action])).rows[0].before : 0;
-    const over = planned.planned + earlier > removalLimit(settings.safeguards, known.known + earlier);
+    const over = total + earlier > removalLimit(settings.safeguards, known.known + earlier);
     if (lost.length > 0) await client.query(HOLD, [id, type, action, 'EXTENT_SHRANK']);
     else if (over) await client.query(HOLD, [id, type, action, 'OVER_REMOVAL_LIMIT']);
   }

@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
 import { beginApplying, endIfDecided } from './apply';
+import { REMOVE_GROUPS } from './apply/groups';
 import * as sql from './apply/statements';
 import type { EventLog } from './event-log';
 import type { SyncTaskStatusName, TaskSettings } from './sync-task.entity';
@@ -74,12 +75,13 @@ async function decideIn(client: PoolClient, decision: Decision): Promise<Decisio
 async function applyDecided(client: PoolClient, taskId: string, task: HeldTask): Promise<void> {
   await client.query(
     `UPDATE sync_record r
-        SET applied_at = now(), result = CASE WHEN d.id IS NOT NULL OR e.id IS NOT NULL THEN NULL ELSE 'SKIPPED' END,
-            reason_code = CASE WHEN d.id IS NOT NULL OR e.id IS NOT NULL THEN r.edges_before ->> 'reason' ELSE 'CHANGED_SINCE_PLAN' END
+        SET applied_at = now(), result = CASE WHEN coalesce(d.id, e.id, g.id) IS NULL THEN 'SKIPPED' END,
+            reason_code = CASE WHEN coalesce(d.id, e.id, g.id) IS NULL THEN 'CHANGED_SINCE_PLAN' ELSE r.edges_before ->> 'reason' END
        FROM decided, sync_record x
        LEFT JOIN link l ON l.local_id = x.local_id AND l.missing_since IS NULL AND l.read_at <= x.read_at
        LEFT JOIN employee e ON e.id = l.local_id AND e.updated_at = x.local_version
        LEFT JOIN department d ON d.id = l.local_id AND d.updated_at = x.local_version
+       LEFT JOIN directory_group g ON g.id = l.local_id AND g.updated_at = x.local_version
       WHERE decided.id = r.id AND x.id = r.id AND r.task_id = $1`,
     [taskId],
   );
@@ -88,6 +90,7 @@ async function applyDecided(client: PoolClient, taskId: string, task: HeldTask):
     client.query(statement.replaceAll(sql.OPEN, DECIDED), parameters);
   await run(sql.SUSPEND_EMPLOYEES, [taskId, leaverGraceDays]);
   await run(sql.MARK_MISSING, [taskId]);
+  for (const statement of REMOVE_GROUPS) await run(statement, [taskId]);
   while (((await run(sql.DELETE_DEPARTMENTS, [taskId])).rowCount ?? 0) > 0);
   await run(sql.KEEP_FILLED_DEPARTMENTS, [taskId]);
   await run(sql.DELETE_DEPARTMENT_LINKS, [taskId]);

@@ -8,6 +8,7 @@ import type { Run } from './lease';
 import * as departments from './plan/departments';
 import * as employees from './plan/employees';
 import * as fields from './plan/fields';
+import * as groups from './plan/groups';
 import type { CounterState } from './sync-task.entity';
 
 const DEPARTMENT_STATEMENTS = [
@@ -63,6 +64,8 @@ const ANALYSE_AFTER = new Map([
   [employees.COLLECT_SEEN, 'seen_key'],
   [employees.COLLECT_SEEN_IN_SCOPE, 'seen_key'],
   [departments.COLLECT_TARGETS, 'department_target'],
+  [groups.COLLECT_GROUPS, 'plan_group'],
+  [groups.COLLECT_GROUP_EDGES, 'group_edge'],
 ]);
 
 /**
@@ -73,13 +76,11 @@ export async function plan(dataSource: DataSource, run: Run, findings: Findings)
   return inTransaction(dataSource, async (client) => {
     await client.query(`SET LOCAL work_mem = '64MB'`);
     await client.query('DELETE FROM sync_record WHERE task_id = $1', [run.task.id]);
-    for (const statement of statements(run, findings.same)) {
-      await client.query(inline(statement, run));
-      const filled = ANALYSE_AFTER.get(statement);
-      if (!filled) continue;
-      await client.query(`ANALYZE ${filled}`);
+    await execute(client, run, statements(run, findings.same));
+    if (run.task.includesEmployees) {
+      await refuseTakenValues(client, run);
+      await planGroups(client, run);
     }
-    if (run.task.includesEmployees) await refuseTakenValues(client, run);
     await gate(client, run, findings.lost);
     const counters = await countPlanned(client, run, findings.same);
     await client.query(`UPDATE sync_task SET planned_at = now(), counters = $2 WHERE id = $1`, [
@@ -94,6 +95,20 @@ export async function plan(dataSource: DataSource, run: Run, findings: Findings)
     await run.lease.confirm(client);
     return counters;
   });
+}
+
+async function execute(client: PoolClient, run: Run, statements: readonly string[]): Promise<void> {
+  for (const statement of statements) {
+    await client.query(inline(statement, run));
+    const filled = ANALYSE_AFTER.get(statement);
+    if (filled) await client.query(`ANALYZE ${filled}`);
+  }
+}
+
+/** After it is certain who comes: a newcomer who was refused is a member of nothing. */
+async function planGroups(client: PoolClient, run: Run): Promise<void> {
+  const { rows } = await client.query(inline(groups.ANY_GROUPS, run));
+  if (rows[0].any) await execute(client, run, groups.GROUP_STATEMENTS);
 }
 
 /** Each pass settles at least one value, so it ends. */
@@ -128,7 +143,9 @@ async function countPlanned(client: PoolClient, run: Run, same: boolean): Promis
               AND r.object_type = seen.object_type AND r.action NOT IN ('REMOVE', 'SUSPEND')))::int, 0, 0, 0, 0
        FROM (SELECT 'DEPARTMENT' AS object_type, count(*) AS total FROM plan_department
              UNION ALL SELECT 'EMPLOYEE', CASE WHEN $2 THEN (SELECT (certificate ->> 'employeesRead')::int FROM sync_task WHERE id = $1)
-                                         ELSE (SELECT count(*) FROM seen_key) END) seen
+                                         ELSE (SELECT count(*) FROM seen_key) END
+             UNION ALL SELECT 'GROUP', count(DISTINCT k) FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+                        WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' HAVING count(*) > 0) seen
      ORDER BY 1, 2`,
     [run.task.id, same],
   );

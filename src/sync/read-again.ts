@@ -1,19 +1,11 @@
 import type { DataSource } from 'typeorm';
-import {
-  type DirectoryConnector,
-  DirectoryError,
-  type DirectoryPage,
-  type ThirdPartyDepartment,
-  type ThirdPartyEmployee,
-} from '../connector/directory-connector';
+import { type DirectoryConnector, DirectoryError, hasGroups } from '../connector/directory-connector';
 import type { Run } from './lease';
-import type { StagedType } from './stage';
+import type { AnyPage, StagedObject, StagedType } from './stage';
 
 /** Missing objects are read in batches of this size, so that a whole company missing is never held in memory. */
 const BATCH = 500;
 const CONCURRENCY = 8;
-
-export type AnyPage = DirectoryPage<ThirdPartyDepartment> | DirectoryPage<ThirdPartyEmployee>;
 
 /**
  * Objects that are here but missing from the snapshot, each read once more by itself: somebody who moved between two reads,
@@ -49,6 +41,13 @@ const LEFT_SCOPE = `ARRAY(
                            WHERE tp.task_id = $1 AND s.external_key = d.external_key)
                   AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key = 'employees-of:' || d.external_key)))`;
 
+/** A group that has members here and was told to have none: an answer that came empty looks the same. */
+const EMPTIED = `EXISTS (SELECT FROM directory_group_employee m WHERE m.group_id = l.local_id
+                         UNION ALL SELECT FROM directory_group_department m WHERE m.group_id = l.local_id)
+  AND EXISTS (SELECT FROM task_page tp JOIN staged_group s ON s.page_id = tp.page_id
+               WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' AND s.external_key = l.external_key
+                 AND s.employee_keys = '{}' AND s.department_keys = '{}')`;
+
 async function nextMissing(
   dataSource: DataSource,
   run: Run,
@@ -62,7 +61,8 @@ async function nextMissing(
      )
      SELECT l.external_key AS key, l.external_id AS id FROM link l
       WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.missing_since IS NULL AND l.external_key > $4
-        AND l.rejected_at IS NULL AND NOT EXISTS (SELECT FROM seen WHERE seen.k = l.external_key)
+        AND l.rejected_at IS NULL
+        AND (NOT EXISTS (SELECT FROM seen WHERE seen.k = l.external_key) OR (l.kind = 'GROUP' AND ${EMPTIED}))
         AND NOT (l.kind = 'EMPLOYEE' AND l.local_id = ANY (${LEFT_SCOPE}))
         AND NOT EXISTS (SELECT FROM task_page a WHERE a.task_id = $1 AND a.object_type = $3 AND a.page_key = 'again:' || l.external_key)
       ORDER BY l.external_key LIMIT ${BATCH}`,
@@ -84,10 +84,7 @@ export async function readObject(
 ): Promise<AnyPage> {
   const page = { key: `again:${missing.key}`, readAt: new Date() };
   try {
-    const object =
-      objectType === 'EMPLOYEE'
-        ? await connector.employee(missing.id, run.signal)
-        : await connector.department(missing.id, run.signal);
+    const object = await readOne(connector, objectType, missing.id, run.signal);
     const objects = object ? [object] : [];
     // Never shared with another run: the answer counts for this one alone.
     const content = { kind: 'read' as const, digest: `once:${run.task.id}`, objects, problems: [] };
@@ -96,4 +93,16 @@ export async function readObject(
     if (!(error instanceof DirectoryError)) throw error;
     return { ...page, content: { kind: 'unreadable', error } };
   }
+}
+
+async function readOne(
+  connector: DirectoryConnector,
+  objectType: StagedType,
+  id: string,
+  signal: AbortSignal,
+): Promise<StagedObject | undefined> {
+  if (objectType === 'EMPLOYEE') return connector.employee(id, signal);
+  if (objectType === 'DEPARTMENT') return connector.department(id, signal);
+  if (!hasGroups(connector)) throw new Error('The directory has no groups to read.');
+  return connector.group(id, signal);
 }

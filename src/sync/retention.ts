@@ -96,6 +96,7 @@ export class Retention {
         AND NOT EXISTS (SELECT FROM sync_task o WHERE o.identity_source_id = t.identity_source_id AND o.status IN ('QUEUED', 'RUNNING'))`,
       staged_employee: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
       staged_department: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
+      staged_group: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
       sync_record: `task_id IN (SELECT id FROM sync_task WHERE ${ended} AND ${older('finished_at', recordDays)})`,
       // Nothing refers to one any more: no record, no page, no event, and no later run looks at it.
       sync_task: `${ended} AND NOT EXISTS (SELECT FROM sync_record r WHERE r.task_id = t.id)

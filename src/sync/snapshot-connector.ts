@@ -4,17 +4,22 @@ import {
   DirectoryError,
   type DirectoryExtent,
   type DirectoryPage,
+  GROUP_LIST_PAGE,
+  type HasGroups,
+  NotPermitted,
   type ReadOptions,
   type ThirdPartyDepartment,
   type ThirdPartyEmployee,
+  type ThirdPartyGroup,
   type ThirdPartyStatus,
 } from '../connector/directory-connector';
+import type { SyncObjectTypeName } from '../field-mapping/field-mapping';
 
 /**
  * The last complete snapshot in the place of the directory: a preview of other settings reads what was stored, and calls nobody.
  * Only `keyOf` is the real connector's.
  */
-export class SnapshotConnector implements DirectoryConnector {
+export class SnapshotConnector implements DirectoryConnector, HasGroups {
   constructor(
     private readonly dataSource: DataSource,
     private readonly snapshotTaskId: string,
@@ -73,6 +78,26 @@ export class SnapshotConnector implements DirectoryConnector {
     }
   }
 
+  /** Left alone where the snapshot has not read them whole. */
+  async *groups(options: ReadOptions): AsyncIterable<DirectoryPage<ThirdPartyGroup>> {
+    let listed = false;
+    for await (const page of this.pages('GROUP', { ...options, alreadyRead: () => false })) {
+      listed ||= page.key === GROUP_LIST_PAGE;
+      const rows: StoredGroup[] = await this.dataSource.query(
+        'SELECT external_id AS "externalId", third_party AS told FROM staged_group WHERE page_id = $1',
+        [page.id],
+      );
+      const { key, readAt, digest } = page;
+      if (options.alreadyRead(key)) continue;
+      yield { key, readAt, content: { kind: 'read', digest, objects: rows.map(toGroup), problems: [] } };
+    }
+    if (!listed) throw new NotPermitted(this.notRead('The stored snapshot has no directory groups.'));
+  }
+
+  async group(): Promise<never> {
+    throw this.notRead();
+  }
+
   async department(): Promise<never> {
     throw this.notRead();
   }
@@ -89,7 +114,7 @@ export class SnapshotConnector implements DirectoryConnector {
     return { calls: 0, throttledMs: 0 };
   }
 
-  private async *pages(objectType: 'DEPARTMENT' | 'EMPLOYEE', options: ReadOptions) {
+  private async *pages(objectType: SyncObjectTypeName, options: ReadOptions) {
     const rows: StoredPage[] = await this.dataSource.query(
       `SELECT p.id, tp.page_key AS key, p.digest, tp.read_at AS "readAt" FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
         WHERE tp.task_id = $1 AND tp.object_type = $2 ORDER BY tp.page_key`,
@@ -101,8 +126,8 @@ export class SnapshotConnector implements DirectoryConnector {
     }
   }
 
-  private notRead(): DirectoryError {
-    return new DirectoryError('UPSTREAM_REFUSED', 'A stored snapshot is not read again.', undefined, '');
+  private notRead(message = 'A stored snapshot is not read again.'): DirectoryError {
+    return new DirectoryError('UPSTREAM_REFUSED', message, undefined, '');
   }
 }
 
@@ -142,4 +167,15 @@ function toEmployee(row: StoredEmployee): ThirdPartyEmployee {
       order: row.orders[i] ?? null,
     })),
   };
+}
+
+interface StoredGroup {
+  readonly externalId: string;
+  readonly told: { readonly name?: string; readonly employees: string | null; readonly departments: string | null };
+}
+
+function toGroup({ externalId, told }: StoredGroup): ThirdPartyGroup {
+  const { employees, departments, ...fields } = told;
+  const ids = (lines: string | null) => (lines ? lines.split('\n') : []);
+  return { externalId, fields, employeeIds: ids(employees), departmentIds: ids(departments) };
 }

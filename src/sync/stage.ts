@@ -7,17 +7,26 @@ import type {
   ReadOptions,
   ThirdPartyDepartment,
   ThirdPartyEmployee,
+  ThirdPartyGroup,
 } from '../connector/directory-connector';
 import { type CopyValue, copyRows } from '../database/copy';
 import { inTransaction } from '../database/transaction';
 import { ExtensionFieldService } from '../extension-field/extension-field.service';
 import { normaliseValue } from '../extension-field/extension-value';
-import { EXTENSION_PREFIX, filledFields } from '../field-mapping/field-mapping';
+import { EXTENSION_PREFIX, filledFields, isMapped, type SyncObjectTypeName } from '../field-mapping/field-mapping';
 import { compileMapper, type Mapper, type ValueCheck } from '../field-mapping/mapper';
 import { INVALID } from '../field-mapping/transforms';
 import type { Run } from './lease';
 
-export type StagedType = 'DEPARTMENT' | 'EMPLOYEE';
+export type StagedType = SyncObjectTypeName;
+
+export type StagedObject = ThirdPartyDepartment | ThirdPartyEmployee | ThirdPartyGroup;
+
+/** A page of objects of any one type. */
+export type AnyPage =
+  | DirectoryPage<ThirdPartyDepartment>
+  | DirectoryPage<ThirdPartyEmployee>
+  | DirectoryPage<ThirdPartyGroup>;
 
 /** A batch is written when it holds this many objects or pages: what bounds the memory of a read. */
 const BATCH_OBJECTS = 2_000;
@@ -31,6 +40,7 @@ const STAGED_COLUMNS: Readonly<Record<StagedType, string>> = {
     'staged_department (page_id, external_key, external_id, parent_key, "order", leader_keys, third_party, mapped, hash, invalid)',
   EMPLOYEE: `staged_employee (page_id, external_key, external_id, status, manager_key, main_department_key, department_keys,
      leader_flags, orders, third_party, mapped, hash, invalid)`,
+  GROUP: 'staged_group (page_id, external_key, external_id, name, employee_keys, department_keys, third_party, hash)',
 };
 
 /** A page version that is already stored and may be shared by another task. */
@@ -84,7 +94,8 @@ export class Stage {
   /** Loads which pages are stored already, and which of them this task has read before it was interrupted. */
   async open(): Promise<void> {
     const { task } = this.run;
-    this.map = compileMapper(this.objectType, task.mappings, await extensionChecks(this.dataSource));
+    if (isMapped(this.objectType))
+      this.map = compileMapper(this.objectType, task.mappings, await extensionChecks(this.dataSource));
     await this.dataSource.query(`DELETE FROM task_page WHERE task_id = $1 AND page_id IS NULL AND object_type = $2`, [
       task.id,
       this.objectType,
@@ -112,10 +123,7 @@ export class Stage {
   }
 
   /** Writes the pages as they come. */
-  async write(
-    pages: AsyncIterable<DirectoryPage<ThirdPartyDepartment> | DirectoryPage<ThirdPartyEmployee>>,
-    onBatch: (batch: StagedBatch) => void,
-  ): Promise<void> {
+  async write(pages: AsyncIterable<AnyPage>, onBatch: (batch: StagedBatch) => void): Promise<void> {
     let batch: PageToWrite[] = [];
     let objects = 0;
     let begun = Date.now();
@@ -150,7 +158,7 @@ export class Stage {
     if (failure) throw failure;
   }
 
-  private prepare(page: DirectoryPage<ThirdPartyDepartment> | DirectoryPage<ThirdPartyEmployee>): PageToWrite {
+  private prepare(page: AnyPage): PageToWrite {
     const base = { key: page.key, readAt: page.readAt };
     const { content } = page;
     if (content.kind === 'unreadable') {
@@ -179,10 +187,7 @@ export class Stage {
       const key = this.connector.keyOf(object.externalId);
       const told = filledFields(object.fields);
       for (const name in told) if (!this.notTold[name]?.includes(told[name] ?? '')) filled.add(name);
-      rows.set(
-        key,
-        'memberships' in object ? this.employeeRow(key, object, told) : this.departmentRow(key, object, told),
-      );
+      rows.set(key, this.row(key, object, told));
     }
     const problem = content.problems.length > 0 ? `${page.key}: ${content.problems.join('; ')}` : null;
     const keys = [...rows.keys()];
@@ -190,6 +195,20 @@ export class Stage {
     const stored = problem === null ? content.digest : `incomplete:${content.digest}`;
     const written = { keys, filled: [...filled], rows: [...rows.values()], count: keys.length };
     return { ...base, ...written, digest: stored, knownId: null, problem };
+  }
+
+  private row(key: string, object: StagedObject, told: Record<string, string>): readonly CopyValue[] {
+    if ('memberships' in object) return this.employeeRow(key, object, told);
+    return 'leaderIds' in object ? this.departmentRow(key, object, told) : this.groupRow(key, object, told);
+  }
+
+  private groupRow(key: string, g: ThirdPartyGroup, told: Record<string, string>): readonly CopyValue[] {
+    const keys = (ids: readonly string[]) => [...new Set(ids.map((id) => this.connector.keyOf(id)))];
+    const name = told['name'] ?? null;
+    const lines = (ids: readonly string[]) => (ids.length > 0 ? ids.join('\n') : null);
+    const shown = { ...told, employees: lines(g.employeeIds), departments: lines(g.departmentIds) };
+    const members = [keys(g.employeeIds), keys(g.departmentIds)];
+    return [key, g.externalId, name, ...members, JSON.stringify(shown), digest(name ?? '')];
   }
 
   private departmentRow(key: string, d: ThirdPartyDepartment, told: Record<string, string>): readonly CopyValue[] {
@@ -224,7 +243,8 @@ export class Stage {
     if (!last) return;
     await inTransaction(this.dataSource, async (client) => {
       const ids = await this.insertPages(client, batch);
-      await copyRows(client, STAGED_COLUMNS[this.objectType], withPageIds(batch, ids));
+      if (batch.some((page) => page.rows.length > 0))
+        await copyRows(client, STAGED_COLUMNS[this.objectType], withPageIds(batch, ids));
       await client.query(
         `INSERT INTO task_page (task_id, object_type, page_key, page_id, read_at, problem)
          SELECT $1, $2, * FROM unnest($3::text[], $4::bigint[], $5::timestamptz[], $6::text[])

@@ -8,8 +8,8 @@ import {
   EXTENSION_PREFIX,
   type FieldMapping,
   LOCAL_FIELDS,
-  type MappedObjectType,
   STRUCTURAL_FIELDS,
+  type SyncObjectTypeName,
   supplyingField,
 } from '../field-mapping/field-mapping';
 import { toTypedId } from '../platform/typed-id';
@@ -123,7 +123,7 @@ export interface SyncRecordRow {
   readonly id: string;
   readonly taskId: string;
   readonly ordinal: number;
-  readonly objectType: MappedObjectType;
+  readonly objectType: SyncObjectTypeName;
   readonly externalId: string;
   readonly localId: string | null;
   readonly name: string;
@@ -163,7 +163,9 @@ export class SyncRecordObject extends Node {
   @Field(() => String, { nullable: true, description: 'The reason in plain words; null without one.' })
   reason: string | null;
 
-  @Field(() => [FieldComparison], { description: 'Every mapped field, changed or not.' })
+  @Field(() => [FieldComparison], {
+    description: 'Every mapped field, changed or not, and those that always follow the source.',
+  })
   comparison: FieldComparison[];
 }
 
@@ -231,7 +233,7 @@ export function compare(row: SyncRecordRow): FieldComparison[] {
     .map((mapping) => {
       const from = supplyingField(mapping, thirdParty);
       const label =
-        LOCAL_FIELDS[row.objectType][mapping.localField] ?? mapping.localField.slice(EXTENSION_PREFIX.length);
+        LOCAL_FIELDS[mapping.objectType][mapping.localField] ?? mapping.localField.slice(EXTENSION_PREFIX.length);
       return comparison(row, mapping.localField, label, from, thirdParty[from] ?? null);
     });
   const structural = Object.entries(STRUCTURAL_FIELDS[row.objectType]).map(([field, label]) =>

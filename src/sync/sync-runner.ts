@@ -2,23 +2,23 @@ import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { openEventTask } from '../callbacks/directory-events';
-import { type DirectoryConnector, DirectoryError, type DirectoryExtent } from '../connector/directory-connector';
+import { type DirectoryConnector, DirectoryError, hasGroups, NotPermitted } from '../connector/directory-connector';
 import type { OpenedConnector } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
 import { makeAnnouncedSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
-import { type Findings, storeCertificate, storeEventCertificate } from './certify';
+import { type Findings, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
 import type { EventLog } from './event-log';
 import { LAST_SNAPSHOTS } from './last-snapshots';
 import { HEARTBEAT_MS, Lease, type Run } from './lease';
 import { plan } from './plan';
 import { ProgressReporter } from './progress';
 import { readMissingAgain } from './read-again';
-import { claimEvents, readNamed } from './read-named';
+import { claimEvents, groupsToRead, readNamed } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { Stage, type StagedBatch, type StagedType } from './stage';
-import { type FailureState, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
+import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
 
 /** So many changes of one kind make the planner's figures wrong. */
 const MANY = 1_000;
@@ -72,13 +72,7 @@ export class SyncRunner {
 
   /** What was named while the task ran waits no longer than it did. */
   private async openNextEventTask(identitySourceId: string): Promise<void> {
-    await inTransaction(this.dataSource, async (client) => {
-      const { rows } = await client.query(
-        'SELECT 1 FROM directory_event WHERE identity_source_id = $1 AND task_id IS NULL LIMIT 1',
-        [identitySourceId],
-      );
-      if (rows.length > 0) await openEventTask(client, identitySourceId);
-    });
+    await inTransaction(this.dataSource, (client) => openEventTask(client, identitySourceId));
   }
 
   private async steps(run: Run): Promise<SyncTaskStatusName> {
@@ -87,7 +81,7 @@ export class SyncRunner {
       const { certificate, findings } = run.task.plannedAt
         ? { certificate: run.task.certificate, findings: NOTHING_FOUND }
         : await this.readAndPlan(run, progress);
-      const complete = certificate?.complete ?? run.task.trigger === 'REVERT';
+      const complete = certificate ? isProven(certificate) : run.task.trigger === 'REVERT';
       if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, complete);
       progress.update({ phase: 'APPLYING' });
       await progress.flush();
@@ -130,10 +124,13 @@ export class SyncRunner {
     const connector = snapshotTaskId ? new SnapshotConnector(this.dataSource, snapshotTaskId, real) : real;
     const stage = (type: StagedType) => new Stage(this.dataSource, connector, run, type, notTold);
     if (run.task.trigger === 'EVENT') return this.readEvents(connector, stage, run, progress);
-    const extent = await this.read(connector, stage, run, progress);
-    const { certificate, findings } = await storeCertificate(this.dataSource, connector, run, extent);
-    if (certificate.complete && !findings.same && !snapshotTaskId)
-      await this.readMissing(connector, stage, run, progress);
+    const read = await this.read(connector, stage, run, progress);
+    const { certificate, findings } = await storeCertificate(this.dataSource, connector, run, read);
+    if (certificate.complete && !findings.same && !snapshotTaskId) {
+      const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
+      if (certificate.groupsComplete) types.push('GROUP');
+      await this.readMissing(types, connector, stage, run, progress);
+    }
     progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
     await plan(this.dataSource, run, findings);
     await this.events.publish();
@@ -150,12 +147,16 @@ export class SyncRunner {
     progress.update({ phase: 'FETCHING' });
     await claimEvents(this.dataSource, run);
     const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
+    const called = () => progress.update({ sourceCalls: connector.statistics().calls });
     for (const type of types) {
       const named = stage(type);
       await named.open();
-      await named.write(readNamed(this.dataSource, connector, run, type), () =>
-        progress.update({ sourceCalls: connector.statistics().calls }),
-      );
+      await named.write(readNamed(this.dataSource, connector, run, type), called);
+    }
+    if (run.task.includesEmployees && hasGroups(connector) && (await groupsToRead(this.dataSource, run))) {
+      const groups = stage('GROUP');
+      await groups.open();
+      await groups.write(readNamed(this.dataSource, connector, run, 'GROUP'), called);
     }
     const certificate = await storeEventCertificate(this.dataSource, connector, run);
     progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
@@ -169,7 +170,7 @@ export class SyncRunner {
     stage: (type: StagedType) => Stage,
     run: Run,
     progress: ProgressReporter,
-  ): Promise<DirectoryExtent> {
+  ): Promise<WhatWasRead> {
     progress.update({ phase: 'FETCHING' });
     const extent = await connector.extent(run.signal);
     const departments = stage('DEPARTMENT');
@@ -179,7 +180,7 @@ export class SyncRunner {
     progress.update({ departmentsTotal: tree.length });
     if (!run.task.includesEmployees) {
       progress.update({ departmentsDone: tree.length, sourceCalls: connector.statistics().calls });
-      return extent;
+      return { extent, groups: false, groupsLeftAlone: undefined };
     }
     const employees = stage('EMPLOYEE');
     await employees.open();
@@ -187,7 +188,27 @@ export class SyncRunner {
     const onBatch = await this.reportBatches(connector, run, tree, progress);
     await employees.write(connector.employees(extent, ids, employees.options()), onBatch);
     progress.update({ departmentsDone: tree.length });
-    return extent;
+    return { extent, ...(await this.readGroups(connector, stage, progress)) };
+  }
+
+  /** After the people, so that whoever is in a group has been read. Without the permission everything else goes on. */
+  private async readGroups(
+    connector: DirectoryConnector,
+    stage: (type: StagedType) => Stage,
+    progress: ProgressReporter,
+  ): Promise<Omit<WhatWasRead, 'extent'>> {
+    if (!hasGroups(connector)) return { groups: false, groupsLeftAlone: undefined };
+    const groups = stage('GROUP');
+    await groups.open();
+    try {
+      await groups.write(connector.groups(groups.options()), () =>
+        progress.update({ sourceCalls: connector.statistics().calls }),
+      );
+      return { groups: true, groupsLeftAlone: undefined };
+    } catch (error) {
+      if (!(error instanceof NotPermitted)) throw error;
+      return { groups: true, groupsLeftAlone: `${error.message} ${error.advice}` };
+    }
   }
 
   private async reportBatches(
@@ -220,12 +241,12 @@ export class SyncRunner {
   }
 
   private async readMissing(
+    types: readonly StagedType[],
     connector: DirectoryConnector,
     stage: (type: StagedType) => Stage,
     run: Run,
     progress: ProgressReporter,
   ): Promise<void> {
-    const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
     for (const type of types) {
       const again = stage(type);
       await again.open();
@@ -262,7 +283,8 @@ export class SyncRunner {
   /** Fresh figures for the planner after many changes: autovacuum would bring them only minutes later. */
   private async analyse(): Promise<void> {
     await this.dataSource.query(
-      'ANALYZE department, employee, membership, link, snapshot_page, task_page, staged_employee',
+      `ANALYZE department, employee, membership, directory_group_employee, directory_group_department, link, snapshot_page, task_page,
+               staged_employee, staged_group`,
     );
   }
 
@@ -282,9 +304,11 @@ export class SyncRunner {
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id) RETURNING id`,
         parameters.slice(0, 1),
       );
+      if (rows.length === 0) return;
       const ids = rows.map((row: { id: number }) => row.id);
       await client.query('DELETE FROM staged_employee WHERE page_id = ANY ($1)', [ids]);
       await client.query('DELETE FROM staged_department WHERE page_id = ANY ($1)', [ids]);
+      await client.query('DELETE FROM staged_group WHERE page_id = ANY ($1)', [ids]);
     });
   }
 

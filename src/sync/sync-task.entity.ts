@@ -44,14 +44,23 @@ export interface CounterState {
 
 /** Whether the snapshot was proven complete, and what it was made of. */
 export interface CertificateState {
+  /** Departments and people were: a group that cannot be read is no reason to keep a leaver. */
   complete: boolean;
-  /** Why it is not complete, in plain words. */
+  /** Directory groups were; null where they were not read, for want of permission or because only departments were. */
+  groupsComplete: boolean | null;
+  /** Why something is not complete, or what was left alone or waits, in plain words. */
   reasons: string[];
   departmentsRead: number;
   employeesRead: number;
+  groupsRead: number;
   pagesRead: number;
   sourceCalls: number;
   scopeFingerprint: string;
+}
+
+/** Whether everything that a task was to read was read: what nothing may look green without. */
+export function isProven(certificate: CertificateState): boolean {
+  return certificate.complete && certificate.groupsComplete !== false;
 }
 
 /** What a task shows while it runs and afterwards: one object, so that an event can carry it as it was. */

@@ -89,11 +89,15 @@ registerEnumType(SyncPhaseEnum, {
   },
 });
 
-export const SyncObjectTypeEnum = { DEPARTMENT: 'DEPARTMENT', EMPLOYEE: 'EMPLOYEE' } as const;
+export const SyncObjectTypeEnum = { DEPARTMENT: 'DEPARTMENT', EMPLOYEE: 'EMPLOYEE', GROUP: 'GROUP' } as const;
 registerEnumType(SyncObjectTypeEnum, {
   name: 'SyncObjectType',
   description: 'What is synchronized.',
-  valuesConfig: { DEPARTMENT: { description: 'A department.' }, EMPLOYEE: { description: 'A person.' } },
+  valuesConfig: {
+    DEPARTMENT: { description: 'A department.' },
+    EMPLOYEE: { description: 'A person.' },
+    GROUP: { description: 'A group that the directory keeps, such as a WeCom tag. Its fields are not mapped.' },
+  },
 });
 
 export const SyncActionEnum = {
@@ -115,7 +119,7 @@ registerEnumType(SyncActionEnum, {
       description: 'A department’s parent, or a person’s departments or main department, changed, whatever else did.',
     },
     SUSPEND: { description: 'A leaver: logged off, to be removed after the grace period.' },
-    REMOVE: { description: 'Gone: a department at once, a person after the grace period.' },
+    REMOVE: { description: 'Gone: a department or a group at once, a person after the grace period.' },
     RESTORE: { description: 'A leaver who came back, with the same id.' },
     NONE: { description: 'Only in counters: unchanged.' },
   },
@@ -183,10 +187,21 @@ export class SyncCounter implements CounterState {
 
 @ObjectType({ description: 'Whether what was read was proven complete. Only then may something missing be removed.' })
 export class SnapshotCertificate implements CertificateState {
-  @Field(() => Boolean, { description: 'Every page was read, and nothing speaks against it.' })
+  @Field(() => Boolean, {
+    description: 'Every page of departments and people was read, and nothing speaks against it.',
+  })
   complete: boolean;
 
-  @Field(() => [String], { description: 'Why it is not complete, in plain words.' })
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      'Every directory group was read; false also keeps the task from SUCCEEDED. Null where they were left alone: the app may not read them, or the task brings departments only.',
+  })
+  groupsComplete: boolean | null;
+
+  @Field(() => [String], {
+    description: 'Why something is not complete, why removals wait, or what was left alone, in plain words.',
+  })
   reasons: string[];
 
   @Field(() => Int, { description: 'Departments seen.' })
@@ -194,6 +209,9 @@ export class SnapshotCertificate implements CertificateState {
 
   @Field(() => Int, { description: 'People seen, each once.' })
   employeesRead: number;
+
+  @Field(() => Int, { description: 'Directory groups seen.' })
+  groupsRead: number;
 
   @Field(() => Int, { description: 'Answers of the directory.' })
   pagesRead: number;
@@ -241,7 +259,7 @@ export class SyncTaskObject extends Node {
   @Field(() => [SyncCounter], { description: 'What it does, in figures; empty before it is planned.' })
   counters: SyncCounter[];
 
-  @Field(() => Boolean, { description: 'Whether it brings people as well as departments.' })
+  @Field(() => Boolean, { description: 'Whether it brings people and directory groups as well as departments.' })
   includesEmployees: boolean;
 
   @Field(() => SnapshotCertificate, { nullable: true, description: 'Null before everything was read.' })

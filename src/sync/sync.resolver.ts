@@ -7,6 +7,8 @@ import { UserErrorCode } from '../api/user-error';
 import { toUserError } from '../identity-source/identity-source.resolver';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import { toChange } from '../identity-source/settings.resolver';
+import { loadDirectoryGroup } from '../organisation/directory-group.resolver';
+import { DirectoryGroupObject } from '../organisation/directory-group.type';
 import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
 import { DepartmentObject, EmployeeObject } from '../organisation/organisation.type';
 import { uuidOf } from '../platform/typed-id';
@@ -222,7 +224,7 @@ export class SyncRecordResolver {
 
   @FieldResolver(() => DepartmentObject, {
     nullable: true,
-    description: 'The department as it is now; null for people, and where it is not here.',
+    description: 'The department as it is now; null for other objects, and where it is not here.',
   })
   department(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
     return loadDepartment(ctx, record.objectType === 'DEPARTMENT' ? record.row.localId : null);
@@ -230,10 +232,18 @@ export class SyncRecordResolver {
 
   @FieldResolver(() => EmployeeObject, {
     nullable: true,
-    description: 'The employee as they are now; null for departments, and where they are not here.',
+    description: 'The employee as they are now; null for other objects, and where they are not here.',
   })
   employee(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): Promise<EmployeeObject | null> {
     return loadEmployee(ctx, record.objectType === 'EMPLOYEE' ? record.row.localId : null);
+  }
+
+  @FieldResolver(() => DirectoryGroupObject, {
+    nullable: true,
+    description: 'The directory group as it is now; null for other objects, and where it is not here.',
+  })
+  directoryGroup(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): Promise<DirectoryGroupObject | null> {
+    return loadDirectoryGroup(ctx, record.objectType === 'GROUP' ? record.row.localId : null);
   }
 }
 

@@ -112,6 +112,8 @@ export class SyncService {
       `SELECT t.id, t.settings FROM sync_task t
         WHERE t.identity_source_id = $1 AND t.mode = 'APPLY' AND t.trigger IN ('MANUAL', 'SCHEDULED') AND t.includes_employees
           AND (t.certificate ->> 'complete')::boolean AND t.applied_at IS NOT NULL AND EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id)
+          -- What events have brought since is newer than the stored answers: then the directory is asked.
+          AND NOT EXISTS (SELECT FROM sync_task e WHERE e.identity_source_id = $1 AND e.trigger = 'EVENT' AND e.applied_at > t.applied_at)
         ORDER BY t.id DESC LIMIT 1`,
       [source.id],
     );

@@ -92,6 +92,25 @@ describe('changes that WeCom tells by callback', () => {
     },
   );
 
+  it('leave the last full snapshot as it is: fields are counted over everybody, and unchanged answers are known', async () => {
+    await listen();
+    edit(({ users }) => users.set('neu', user('neu', '新人', [4])));
+    await settled();
+    const query = `query ($id: ID!) { identitySource(id: $id) { thirdPartyFields { objectType name total } } }`;
+    const { identitySource } = await rollcall.api.request<{
+      identitySource: { thirdPartyFields: { objectType: string; name: string; total: number }[] };
+    }>(query, { id: source });
+    expect(identitySource.thirdPartyFields).toContainEqual({ objectType: 'EMPLOYEE', name: 'userid', total: 4 });
+    const { rows: pages } = await rollcall.sql.query(
+      `SELECT id FROM snapshot_page WHERE page_key IN ('departments', 'employees-of:2', 'employees-of:3') ORDER BY 1`,
+    );
+    expect(pages).toHaveLength(3);
+    await synchronize(rollcall, source);
+    const { rows: after } = await rollcall.sql.query('SELECT id FROM snapshot_page');
+    expect(after).toEqual(expect.arrayContaining(pages));
+    expect(await wrong()).toEqual([]);
+  });
+
   it('keep a person whose id WeCom changed', async () => {
     await listen();
     const { rows: before } = await rollcall.sql.query(`SELECT id FROM employee WHERE username = 'lisi'`);
@@ -168,6 +187,25 @@ describe('changes that WeCom tells by callback', () => {
     await new Promise((resolve) => setTimeout(resolve, 1500));
     await settled();
     expect(await wrong()).toEqual([]);
+  });
+
+  it('about people and groups wait while automatic runs bring departments only, and open no task for nothing', async () => {
+    await listen();
+    const set = (on: boolean) => rollcall.sql.query('UPDATE identity_source SET automatic_user_information = $1', [on]);
+    await set(false);
+    edit(({ users, tags }) => {
+      users.delete('zhaoliu');
+      tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] });
+    });
+    await rollcall.sandbox.company.deliveries.settled();
+    edit(({ departments }) => departments.set(5, { id: 5, parentId: 3, name: '前端组', order: 1 }));
+    await rollcall.sandbox.company.deliveries.settled();
+    const ended = async () => (await eventTasks()).filter((task) => task.status === 'SUCCEEDED').length;
+    for (let i = 0; i < 100 && (await ended()) === 0; i++) await new Promise((resolve) => setTimeout(resolve, 50));
+    await set(true);
+    await settled();
+    expect(await wrong()).toEqual([]);
+    expect(await eventTasks()).toEqual([{ status: 'SUCCEEDED' }, { status: 'SUCCEEDED' }]);
   });
 
   describe('are refused', () => {

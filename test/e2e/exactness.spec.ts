@@ -23,6 +23,7 @@ interface Person {
 interface State {
   departments: { id: number; parentId: number; name: string; order: number }[];
   users: Person[];
+  tags: { id: number; name: string; users: string[]; departments: number[] }[];
 }
 
 const IDS = ['Ada', 'grace.h', 'lin-1', 'wang_2', 'zhang@x', 'q7', 'Émile9'.slice(1), 'b'];
@@ -83,7 +84,18 @@ const person = (userid: string, ids: readonly number[]): fc.Arbitrary<Person> =>
     })
     .map((p) => ({ ...p, userid, main: p.departments[p.main % 4] }));
 
-const state: fc.Arbitrary<State> = tree.chain((departments) =>
+/** Also of people and departments that are not there, in any order and writing. */
+const tags = fc.uniqueArray(
+  fc.record({
+    id: fc.integer({ min: 1, max: 4 }),
+    name: text,
+    users: fc.subarray([...IDS, 'B', 'nobody']),
+    departments: fc.shuffledSubarray([1, 2, 3, 4, 5, 6, 7, 99]),
+  }),
+  { selector: (tag) => tag.id, maxLength: 4 },
+);
+
+const state: fc.Arbitrary<State> = fc.tuple(tree, tags).chain(([departments, tagged]) =>
   fc
     .subarray(IDS, { minLength: 1 })
     .chain((ids) =>
@@ -96,13 +108,14 @@ const state: fc.Arbitrary<State> = tree.chain((departments) =>
         ),
       ),
     )
-    .map((users) => ({ departments, users })),
+    .map((users) => ({ departments, users, tags: tagged })),
 );
 
-function toOrganization({ departments, users }: State) {
+function toOrganization({ departments, users, tags: tagged }: State) {
   const present = new Set(users.filter((u) => u.status !== 5).map((u) => u.userid));
   return organizationState.parse({
     departments,
+    tags: tagged,
     users: users.map(({ userid, name, departments: places, leader, main, position, mobile, email, status, boss }) => ({
       userid,
       name,
@@ -206,6 +219,37 @@ function expectedTree(now: State): string[] {
     .sort();
 }
 
+/** Groups with those present and the departments that are in them, in one line each. */
+async function actualGroups(rollcall: TestRollcall): Promise<string[]> {
+  const { rows } = await rollcall.sql.query(
+    `SELECT l.external_id AS id, g.name,
+            ARRAY(SELECT p.external_id FROM directory_group_employee m JOIN link p ON p.local_id = m.employee_id JOIN employee e ON e.id = m.employee_id
+                   WHERE m.group_id = g.id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')) AS users,
+            ARRAY(SELECT d.external_id FROM directory_group_department m JOIN link d ON d.local_id = m.department_id WHERE m.group_id = g.id) AS departments
+       FROM directory_group g JOIN link l ON l.local_id = g.id`,
+  );
+  return rows.map((row) => groupLine(row.id, canonical('name', row.name), row.users, row.departments)).sort();
+}
+
+/** @param names that groups have kept or were given before: one that is not told stays */
+function expectedGroups(now: State, names: Map<number, string>): string[] {
+  const present = new Map(now.users.filter((u) => u.status !== 5).map((u) => [u.userid.toLowerCase(), u.userid]));
+  const ids = new Set(now.departments.map((d) => d.id));
+  for (const id of [...names.keys()]) if (!now.tags.some((tag) => tag.id === id)) names.delete(id);
+  return now.tags
+    .map((tag) => {
+      const name = canonical('name', tag.name) ?? names.get(tag.id) ?? String(tag.id);
+      names.set(tag.id, name);
+      const users = [...new Set(tag.users.map((id) => present.get(id.toLowerCase())).filter((id) => id !== undefined))];
+      return groupLine(tag.id, name, users, tag.departments.filter((id) => ids.has(id)).map(String));
+    })
+    .sort();
+}
+
+function groupLine(id: number | string, name: string | null, users: string[], departments: string[]): string {
+  return JSON.stringify([String(id), name, users.sort(), departments.sort()]);
+}
+
 describe('synchronization is exact', () => {
   it('for any organisation, however it changes', async () => {
     await fc.assert(
@@ -217,6 +261,8 @@ describe('synchronization is exact', () => {
           let model: Model = new Map();
           // Whoever comes back finds what was here of them.
           const known: Model = new Map();
+          const groupNames = new Map<number, string>();
+          let groupsBefore: string[] = [];
           for (const now of states) {
             company.change(() => company.organization.replace(toOrganization(now)));
             const somebody = now.users.some((u) => u.status !== 5);
@@ -236,6 +282,13 @@ describe('synchronization is exact', () => {
             // Orders differ too, which the model leaves out; nothing else may be recorded that is not a difference.
             for (const id of differing) expect(records).toContain(id);
             for (const id of records) expect([id, differing.includes(id)]).toEqual([id, true]);
+            const groupsNow = expectedGroups(now, groupNames);
+            expect(await actualGroups(rollcall)).toEqual(groupsNow);
+            const touched = (await recordsOf(rollcall.api, task.id, { objectType: 'GROUP' })).map((r) => r.externalId);
+            const lineOf = (lines: string[], id: string) => lines.find((line) => line.startsWith(`["${id}"`));
+            for (const id of ['1', '2', '3', '4'])
+              if (lineOf(groupsBefore, id) !== lineOf(groupsNow, id)) expect(touched).toContain(id);
+            groupsBefore = groupsNow;
             const again = await synchronize(rollcall, source);
             expect(again.counters.filter((c) => c.action !== 'NONE')).toEqual([]);
             if (somebody) expect(again.status).toBe('SUCCEEDED');

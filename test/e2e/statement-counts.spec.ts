@@ -26,12 +26,14 @@ async function statementsOf(work: () => Promise<unknown>): Promise<number> {
 
 describe('the number of statements does not grow with the page', () => {
   let rollcall: TestRollcall;
+  let source: string;
   let task: string;
   let then: string;
+  let group: string;
 
   beforeAll(async () => {
     rollcall = await startRollcall({ organization: generateOrganization(300) });
-    const source = await connectSource(rollcall);
+    source = await connectSource(rollcall);
     const field =
       'mutation ($input: CreateExtensionFieldInput!) { createExtensionField(input: $input) { userErrors { code } } }';
     await rollcall.api.request(field, { input: { key: 'badge', displayName: 'Badge' } });
@@ -40,6 +42,10 @@ describe('the number of statements does not grow with the page', () => {
     then = await momentNow(rollcall);
     await rollcall.sql.query(`UPDATE employee SET position = 'later'`);
     await rollcall.sql.query(`UPDATE department SET english_name = 'later'`);
+    const { identitySource } = await rollcall.api.request<{
+      identitySource: { directoryGroups: { nodes: { id: string }[] } };
+    }>('query ($id: ID!) { identitySource(id: $id) { directoryGroups { nodes { id } } } }', { id: source });
+    group = identitySource.directoryGroups.nodes[0]?.id ?? '';
   });
   afterAll(() => rollcall.stop());
 
@@ -81,6 +87,19 @@ describe('the number of statements does not grow with the page', () => {
       (first) => `{ departments(first: ${first}, AS_OF) { nodes { ${department} } } }`,
     ],
     [
+      'directory groups',
+      9,
+      (first) =>
+        `{ identitySource(id: "SOURCE") { directoryGroups(first: ${first}) { totalCount nodes {
+          name externalId employeeCount departments { name path } identitySource { name } } } } }`,
+    ],
+    [
+      'employees of a directory group, with theirs',
+      4,
+      (first) =>
+        `{ employees(filter: { directoryGroupId: "GROUP" }, first: ${first}) { nodes { username directoryGroups { name } } } }`,
+    ],
+    [
       'identity sources',
       12,
       (first) =>
@@ -95,13 +114,18 @@ describe('the number of statements does not grow with the page', () => {
       'records',
       8,
       (first) =>
-        `{ syncTask(id: "TASK") { records(first: ${first}) { nodes { name comparison { field } employee { username } department { name } task { status } } } } }`,
+        `{ syncTask(id: "TASK") { records(first: ${first}) { nodes { name comparison { field } employee { username } department { name } directoryGroup { name } task { status } } } } }`,
     ],
     ['the audit log', 4, (first) => `{ auditLog(first: ${first}) { nodes { mutation actor } } }`],
     ['API tokens', 4, (first) => `{ apiTokens(first: ${first}) { nodes { name role } } }`],
   ])('of %s', async (_what, most, query) => {
-    const ask = (first: number) =>
-      statementsOf(() => rollcall.api.request(query(first).replace('TASK', task).replace('AS_OF', `asOf: "${then}"`)));
+    const asked = (first: number) =>
+      query(first)
+        .replace('TASK', task)
+        .replace('SOURCE', source)
+        .replace('GROUP', group)
+        .replace('AS_OF', `asOf: "${then}"`);
+    const ask = (first: number) => statementsOf(() => rollcall.api.request(asked(first)));
     await ask(1);
     const [few, many] = [await ask(2), await ask(100)];
     expect(many).toBeLessThanOrEqual(few + 2);

@@ -10,12 +10,13 @@ const whole: SnapshotFacts = {
   extent,
   formerExtent: extent,
   includesEmployees: true,
+  groups: undefined,
   scope: { mode: 'ALL', departmentIds: [] },
 };
 
 describe('a snapshot is complete', () => {
   it('when every page was read and somebody is in it', () => {
-    expect(certify(whole)).toEqual({ complete: true, lost: [], reasons: [] });
+    expect(certify(whole)).toEqual({ complete: true, groupsComplete: null, lost: [], reasons: [] });
     expect(certify({ ...whole, formerExtent: undefined }).complete).toBe(true);
   });
 
@@ -51,5 +52,27 @@ describe('removals wait', () => {
   it('but not when somebody chose other departments', () => {
     const facts = { formerExtent: { ...extent, chosenDepartmentIds: ['7'] } };
     expect(certify({ ...whole, ...facts }).lost).toEqual([]);
+  });
+});
+
+describe('directory groups', () => {
+  const groups = { groups: 2, listed: true, problems: [], problemCount: 0, leftAlone: undefined };
+
+  it('are complete when their list and every one of them was read', () => {
+    expect(certify({ ...whole, groups })).toMatchObject({ complete: true, groupsComplete: true, reasons: [] });
+  });
+
+  it.each<[string, Partial<NonNullable<SnapshotFacts['groups']>>]>([
+    ['one of them could not be read', { problems: ['group:7: busy'], problemCount: 1 }],
+    ['their list could not', { listed: false, problems: ['groups: busy'], problemCount: 1 }],
+  ])('are not when %s, which says nothing about departments and people', (_what, facts) => {
+    const verdict = certify({ ...whole, groups: { ...groups, ...facts } });
+    expect(verdict).toMatchObject({ complete: true, groupsComplete: false, reasons: facts.problems });
+  });
+
+  it('are left alone without the permission, and the certificate says so', () => {
+    const verdict = certify({ ...whole, groups: { ...groups, groups: 0, listed: false, leftAlone: 'No right.' } });
+    expect(verdict).toMatchObject({ complete: true, groupsComplete: null });
+    expect(verdict.reasons).toEqual(['Directory groups are left alone: No right.']);
   });
 });

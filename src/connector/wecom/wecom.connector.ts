@@ -5,11 +5,13 @@ import {
   DirectoryError,
   type DirectoryExtent,
   type DirectoryPage,
+  type HasGroups,
   type PageContent,
   type ReadOptions,
   type ReadStatistics,
   type ThirdPartyDepartment,
   type ThirdPartyEmployee,
+  type ThirdPartyGroup,
 } from '../directory-connector';
 import { mapConcurrently } from '../map-concurrently';
 import { checkWecom } from './wecom.checks';
@@ -20,8 +22,18 @@ import {
   type WecomCredentials,
   wecomApp,
 } from './wecom.client';
-import { identifiers, integer, isObject, type Json, list, parseDepartment, parseEmployee } from './wecom.dto';
+import {
+  identifiers,
+  integer,
+  isObject,
+  type Json,
+  list,
+  parseDepartment,
+  parseEmployee,
+  parseGroup,
+} from './wecom.dto';
 import { WecomError } from './wecom.errors';
+import { mayNotReadTags, WecomGroups } from './wecom.groups';
 import { wecomKey } from './wecom.ids';
 
 const CONCURRENCY = 8;
@@ -39,14 +51,17 @@ export function openWecomConnector(settings: WecomCredentials, options: WecomCli
   return new WecomConnector(new WecomClient(wecomApp(settings), options), settings);
 }
 
-class WecomConnector implements DirectoryConnector {
+class WecomConnector implements DirectoryConnector, HasGroups {
   /** Known after `departments`: at most 30,000 short ids. */
   private readonly parents = new Map<string, string | null>();
+  private readonly tags: WecomGroups;
 
   constructor(
     private readonly client: WecomClient,
     private readonly app: WecomCredentials,
-  ) {}
+  ) {
+    this.tags = new WecomGroups(client);
+  }
 
   keyOf(externalId: string): string {
     return wecomKey(this.app.corpId, externalId);
@@ -106,15 +121,15 @@ class WecomConnector implements DirectoryConnector {
     for await (const page of this.employeePages(extent.employeeIds, options)) yield guard.pass(page);
     const readDepartments = new Set(departmentIds);
     for (const groupId of extent.groupIds) {
-      const group = await this.group(groupId, options.signal);
+      const group = await this.visibleGroup(groupId, options.signal);
       if ('content' in group) {
         yield guard.pass(group);
         continue;
       }
-      const members = group.members.filter((id) => !read.has(id));
+      const members = group.employeeIds.filter((id) => !read.has(id));
       for (const id of members) read.add(id);
       for await (const page of this.employeePages(members, options)) yield guard.pass(page);
-      const more = group.departments.filter(
+      const more = group.departmentIds.filter(
         (id) => !readDepartments.has(id) && !options.alreadyRead(departmentKey(id)),
       );
       for (const id of more) readDepartments.add(id);
@@ -130,6 +145,14 @@ class WecomConnector implements DirectoryConnector {
   async employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined> {
     const body = await this.readOrGone('user/get', { userid: externalId }, signal);
     return body && parseEmployee(body);
+  }
+
+  groups(options: ReadOptions): AsyncIterable<DirectoryPage<ThirdPartyGroup>> {
+    return this.tags.groups(options);
+  }
+
+  group(externalId: string, signal: AbortSignal): Promise<ThirdPartyGroup | undefined> {
+    return this.tags.group(externalId, signal);
   }
 
   private departmentPages(extent: DirectoryExtent, ids: readonly string[], options: ReadOptions) {
@@ -204,18 +227,15 @@ class WecomConnector implements DirectoryConnector {
     return { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems };
   }
 
-  private async group(
-    id: string,
-    signal: AbortSignal,
-  ): Promise<EmployeePage | { members: string[]; departments: string[] }> {
+  /** A tag that the visible range names: who is in it can be seen although no department of theirs may be. */
+  private async visibleGroup(id: string, signal: AbortSignal): Promise<EmployeePage | ThirdPartyGroup> {
     const page = { key: `group:${id}`, readAt: new Date() };
     try {
-      const body = await this.read('tag/get', { tagid: id }, signal);
-      const users = list(body, 'userlist').map((user) => (isObject(user) ? user['userid'] : undefined));
-      return { members: identifiers(users), departments: identifiers(list(body, 'partylist')) };
+      return parseGroup(id, await this.read('tag/get', { tagid: id }, signal));
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof DirectoryError) || (error instanceof WecomError && error.reaction === 'STOP')) throw error;
+      const stops = error instanceof WecomError && error.reaction === 'STOP' && !mayNotReadTags(error);
+      if (!(error instanceof DirectoryError) || stops) throw error;
       return { ...page, content: { kind: 'unreadable', error } };
     }
   }

@@ -1,6 +1,7 @@
 import type {
   ThirdPartyDepartment,
   ThirdPartyEmployee,
+  ThirdPartyGroup,
   ThirdPartyMembership,
   ThirdPartyStatus,
   ThirdPartyValue,
@@ -8,7 +9,8 @@ import type {
 
 /**
  * WeCom's JSON as our values. Lenient, since its pages disagree with each other: numbers may be texts, keys may be absent,
- * empty or null. Pure. Sources: developer.work.weixin.qq.com/document/path/96274 (departments), 96255 and 96260 (members).
+ * empty or null. Pure. Sources: developer.work.weixin.qq.com/document/path/96274 (departments), 96255 and 96260 (members),
+ * 96281 (tags).
  */
 
 /** Any JSON object. */
@@ -105,6 +107,18 @@ export function parseEmployee(element: unknown): ThirdPartyEmployee | undefined 
     fields,
     memberships,
     mainDepartmentId: memberships.some((m) => m.departmentId === main) ? (main ?? null) : null,
+  };
+}
+
+/** The answer of tag/get, which does not repeat the tag's id. */
+export function parseGroup(externalId: string, body: Json): ThirdPartyGroup {
+  const name = text(body['tagname']);
+  const users = list(body, 'userlist').map((user) => (isObject(user) ? user['userid'] : undefined));
+  return {
+    externalId,
+    fields: name === undefined ? {} : { name },
+    employeeIds: identifiers(users),
+    departmentIds: identifiers(list(body, 'partylist')),
   };
 }
 

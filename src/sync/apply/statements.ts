@@ -105,13 +105,22 @@ UPDATE link l SET missing_since = now()
   FROM sync_record r
  WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'SUSPEND' AND l.local_id = r.local_id`;
 
-/** Leaf first, and only where nobody present and no other department is left; run until nothing more goes. */
+/**
+ * Leaf first, and only where nobody present and no other department is left; run until nothing more goes. A group that a
+ * department is still in is compared again by the next run.
+ */
 export const DELETE_DEPARTMENTS = `
-DELETE FROM department d USING sync_record r
- WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND d.id = r.local_id
-   AND NOT EXISTS (SELECT FROM department c WHERE c.parent_id = d.id)
-   AND NOT EXISTS (SELECT FROM membership m JOIN employee e ON e.id = m.employee_id
-                    WHERE m.department_id = d.id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED'))`;
+WITH gone AS (
+  DELETE FROM department d USING sync_record r
+   WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND d.id = r.local_id
+     AND NOT EXISTS (SELECT FROM department c WHERE c.parent_id = d.id)
+     AND NOT EXISTS (SELECT FROM membership m JOIN employee e ON e.id = m.employee_id
+                      WHERE m.department_id = d.id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED'))
+  RETURNING d.id
+), reached AS (
+  UPDATE link l SET hash = NULL FROM gone JOIN directory_group_department m ON m.department_id = gone.id WHERE l.local_id = m.group_id
+)
+SELECT id FROM gone`;
 
 /** Where the people in it are leavers who wait for approval, the department waits with them. */
 export const KEEP_FILLED_DEPARTMENTS = `
@@ -152,6 +161,9 @@ SELECT EXISTS (
   SELECT FROM sync_record r JOIN department d ON d.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND d.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
+  SELECT FROM sync_record r JOIN directory_group g ON g.id = r.local_id
+   WHERE ${OPEN} AND r.object_type = 'GROUP' AND g.updated_at IS DISTINCT FROM r.local_version
+  UNION ALL
   SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
    WHERE ${OPEN} AND r.action = 'CREATE'
   UNION ALL
@@ -185,17 +197,18 @@ WITH settled AS (
 )
 SELECT task_id AS "taskId", array_agg(ordinal ORDER BY ordinal) AS ordinals FROM settled GROUP BY task_id`;
 
-/** What an event task read is newer than the pages that it was on: the next full run compares these again. */
+/** What an event task read by itself is newer than the pages that it was on: the next full run compares these again. */
 export const REOPEN_PAGES = `
 UPDATE snapshot_page p SET applied = false
  WHERE p.identity_source_id = $2 AND p.applied
-   AND p.keys && ARRAY(SELECT e.external_key FROM directory_event e WHERE e.task_id = $1)`;
+   AND p.keys && ARRAY(SELECT substr(tp.page_key, 7) FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%')`;
 
 /** A complete run has read everything that callbacks named before it began. */
 export const CLOSE_EVENTS = `
 UPDATE directory_event e SET task_id = $1 FROM sync_task t
  WHERE t.id = $1 AND e.identity_source_id = $2 AND e.task_id IS NULL AND e.received_at < t.started_at
-   AND (t.certificate ->> 'complete')::boolean AND t.includes_employees`;
+   AND (t.certificate ->> 'complete')::boolean AND t.includes_employees
+   AND (e.object_type <> 'GROUP' OR (t.certificate ->> 'groupsComplete')::boolean)`;
 
 /** What became of the records, by object type and action. */
 export const COUNT_RESULTS = `

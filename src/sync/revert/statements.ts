@@ -18,13 +18,14 @@ export const CHANGED_OBJECTS = `
 SELECT r.name FROM sync_record r
   LEFT JOIN employee e ON r.object_type = 'EMPLOYEE' AND e.id = r.local_id
   LEFT JOIN department d ON r.object_type = 'DEPARTMENT' AND d.id = r.local_id
+  LEFT JOIN directory_group g ON r.object_type = 'GROUP' AND g.id = r.local_id
  WHERE r.task_id = $1 AND r.result IS NULL AND r.action <> 'CREATE'
-   AND coalesce(e.updated_at, d.updated_at) IS DISTINCT FROM r.local_version
+   AND coalesce(e.updated_at, d.updated_at, g.updated_at) IS DISTINCT FROM r.local_version
  ORDER BY r.ordinal LIMIT 100`;
 
 /**
  * The reverse of every applied record, last first. One whose object was changed since is kept as a skipped record, so that it
- * is named. A restored person keeps their id; a department that was removed comes back with its id.
+ * is named. A restored person keeps their id; a department or group that was removed comes back with its id.
  */
 const REVERSE_RECORDS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, result, reason_code,
@@ -32,7 +33,7 @@ INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_i
 SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action = 'CREATE') DESC, r.ordinal DESC),
        r.object_type, r.external_key, r.external_id, r.local_id, r.name,
        CASE WHEN r.action = 'CREATE' THEN 'REMOVE'
-            WHEN r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' THEN 'CREATE'
+            WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE' THEN 'CREATE'
             WHEN r.action IN ('SUSPEND', 'REMOVE') THEN 'RESTORE'
             WHEN r.action = 'RESTORE' THEN 'SUSPEND' ELSE r.action END,
        CASE WHEN here.unchanged THEN NULL ELSE 'SKIPPED' END, CASE WHEN here.unchanged THEN NULL ELSE 'CHANGED_SINCE_PLAN' END,
@@ -41,10 +42,12 @@ SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action 
   FROM sync_record r
   JOIN sync_task t ON t.id = r.task_id
   LEFT JOIN employee e ON r.object_type = 'EMPLOYEE' AND e.id = r.local_id
-  LEFT JOIN department d ON r.object_type = 'DEPARTMENT' AND d.id = r.local_id,
-  LATERAL (SELECT coalesce(e.updated_at, d.updated_at) AS version,
-                  CASE WHEN r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' THEN d.id IS NULL
-                       ELSE coalesce(coalesce(e.updated_at, d.updated_at) = coalesce(r.applied_at, t.applied_at), false) END AS unchanged) here
+  LEFT JOIN department d ON r.object_type = 'DEPARTMENT' AND d.id = r.local_id
+  LEFT JOIN directory_group g ON r.object_type = 'GROUP' AND g.id = r.local_id,
+  LATERAL (SELECT coalesce(e.updated_at, d.updated_at, g.updated_at) AS version) at,
+  LATERAL (SELECT at.version,
+                  CASE WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE' THEN at.version IS NULL
+                       ELSE coalesce(at.version = coalesce(r.applied_at, t.applied_at), false) END AS unchanged) here
  WHERE r.task_id = $2 AND r.result IS NULL AND t.applied_at IS NOT NULL`;
 
 /** Removals show what is removed; so does a suspension. */
@@ -81,6 +84,7 @@ export const SKIP_CHANGED = `
 UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'CHANGED_SINCE_PLAN'
  WHERE r.task_id = $1 AND r.result IS NULL AND r.action <> 'CREATE'
    AND r.local_version IS DISTINCT FROM CASE r.object_type WHEN 'EMPLOYEE' THEN (SELECT updated_at FROM employee WHERE id = r.local_id)
+                                                           WHEN 'GROUP' THEN (SELECT updated_at FROM directory_group WHERE id = r.local_id)
                                                            ELSE (SELECT updated_at FROM department WHERE id = r.local_id) END`;
 
 /** Edges to what is not here any more. */

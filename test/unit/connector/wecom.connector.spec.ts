@@ -1,4 +1,10 @@
-import type { DirectoryPage, ReadOptions } from '../../../src/connector/directory-connector';
+import {
+  type DirectoryPage,
+  hasGroups,
+  NotPermitted,
+  type ReadOptions,
+  type ThirdPartyGroup,
+} from '../../../src/connector/directory-connector';
 import { openWecomConnector } from '../../../src/connector/wecom/wecom.connector';
 import type { FaultInput } from '../../../src/sandbox/faults';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../../src/sandbox/sandbox';
@@ -116,10 +122,113 @@ describe('the WeCom connector', () => {
     expect(people(await readAll(connector))).toEqual(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
   });
 
+  it('does not stop where it may not read a tag that the visible range names', async () => {
+    const connector = await open();
+    change(sandbox, ({ tags }) => tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] }));
+    sandbox.company.setRange({ departments: [4], users: [], tags: [7] });
+    fault({ kind: 'errcode', errcode: 48002, path: 'tag/get' });
+    const pages = await readAll(connector);
+    expect(pages.filter((p) => p.content.kind === 'unreadable').map((p) => p.key)).toEqual(['group:7']);
+    expect(people(pages)).toEqual(['wangwu', 'zhaoliu']);
+  });
+
   it('answers nothing for who or what is gone', async () => {
     const connector = await open();
     expect(await connector.employee('nobody', signal)).toBeUndefined();
     expect(await connector.department('99', signal)).toBeUndefined();
     expect(await connector.employee('LISI', signal)).toMatchObject({ externalId: 'lisi' });
+  });
+
+  describe('reads tags as groups', () => {
+    const openWithTags = async () => {
+      const connector = await open();
+      change(sandbox, ({ tags }) => {
+        tags.set(7, { id: 7, name: '协会', users: ['lisi', 'wangwu'], departments: [4] });
+        tags.set(8, { id: 8, name: '空', users: [], departments: [] });
+      });
+      if (!hasGroups(connector)) throw new Error('WeCom has groups.');
+      return connector;
+    };
+    const readGroups = async (connector: Awaited<ReturnType<typeof openWithTags>>, options: ReadOptions = reading) => {
+      const pages: DirectoryPage<ThirdPartyGroup>[] = [];
+      for await (const page of connector.groups(options)) pages.push(page);
+      return pages;
+    };
+    const kinds = (pages: readonly DirectoryPage<ThirdPartyGroup>[]) =>
+      Object.fromEntries(pages.map((page) => [page.key, page.content.kind]));
+
+    it('each with its people and departments, and their list last', async () => {
+      const pages = await readGroups(await openWithTags());
+      expect(kinds(pages)).toEqual({ 'group:7': 'read', 'group:8': 'read', groups: 'read' });
+      expect(pages.at(-1)?.key).toBe('groups');
+      expect(pages.find((page) => page.key === 'group:7')?.content).toMatchObject({
+        objects: [{ externalId: '7', fields: { name: '协会' }, employeeIds: ['lisi', 'wangwu'], departmentIds: ['4'] }],
+      });
+    });
+
+    it('with one call where there are none, and none parsed again that is known', async () => {
+      const connector = await openWithTags();
+      const known = new Map(
+        (await readGroups(connector)).map((p) => [p.key, p.content.kind === 'read' ? p.content.digest : '']),
+      );
+      const again = await readGroups(connector, { ...reading, knownDigest: (key) => known.get(key) });
+      expect(kinds(again)).toEqual({ 'group:7': 'unchanged', 'group:8': 'unchanged', groups: 'read' });
+      expect(await readGroups(connector, { ...reading, alreadyRead: (key) => known.has(key) })).toEqual([]);
+      change(sandbox, ({ tags }) => tags.clear());
+      const calls = connector.statistics().calls;
+      expect(kinds(await readGroups(connector))).toEqual({ groups: 'read' });
+      expect(connector.statistics().calls).toBe(calls + 1);
+    });
+
+    it.each([48001, 48002, 60011, 81011])('and says where it may not: %d', async (errcode) => {
+      const connector = await openWithTags();
+      fault({ kind: 'errcode', errcode, path: 'tag/list' });
+      await expect(readGroups(connector)).rejects.toMatchObject({ thirdPartyCode: String(errcode) });
+      await expect(readGroups(connector)).rejects.toBeInstanceOf(NotPermitted);
+    });
+
+    it('and names the one that cannot be read, whatever the reason', async () => {
+      const connector = await openWithTags();
+      for (const errcode of [81011, 60011, 40058, -1]) {
+        fault({ kind: 'errcode', errcode, path: 'tag/get', query: { tagid: '7' } });
+        expect([errcode, kinds(await readGroups(connector))]).toEqual([
+          errcode,
+          { 'group:7': 'unreadable', 'group:8': 'read', groups: 'read' },
+        ]);
+        sandbox.faults.clear();
+      }
+      fault({ kind: 'errcode', errcode: -1, path: 'tag/list' });
+      expect(kinds(await readGroups(connector))).toEqual({ groups: 'unreadable' });
+    });
+
+    it('and gives up on them, not on everything, when WeCom answers nothing', async () => {
+      const connector = await openWithTags();
+      change(sandbox, ({ tags }) => {
+        for (let id = 10; id < 40; id++) tags.set(id, { id, name: `t${id}`, users: [], departments: [] });
+      });
+      fault({ kind: 'http500', path: 'tag/get' });
+      const pages = await readGroups(connector);
+      expect(pages.length).toBeLessThan(12);
+      expect(new Set(Object.values(kinds(pages)))).toEqual(new Set(['unreadable']));
+      expect(pages.at(-1)?.key).toBe('groups');
+    });
+
+    it('one by one: gone is what WeCom does not know, or lists no more', async () => {
+      const connector = await openWithTags();
+      expect(await connector.group('7', signal)).toMatchObject({ externalId: '7', employeeIds: ['lisi', 'wangwu'] });
+      expect(await connector.group('99', signal)).toBeUndefined();
+      fault({ kind: 'errcode', errcode: 81011, path: 'tag/get' });
+      await expect(connector.group('7', signal)).rejects.toMatchObject({ thirdPartyCode: '81011' });
+      expect(await connector.group('99', signal)).toBeUndefined();
+      fault({ kind: 'errcode', errcode: 48002, path: 'tag/list' });
+      await expect(connector.group('99', signal)).rejects.toMatchObject({ thirdPartyCode: '81011' });
+    });
+
+    it('and not one that was deleted between the list and its turn', async () => {
+      const connector = await openWithTags();
+      fault({ kind: 'errcode', errcode: 40068, path: 'tag/get', query: { tagid: '8' } });
+      const pages = await readGroups(connector);
+      expect(pages.find((page) => page.key === 'group:8')?.content).toMatchObject({ kind: 'read', objects: [] });
+    });
   });
 });

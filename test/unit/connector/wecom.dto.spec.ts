@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { parseDepartment, parseEmployee } from '../../../src/connector/wecom/wecom.dto';
+import { parseDepartment, parseEmployee, parseGroup } from '../../../src/connector/wecom/wecom.dto';
 
 describe('a WeCom member', () => {
   it('is read whole', () => {
@@ -90,5 +90,27 @@ describe('a WeCom department', () => {
       order: 4294967295,
     });
     expect(parseDepartment({ id: 1, parentid: 0 })).toMatchObject({ parentId: null, leaderIds: undefined });
+  });
+});
+
+describe('a WeCom tag', () => {
+  it('is a group with the people and departments in it', () => {
+    const body = { tagname: '协会', userlist: [{ userid: 'lisi', name: '李四' }, { userid: 7 }], partylist: [2, '3'] };
+    expect(parseGroup('1', body)).toEqual({
+      externalId: '1',
+      fields: { name: '协会' },
+      employeeIds: ['lisi', '7'],
+      departmentIds: ['2', '3'],
+    });
+  });
+
+  it('without a name or members has none, and whatever comes is no exception', () => {
+    expect(parseGroup('1', {})).toEqual({ externalId: '1', fields: {}, employeeIds: [], departmentIds: [] });
+    fc.assert(
+      fc.property(fc.anything(), (value) => {
+        parseGroup('1', { tagname: value, userlist: value, partylist: value });
+        parseGroup('1', { userlist: [value, { userid: value }], partylist: [value] });
+      }),
+    );
   });
 });

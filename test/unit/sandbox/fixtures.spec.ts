@@ -7,7 +7,9 @@ import { shapeOf } from './shape';
 
 /** Each answer of the sandbox beside the reference's sample of it: the same keys with the same types. */
 describe('the sandbox’s answers have the shape of WeCom’s samples', () => {
-  const company = new Company(DEFAULT_COMPANY, smallCompany());
+  const organization = smallCompany();
+  organization.tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [4] });
+  const company = new Company(DEFAULT_COMPANY, organization);
   const cases: [string, Record<string, string>, string][] = [
     ['agent/get', { agentid: DEFAULT_COMPANY.agentId }, 'app/agent_get.response.selfbuilt.json'],
     ['agent/list', {}, 'app/agent_list.response.json'],
@@ -17,6 +19,8 @@ describe('the sandbox’s answers have the shape of WeCom’s samples', () => {
     ['user/get', { userid: 'lisi' }, 'contacts/user_get.response.full.json'],
     ['user/list', { department_id: '3' }, 'contacts/user_list.response.json'],
     ['user/simplelist', { department_id: '3' }, 'contacts/user_simplelist.response.json'],
+    ['tag/list', {}, 'contacts/tag_list.response.json'],
+    ['tag/get', { tagid: '7' }, 'contacts/tag_get.response.json'],
     ['getcallbackip', {}, 'app/getcallbackip.response.json'],
   ];
 

@@ -41,7 +41,9 @@ describe('the sandbox answers as WeCom does', () => {
     ['user/list', {}, 40058],
     ['user/list', { department_id: '99' }, 60003],
     ['user/list_id', {}, 48002],
+    ['tag/get', {}, 41017],
     ['tag/get', { tagid: '9' }, 40068],
+    ['tag/get', { tagid: 'x' }, 40068],
   ])('%s %j with errcode %d', async (path, query, errcode) => {
     expect((await ask(path, query)).body.errcode).toBe(errcode);
   });
@@ -72,6 +74,26 @@ describe('the sandbox answers as WeCom does', () => {
     expect((await ask('user/get', { userid: 'wangwu' })).body.department).toEqual([3]);
     expect((await ask('user/get', { userid: 'zhaoliu' })).body.errcode).toBe(60111);
     expect((await ask('user/list', { department_id: '4' })).body.errcode).toBe(60011);
+  });
+
+  it('a tag’s members and departments, as far as they are in the visible range', async () => {
+    const { company } = sandbox;
+    const tag = { id: 7, name: '协会', users: ['lisi', 'zhaoliu'], departments: [3, 4] };
+    company.change(() => company.organization.tags.set(7, tag));
+    expect((await ask('tag/list')).body.taglist).toEqual([{ tagid: 7, tagname: '协会' }]);
+    expect((await ask('tag/get', { tagid: '7' })).body).toMatchObject({
+      tagname: '协会',
+      userlist: [
+        { userid: 'lisi', name: '李四' },
+        { userid: 'zhaoliu', name: '赵六' },
+      ],
+      partylist: [3, 4],
+    });
+    company.setRange({ departments: [2], users: [], tags: [] });
+    expect((await ask('tag/get', { tagid: '7' })).body).toMatchObject({
+      userlist: [{ userid: 'lisi', name: '李四' }],
+      partylist: [3],
+    });
   });
 
   it('a revoked token as expired, a disabled app, and a limit', async () => {
