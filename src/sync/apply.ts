@@ -7,7 +7,13 @@ import { AppError } from '../platform/app-error';
 import * as sql from './apply/statements';
 import type { Run } from './lease';
 import * as reversal from './revert/statements';
-import { type CounterState, NO_PROGRESS, type ProgressState, type SyncTaskStatusName } from './sync-task.entity';
+import {
+  type CounterState,
+  isProven,
+  NO_PROGRESS,
+  type ProgressState,
+  type SyncTaskStatusName,
+} from './sync-task.entity';
 
 /** A paused worker's open transaction must not block the one that took over. */
 const IDLE_LIMIT_MS = 15_000;
@@ -124,12 +130,9 @@ export async function endIfDecided(client: PoolClient, taskId: string, ordinals:
      SELECT 'RECORDS', t.identity_source_id, t.id, o, 1, '{}' FROM sync_task t, unnest($2::int[]) o WHERE t.id = $1 ORDER BY o`,
     [taskId, ordinals],
   );
-  const { rows } = await client.query(
-    `SELECT counters, (certificate ->> 'complete')::boolean AS complete FROM sync_task WHERE id = $1`,
-    [taskId],
-  );
+  const { rows } = await client.query('SELECT counters, certificate FROM sync_task WHERE id = $1', [taskId]);
   const { counters, clean, held } = await countResults(client, taskId, rows[0].counters);
-  const ended: SyncTaskStatusName = clean && rows[0].complete ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
+  const ended: SyncTaskStatusName = clean && isProven(rows[0].certificate) ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
   const status = held ? 'HELD' : ended;
   await client.query(`UPDATE sync_task SET counters = $2, status = $3 WHERE id = $1`, [
     taskId,

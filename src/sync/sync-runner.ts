@@ -8,7 +8,7 @@ import { inTransaction } from '../database/transaction';
 import { refreshSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
-import { type Findings, storeCertificate, storeEventCertificate } from './certify';
+import { confirmAbsences, type Findings, storeCertificate, storeEventCertificate } from './certify';
 import type { EventLog } from './event-log';
 import { HEARTBEAT_MS, Lease, type Run } from './lease';
 import { plan } from './plan';
@@ -17,7 +17,7 @@ import { readMissingAgain } from './read-again';
 import { claimEvents, readNamed } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { Stage, type StagedBatch, type StagedType } from './stage';
-import { type FailureState, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
+import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
 
 /** So many changes of one kind make the planner's figures wrong. */
 const MANY = 1_000;
@@ -86,7 +86,7 @@ export class SyncRunner {
       const { certificate, findings } = run.task.plannedAt
         ? { certificate: run.task.certificate, findings: NOTHING_FOUND }
         : await this.readAndPlan(run, progress);
-      const complete = certificate?.complete ?? run.task.trigger === 'REVERT';
+      const complete = certificate ? isProven(certificate) : run.task.trigger === 'REVERT';
       if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, complete);
       progress.update({ phase: 'APPLYING' });
       await progress.flush();
@@ -131,13 +131,15 @@ export class SyncRunner {
     const stage = (type: StagedType) => new Stage(this.dataSource, connector, run, type, notTold);
     if (run.task.trigger === 'EVENT') return this.readEvents(connector, stage, run, progress);
     const extent = await this.read(connector, stage, run, progress);
-    const { certificate, findings } = await storeCertificate(this.dataSource, connector, run, extent);
-    if (certificate.complete && !findings.same && !snapshotTaskId)
+    let certified = await storeCertificate(this.dataSource, connector, run, extent);
+    if (certified.certificate.complete && !certified.findings.same && !snapshotTaskId) {
       await this.readMissing(connector, stage, run, progress);
+      certified = await confirmAbsences(this.dataSource, connector, run, certified);
+    }
     progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
-    await plan(this.dataSource, run, findings);
+    await plan(this.dataSource, run, certified.findings);
     await this.events.publish();
-    return { certificate, findings };
+    return certified;
   }
 
   /** An event task reads only what callbacks named; nothing is concluded from what it does not read. */
@@ -157,11 +159,11 @@ export class SyncRunner {
         progress.update({ sourceCalls: connector.statistics().calls }),
       );
     }
-    const certificate = await storeEventCertificate(this.dataSource, connector, run);
+    const certified = await storeEventCertificate(this.dataSource, connector, run);
     progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
-    await plan(this.dataSource, run, NOTHING_FOUND);
+    await plan(this.dataSource, run, certified.findings);
     await this.events.publish();
-    return { certificate, findings: NOTHING_FOUND };
+    return certified;
   }
 
   private async read(

@@ -51,7 +51,14 @@ export interface CertificateState {
   employeesRead: number;
   pagesRead: number;
   sourceCalls: number;
+  /** Objects missing from it that could not be read once more by themselves: they stay as they are. */
+  unconfirmed?: number;
   scopeFingerprint: string;
+}
+
+/** Whether nothing is left that a later run must still find out. */
+export function isProven(certificate: CertificateState | null): boolean {
+  return certificate?.complete === true && (certificate.unconfirmed ?? 0) === 0;
 }
 
 /** What a task shows while it runs and afterwards: one object, so that an event can carry it as it was. */

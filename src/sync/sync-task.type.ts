@@ -186,7 +186,7 @@ export class SnapshotCertificate implements CertificateState {
   @Field(() => Boolean, { description: 'Every page was read, and nothing speaks against it.' })
   complete: boolean;
 
-  @Field(() => [String], { description: 'Why it is not complete, in plain words.' })
+  @Field(() => [String], { description: 'What was not read, or why removals wait, in plain words.' })
   reasons: string[];
 
   @Field(() => Int, { description: 'Departments seen.' })
@@ -200,6 +200,11 @@ export class SnapshotCertificate implements CertificateState {
 
   @Field(() => Int, { description: 'Calls made, retries included.' })
   sourceCalls: number;
+
+  @Field(() => Int, {
+    description: 'Objects missing from it that could not be read once more by themselves: they stay as they are.',
+  })
+  unconfirmed: number;
 
   @Field(() => String, { description: 'Changes when what the directory lets us see changes.' })
   scopeFingerprint: string;
@@ -279,7 +284,7 @@ export function toSyncTask(row: SyncTask, state?: TaskState, sequence?: number):
     finishedAt: date(shown.finishedAt),
     progress: shown.progress,
     counters: shown.counters,
-    certificate: shown.certificate,
+    certificate: shown.certificate && { ...shown.certificate, unconfirmed: shown.certificate.unconfirmed ?? 0 },
     failure: toUserError(shown.failure),
   });
 }

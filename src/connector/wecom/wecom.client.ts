@@ -95,7 +95,7 @@ export class WecomClient {
     const { corpId, secret } = this.credentials;
     const { body } = await this.persist('gettoken', { corpid: corpId, corpsecret: secret }, signal);
     const token = body?.['access_token'];
-    if (typeof token !== 'string' || token === '') throw this.unreachable('gettoken', 'an answer without access_token');
+    if (typeof token !== 'string' || token === '') throw this.unusable('gettoken', 'an answer without access_token');
     return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
   }
 
@@ -142,7 +142,7 @@ export class WecomClient {
     if (digest === knownDigest) return { bytes, digest, readAt, body: undefined, serverDate };
     const body = this.parse(path, bytes);
     const errcode = body['errcode'] === undefined ? 0 : integer(body['errcode']);
-    if (errcode === undefined) throw this.unreachable(path, 'an errcode that is no number');
+    if (errcode === undefined) throw this.unusable(path, 'an errcode that is no number');
     if (errcode !== 0) throw new WecomError(errcode, path);
     return { bytes, digest, readAt, body, serverDate };
   }
@@ -154,7 +154,11 @@ export class WecomClient {
       const { statusCode, headers, body } = await request(url, { dispatcher: this.http, signal });
       if (statusCode !== 200) {
         await body.dump();
-        throw this.unreachable(path, `HTTP status ${statusCode}`);
+        throw this.unusable(path, `HTTP status ${statusCode}`);
+      }
+      if (Number(headers['content-length'] ?? 0) > MAX_ANSWER_BYTES) {
+        body.destroy();
+        throw this.unusable(path, 'an answer that is larger than any of WeCom’s');
       }
       const date = typeof headers['date'] === 'string' ? new Date(headers['date']) : undefined;
       const serverDate = date && !Number.isNaN(date.getTime()) ? date : undefined;
@@ -163,7 +167,7 @@ export class WecomClient {
       if (error instanceof DirectoryError) throw error;
       signal.throwIfAborted();
       // The cause may hold the address with the token in it, so only its code is told.
-      throw this.unreachable(path, (error as { code?: string }).code ?? 'no answer');
+      throw this.unusable(path, (error as { code?: string }).code ?? 'no answer');
     }
   }
 
@@ -172,13 +176,14 @@ export class WecomClient {
     try {
       body = JSON.parse(bytes.toString('utf8'));
     } catch {
-      throw this.unreachable(path, 'an answer that is not whole JSON');
+      throw this.unusable(path, 'an answer that is not whole JSON');
     }
-    if (!isObject(body)) throw this.unreachable(path, 'an answer that is no JSON object');
+    if (!isObject(body)) throw this.unusable(path, 'an answer that is no JSON object');
     return body;
   }
 
-  private unreachable(path: string, what: string): DirectoryError {
+  /** The error for an answer that is none of WeCom's, or lacks what it must have. */
+  unusable(path: string, what: string): DirectoryError {
     const advice = 'See that the server can reach WeCom (WECOM_API_URL, proxy, firewall), and try again.';
     return new DirectoryError(
       'UPSTREAM_UNREACHABLE',

@@ -18,6 +18,7 @@ import { identifiers, integer, isObject, type Json, list, parseDepartment, parse
 import { WecomError } from './wecom.errors';
 
 const CONCURRENCY = 8;
+const EXTENT_KEYS = ['allow_userinfos', 'allow_partys', 'allow_tags'];
 const TOO_LARGE = 45029;
 const NOT_VISIBLE = 60011;
 /** Unreadable answers in a row after which reading on only wastes calls. */
@@ -57,6 +58,8 @@ class WecomConnector implements DirectoryConnector {
   async extent(signal: AbortSignal): Promise<DirectoryExtent> {
     const body = await this.read('agent/get', { agentid: this.agentId }, signal);
     if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get');
+    if (!EXTENT_KEYS.some((key) => isObject(body[key])))
+      throw this.client.unusable('agent/get', 'an answer without the visible range');
     const within = (key: string): Json => (isObject(body[key]) ? (body[key] as Json) : {});
     const users = list(within('allow_userinfos'), 'user');
     return {
@@ -118,12 +121,18 @@ class WecomConnector implements DirectoryConnector {
 
   async department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined> {
     const body = await this.readOrGone('department/get', { id: externalId }, signal);
-    return body && parseDepartment(body['department']);
+    return body && this.asked('department/get', externalId, parseDepartment(body['department']));
   }
 
   async employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined> {
     const body = await this.readOrGone('user/get', { userid: externalId }, signal);
-    return body && parseEmployee(body);
+    return body && this.asked('user/get', externalId, parseEmployee(body));
+  }
+
+  /** An answer about nobody, or about somebody else, says nothing about who was asked for: least of all that they are gone. */
+  private asked<T extends { readonly externalId: string }>(path: string, externalId: string, object: T | undefined): T {
+    if (object && this.keyOf(object.externalId) === this.keyOf(externalId)) return object;
+    throw this.client.unusable(path, 'an answer about something else than was asked for');
   }
 
   private departmentPages(extent: DirectoryExtent, ids: readonly string[], options: ReadOptions) {
@@ -186,6 +195,7 @@ class WecomConnector implements DirectoryConnector {
   /** For a department whose answer WeCom calls too large. */
   private async membersOneByOne(departmentId: string, signal: AbortSignal): Promise<PageContent<ThirdPartyEmployee>> {
     const body = await this.read('user/simplelist', { department_id: departmentId }, signal);
+    if (!Array.isArray(body['userlist'])) throw this.client.unusable('user/simplelist', 'an answer without userlist');
     const elements = list(body, 'userlist');
     const ids = identifiers(elements.map((member) => (isObject(member) ? member['userid'] : undefined))).sort();
     const objects: ThirdPartyEmployee[] = [];
@@ -205,6 +215,8 @@ class WecomConnector implements DirectoryConnector {
     const page = { key: `group:${id}`, readAt: new Date() };
     try {
       const body = await this.read('tag/get', { tagid: id }, signal);
+      if (!Array.isArray(body['userlist']) && !Array.isArray(body['partylist']))
+        throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
       const users = list(body, 'userlist').map((user) => (isObject(user) ? user['userid'] : undefined));
       return { members: identifiers(users), departments: identifiers(list(body, 'partylist')) };
     } catch (error) {
@@ -270,7 +282,7 @@ function parseAll<T>(body: Json | undefined, key: string, parse: (element: unkno
   const elements = list(body, key);
   const objects = elements.map(parse).filter((object) => object !== undefined);
   const nameless = elements.length - objects.length;
-  return { objects, problems: nameless > 0 ? [`${nameless} elements of "${key}" without an id`] : [] };
+  return { objects, problems: nameless > 0 ? [`${nameless} elements of "${key}" that are not whole`] : [] };
 }
 
 function digestOf(text: string): string {
