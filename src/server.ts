@@ -51,7 +51,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
   };
   try {
     const url = await databaseUrl(config, log, stops);
-    const dataSource = createDataSource(url);
+    const dataSource = createDataSource(url, config.leaseSeconds);
     await dataSource.initialize();
     stops.push(() => dataSource.destroy());
     await migrate(dataSource);
@@ -72,10 +72,16 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       { enabled: config.enabledSourceLimit, customEnabled: config.customSourceLimit },
     );
     await identitySources.ensureCustomSource();
-    const runner = new SyncRunner(dataSource, events, (id) => identitySources.openConnector(id), log);
+    const runner = new SyncRunner(
+      dataSource,
+      events,
+      (id) => identitySources.openConnector(id),
+      config.leaseSeconds,
+      log,
+    );
     if (config.role !== 'api') {
       const parts = [
-        new Worker(dataSource, url, runner, log),
+        new Worker(dataSource, url, runner, config.leaseSeconds, log),
         new Scheduler(dataSource, events, log),
         new Retention(dataSource, config.retention, log),
       ];

@@ -5,6 +5,7 @@ import { SettingsAndHolding1796000000000 } from '../../migrations/1796000000000-
 import { Access1797000000000 } from '../../migrations/1797000000000-access';
 import { DirectoryEvents1798000000000 } from '../../migrations/1798000000000-directory-events';
 import { EmployeeCenter1799000000000 } from '../../migrations/1799000000000-employee-center';
+import { SharedPace1805000000000 } from '../../migrations/1805000000000-shared-pace';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
 import { SyncTask } from '../sync/sync-task.entity';
@@ -16,8 +17,14 @@ pgTypes.setTypeParser(INT8, Number);
 /** Connections for the API, the worker and its heartbeat; PostgreSQL's default limit is 100 for everybody. */
 const POOL_SIZE = 20;
 
-/** The one place that names entities and migrations. Nothing connects before `initialize()`. */
-export function createDataSource(url: string): DataSource {
+/** Longer than any lease needs; what a process that was paused for longer holds must not hold up the others. */
+const IDLE_LIMIT_SECONDS = 60;
+
+/**
+ * The one place that names entities and migrations. Nothing connects before `initialize()`.
+ * @param idleLimitSeconds how long an open transaction may do nothing before PostgreSQL ends it
+ */
+export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECONDS): DataSource {
   return new DataSource({
     type: 'postgres',
     url,
@@ -25,13 +32,16 @@ export function createDataSource(url: string): DataSource {
     poolSize: POOL_SIZE,
     entities: [IdentitySource, Department, Employee, Membership, SyncTask],
     // Room for the tables that a plan is worked out in; a session takes it only when it makes one.
-    extra: { options: '-c temp_buffers=128MB' },
+    extra: {
+      options: `-c temp_buffers=128MB -c idle_in_transaction_session_timeout=${idleLimitSeconds}s`,
+    },
     migrations: [
       Foundation1795000000000,
       SettingsAndHolding1796000000000,
       Access1797000000000,
       DirectoryEvents1798000000000,
       EmployeeCenter1799000000000,
+      SharedPace1805000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

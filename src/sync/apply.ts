@@ -15,9 +15,6 @@ import {
   type SyncTaskStatusName,
 } from './sync-task.entity';
 
-/** A paused worker's open transaction must not block the one that took over. */
-const IDLE_LIMIT_MS = 15_000;
-
 /** So many changed people can be searched for from the commit on; of more the search text is made afterwards. */
 const FOUND_AT_ONCE = 2_000;
 
@@ -75,7 +72,6 @@ async function applyReversal(client: PoolClient, run: Run): Promise<void> {
 
 /** Applying is serial for a source: whoever else applies waits here, and a task then finds its lease gone. */
 export async function beginApplying(client: PoolClient, identitySourceId: string): Promise<void> {
-  await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`);
   await client.query(`SET LOCAL work_mem = '64MB'`);
   await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [identitySourceId]);
 }

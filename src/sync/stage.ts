@@ -23,6 +23,7 @@ export type StagedType = 'DEPARTMENT' | 'EMPLOYEE';
 const BATCH_OBJECTS = 2_000;
 const BATCH_PAGES = 200;
 const WRITES_AT_ONCE = 2;
+const COPY_LIMIT = '120s';
 /** Or when it is this old: a slow read shows its progress and loses little when it is interrupted. */
 const BATCH_MS = 500;
 
@@ -223,6 +224,8 @@ export class Stage {
     const last = batch.at(-1);
     if (!last) return;
     await inTransaction(this.dataSource, async (client) => {
+      // A COPY whose sender is paused counts as busy, not idle, so this ends it.
+      await client.query(`SET LOCAL statement_timeout = '${COPY_LIMIT}'`);
       const ids = await this.insertPages(client, batch);
       await copyRows(client, STAGED_COLUMNS[this.objectType], withPageIds(batch, ids));
       await client.query(

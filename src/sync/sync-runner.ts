@@ -4,13 +4,14 @@ import type { DataSource } from 'typeorm';
 import { openEventTask } from '../callbacks/directory-events';
 import { type DirectoryConnector, DirectoryError, type DirectoryExtent } from '../connector/directory-connector';
 import type { OpenedConnector } from '../connector/registry';
+import { isConnectionLost } from '../database/connection-lost';
 import { inTransaction } from '../database/transaction';
 import { refreshSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
 import { confirmAbsences, type Findings, storeCertificate, storeEventCertificate } from './certify';
 import type { EventLog } from './event-log';
-import { HEARTBEAT_MS, Lease, type Run } from './lease';
+import { Lease, type Run } from './lease';
 import { plan } from './plan';
 import { ProgressReporter } from './progress';
 import { readMissingAgain } from './read-again';
@@ -28,6 +29,12 @@ const NOTHING_FOUND: Findings = { lost: [], same: false };
 /** Opens the connector of a task's source, with its secret. */
 export type OpenConnector = (identitySourceId: string) => Promise<OpenedConnector>;
 
+/** Four heartbeats a lease, in milliseconds for each of its seconds. */
+const HEARTBEAT_SHARE = 250;
+
+/** A task that ends its database's connections so often is at fault itself. */
+const MAX_TAKES = 20;
+
 /** So often a plan is made again because something changed here meanwhile; then the next run brings the rest. */
 const MAX_PLANS = 5;
 
@@ -40,12 +47,14 @@ export class SyncRunner {
     private readonly dataSource: DataSource,
     private readonly events: EventLog,
     private readonly openConnector: OpenConnector,
+    /** How long a task is this worker's without a heartbeat. */
+    private readonly leaseSeconds: number,
     private readonly log: Logger,
   ) {}
 
   /** @param stopping aborted when this process is to stop: the task is then handed on, not failed */
   async run(taskId: string, stopping: AbortSignal): Promise<RunOutcome> {
-    const lease = await Lease.take(this.dataSource, taskId);
+    const lease = await Lease.take(this.dataSource, taskId, this.leaseSeconds);
     if (!lease) return 'NOT_OURS';
     const task = await this.dataSource.manager.findOneByOrFail(SyncTask, { id: taskId });
     const log = this.log.child({ syncTaskId: taskId, identitySourceId: task.identitySourceId });
@@ -65,7 +74,8 @@ export class SyncRunner {
       return await this.interruptedBy(error, run, stopping, log);
     } finally {
       clearInterval(heartbeat);
-      await this.events.publish();
+      // What cannot be numbered now is numbered by whoever looks next.
+      await this.events.publish().catch(() => undefined);
     }
   }
 
@@ -98,6 +108,7 @@ export class SyncRunner {
       // Last, because after a large run it takes longest, and the next run wants what comes before it.
       if (touched.some((c) => c.objectType === 'EMPLOYEE'))
         await refreshSearch((sql, p) => this.dataSource.query(sql, p), { identitySourceId: run.task.identitySourceId });
+      await this.dataSource.query('UPDATE sync_task SET tidied_at = now() WHERE id = $1', [run.task.id]);
       return status;
     } finally {
       await progress.flush();
@@ -300,7 +311,7 @@ export class SyncRunner {
       beating = false;
       if (state === 'CANCEL_REQUESTED') interrupted.abort(new AppError('TASK_CANCELED', 'The task was canceled.'));
       if (state === 'LOST') interrupted.abort(new AppError('LEASE_LOST', 'Another worker took the task over.'));
-    }, HEARTBEAT_MS);
+    }, this.leaseSeconds * HEARTBEAT_SHARE);
   }
 
   private async interruptedBy(error: unknown, run: Run, stopping: AbortSignal, log: Logger): Promise<RunOutcome> {
@@ -313,6 +324,12 @@ export class SyncRunner {
       log.info('sync.canceled');
       await this.end(run, 'CANCELED', null);
       return 'CANCELED';
+    }
+    if (isConnectionLost(error) && run.lease.fence < MAX_TAKES) {
+      // The task goes on from where it stands, here or elsewhere: when it can be given back, or when its lease has run out.
+      log.warn({ err: error }, 'sync.database-lost');
+      await run.lease.handOn().catch(() => undefined);
+      return 'HANDED_ON';
     }
     if (stopping.aborted) {
       log.info('sync.handed-on');

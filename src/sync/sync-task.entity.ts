@@ -137,6 +137,10 @@ export class SyncTask {
   @Column({ type: 'timestamptz', name: 'applied_at', nullable: true })
   appliedAt: Date | null;
 
+  /** When everything that follows the commit was done: people can be found, old pages are gone. */
+  @Column({ type: 'timestamptz', name: 'tidied_at', nullable: true })
+  tidiedAt: Date | null;
+
   @Column({ type: 'timestamptz', name: 'cancel_requested_at', nullable: true })
   cancelRequestedAt: Date | null;
 
