@@ -17,6 +17,9 @@ pgTypes.setTypeParser(INT8, Number);
 /** Connections for the API, the worker and its heartbeat; PostgreSQL's default limit is 100 for everybody. */
 const POOL_SIZE = 20;
 
+/** A server that is ending may take a connection and never say a word. */
+export const CONNECT_LIMIT_MS = 30_000;
+
 /** Longer than any lease needs; what a process that was paused for longer holds must not hold up the others. */
 const IDLE_LIMIT_SECONDS = 60;
 
@@ -30,6 +33,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
     url,
     applicationName: 'rollcall',
     poolSize: POOL_SIZE,
+    connectTimeoutMS: CONNECT_LIMIT_MS,
     entities: [IdentitySource, Department, Employee, Membership, SyncTask],
     // Room for the tables that a plan is worked out in; a session takes it only when it makes one.
     extra: {

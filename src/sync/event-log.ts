@@ -6,6 +6,8 @@ import type { DataSource } from 'typeorm';
 /** How often unnumbered events are looked for: those whose writer was killed between its commit and numbering them. */
 const SWEEP_MS = 1_000;
 const RECONNECT_MS = 500;
+/** A server that is ending may take a connection and never say a word. */
+const CONNECT_MS = 5_000;
 const READ_AT_ONCE = 500;
 
 /** One event as stored: about a task, or about a run of its records. */
@@ -104,7 +106,11 @@ export class EventLog {
   }
 
   private async listen(): Promise<void> {
-    const client = new Client({ connectionString: this.url, application_name: 'rollcall events' });
+    const client = new Client({
+      connectionString: this.url,
+      application_name: 'rollcall events',
+      connectionTimeoutMillis: CONNECT_MS,
+    });
     client.on('error', () => void this.relisten(client));
     client.on('end', () => void this.relisten(client));
     client.on('notification', () => void this.readNew());

@@ -1,7 +1,10 @@
-import { Logger as GraphileLogger, type Runner, run } from 'graphile-worker';
+import { EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Logger as GraphileLogger, type Runner, run, type WorkerEvents } from 'graphile-worker';
 import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
+import { CONNECT_LIMIT_MS } from '../database/data-source';
 import { refreshSearch } from '../organisation/search-index';
 import type { SyncRunner } from './sync-runner';
 
@@ -10,6 +13,7 @@ export const SYNC_JOB = 'sync-task';
 /** Tasks of different sources that one process works on at a time. */
 const CONCURRENCY = 4;
 const LOOK_AGAIN_MS = 2_000;
+const RESTART_MS = 500;
 /** What a run does after its commit takes a few seconds; of a million people who changed, minutes. */
 const TIDIED_WITHIN = '5 minutes';
 
@@ -23,6 +27,7 @@ export class Worker {
   private runner: Runner | undefined;
   private lookout: NodeJS.Timeout | undefined;
   private looking = false;
+  private running: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -31,7 +36,12 @@ export class Worker {
     private readonly leaseSeconds: number,
     private readonly log: Logger,
   ) {
-    this.pool = new Pool({ connectionString: url, max: CONCURRENCY + 2, application_name: 'rollcall worker' });
+    this.pool = new Pool({
+      connectionString: url,
+      max: CONCURRENCY + 2,
+      application_name: 'rollcall worker',
+      connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    });
     // Without a listener, a connection that PostgreSQL ends while it is idle would end the whole process.
     const lost = (error: Error) => this.log.warn({ err: error }, 'worker.connection-lost');
     this.pool.on('error', lost);
@@ -39,10 +49,32 @@ export class Worker {
   }
 
   async start(): Promise<void> {
-    this.runner = await run({
+    this.runner = await this.run();
+    this.running = this.keepRunning(this.runner);
+    const every = Math.min(LOOK_AGAIN_MS, (this.leaseSeconds * 1_000) / 4);
+    this.lookout = setInterval(() => void this.lookOut(), every);
+  }
+
+  /** Running tasks are handed on at their next batch, and nothing new is begun. */
+  async stop(): Promise<void> {
+    clearInterval(this.lookout);
+    this.stopping.abort();
+    await this.runner?.stop().catch(() => undefined);
+    await this.running;
+    await this.pool.end();
+  }
+
+  private run(): Promise<Runner> {
+    const events: WorkerEvents = new EventEmitter();
+    // It goes on with one place less; a runner of its own has all of them again.
+    events.on('worker:fatalError', () => void this.runner?.stop().catch(() => undefined));
+    return run({
       pgPool: this.pool,
       concurrency: CONCURRENCY,
       noHandleSignals: true,
+      events,
+      // Otherwise a job that cannot be completed because the database went away would end the process.
+      preset: { worker: { completeJobBatchDelay: 0 } },
       logger: new GraphileLogger((scope) => (level, message) => {
         if (level === 'error' || level === 'warning') this.log.warn({ scope, message }, 'worker.message');
       }),
@@ -53,16 +85,21 @@ export class Worker {
         },
       },
     });
-    const every = Math.min(LOOK_AGAIN_MS, (this.leaseSeconds * 1_000) / 4);
-    this.lookout = setInterval(() => void this.lookOut(), every);
   }
 
-  /** Running tasks are handed on at their next batch, and nothing new is begun. */
-  async stop(): Promise<void> {
-    clearInterval(this.lookout);
-    this.stopping.abort();
-    await this.runner?.stop().catch(() => undefined);
-    await this.pool.end();
+  /** A runner gives up when its database goes away; then another takes its place. */
+  private async keepRunning(first: Runner): Promise<void> {
+    for (let runner: Runner | undefined = first; ; ) {
+      await runner?.promise.catch((error) => this.log.warn({ err: error }, 'worker.ended'));
+      if (this.stopping.signal.aborted) return;
+      await delay(RESTART_MS);
+      runner = await this.run().catch((error) => {
+        this.log.warn({ err: error }, 'worker.start-failed');
+        return undefined;
+      });
+      if (runner) this.runner = runner;
+      if (this.stopping.signal.aborted) await runner?.stop().catch(() => undefined);
+    }
   }
 
   private async lookOut(): Promise<void> {
