@@ -19,6 +19,7 @@ import { ExtensionFieldService } from './extension-field/extension-field.service
 import { DatabaseTokenStore } from './identity-source/access-token.store';
 import { IdentitySourceService } from './identity-source/identity-source.service';
 import { SettingsService } from './identity-source/settings.service';
+import { SharedPace } from './identity-source/shared-pace';
 import { ThirdPartyService } from './identity-source/third-party.service';
 import { DepartmentService } from './organisation/department.service';
 import { EmployeeService } from './organisation/employee.service';
@@ -31,6 +32,7 @@ import { Retention } from './sync/retention';
 import { Scheduler } from './sync/scheduler';
 import { SyncService } from './sync/sync.service';
 import { SyncRunner } from './sync/sync-runner';
+import { PostgresWakeUps, RedisWakeUps, type WakeUps } from './sync/wake-ups';
 import { Worker } from './sync/worker';
 
 /** A running Rollcall server. */
@@ -57,7 +59,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     await migrate(dataSource);
     await runMigrations({ connectionString: url });
     const secrets = openSecretBox(config);
-    const events = new EventLog(dataSource, url, log);
+    const events = new EventLog(dataSource, wakeUps(config, url, log), log);
     await events.start();
     stops.push(() => events.stop());
     const identitySources = new IdentitySourceService(
@@ -68,6 +70,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
         wecomApiUrl: config.wecomApiUrl,
         wecomCallsPerMinute: config.wecomCallsPerMinute,
         tokens: new DatabaseTokenStore(dataSource, secrets),
+        pace: new SharedPace(dataSource),
       },
       { enabled: config.enabledSourceLimit, customEnabled: config.customSourceLimit },
     );
@@ -139,6 +142,11 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     await stopAll();
     throw error;
   }
+}
+
+function wakeUps(config: AppConfig, url: string, log: Logger): WakeUps {
+  const byPostgres = new PostgresWakeUps(url, log);
+  return config.redisUrl ? new RedisWakeUps(config.redisUrl.reveal(), byPostgres, log) : byPostgres;
 }
 
 async function databaseUrl(config: AppConfig, log: Logger, stops: (() => Promise<unknown>)[]): Promise<string> {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Agent, request } from 'undici';
+import { type CallPace, processPace } from '../call-pace';
 import { type AccessToken, type AccessTokenStore, DirectoryError, type ReadStatistics } from '../directory-connector';
-import { pause, sharedBucket } from '../token-bucket';
+import { pause } from '../token-bucket';
 import { integer, isObject, type Json } from './wecom.dto';
 import { WecomError } from './wecom.errors';
 
@@ -9,6 +10,8 @@ export interface WecomClientOptions {
   readonly apiUrl: string;
   readonly callsPerMinute: number;
   readonly tokens: AccessTokenStore;
+  /** Held by all processes together; without it by this one alone. */
+  readonly pace?: CallPace;
   /** Waits between tries, in milliseconds; for tests. */
   readonly pause?: typeof pause;
 }
@@ -129,7 +132,7 @@ export class WecomClient {
   private async keepPace(path: string, signal: AbortSignal): Promise<void> {
     const { corpId, agentId } = this.credentials;
     const key = `${this.options.apiUrl} ${corpId.toLowerCase()} ${agentId} ${path}`;
-    const ms = sharedBucket(key, this.options.callsPerMinute).take();
+    const ms = await (this.options.pace ?? processPace).take(key, this.options.callsPerMinute);
     this.throttledMs += ms;
     await this.wait(ms, signal);
   }
