@@ -18,11 +18,12 @@ const STATE: Readonly<Record<string, string>> = {
     SELECT kind, external_key, external_id, encode(hash, 'hex') AS hash, unresolved, missing_since IS NOT NULL AS missing,
            rejected_at IS NOT NULL AS rejected
       FROM link WHERE identity_source_id = $1 ORDER BY kind, external_key`,
+  // Of the last snapshot; what earlier ones leave where a worker was killed after its commit goes with the next run.
   pages: `
-    SELECT object_type, page_key, digest, keys, applied FROM snapshot_page p
-     WHERE identity_source_id = $1 AND page_key NOT LIKE 'again:%'
-       AND EXISTS (SELECT FROM task_page tp JOIN sync_task t ON t.id = tp.task_id WHERE tp.page_id = p.id)
-     ORDER BY object_type, page_key, digest`,
+    SELECT p.object_type, p.page_key, p.digest, p.keys, p.applied FROM snapshot_page p JOIN task_page tp ON tp.page_id = p.id
+     WHERE tp.task_id = (SELECT id FROM sync_task WHERE identity_source_id = $1 ORDER BY id DESC LIMIT 1)
+       AND p.page_key NOT LIKE 'again:%'
+     ORDER BY p.object_type, p.page_key`,
   task: `
     SELECT status, mode, counters, certificate - 'sourceCalls' AS certificate, failure FROM sync_task
      WHERE identity_source_id = $1 ORDER BY id DESC LIMIT 1`,

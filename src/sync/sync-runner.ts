@@ -17,7 +17,7 @@ import { ProgressReporter } from './progress';
 import { readMissingAgain } from './read-again';
 import { claimEvents, readNamed } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
-import { Stage, type StagedBatch, type StagedType } from './stage';
+import { COUNTED, Stage, type StagedBatch, type StagedType } from './stage';
 import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
 
 /** So many changes of one kind make the planner's figures wrong. */
@@ -147,7 +147,9 @@ export class SyncRunner {
       await this.readMissing(connector, stage, run, progress);
       certified = await confirmAbsences(this.dataSource, connector, run, certified);
     }
-    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
+    const { employeesRead } = certified.certificate;
+    const people = run.task.includesEmployees ? { employeesDone: employeesRead, employeesTotal: employeesRead } : {};
+    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls, ...people });
     await plan(this.dataSource, run, certified.findings);
     await this.events.publish();
     return certified;
@@ -213,11 +215,16 @@ export class SyncRunner {
       `SELECT count(*)::int AS total FROM link WHERE identity_source_id = $1 AND kind = 'EMPLOYEE' AND missing_since IS NULL`,
       [run.task.identitySourceId],
     );
+    // What an interrupted attempt has read counts, too.
+    const [read] = await this.dataSource.query(
+      `SELECT count(*)::int AS pages, coalesce(sum(${COUNTED}), 0)::int AS people
+         FROM task_page tp LEFT JOIN snapshot_page p ON p.id = tp.page_id WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`,
+      [run.task.id],
+    );
     const names = new Map(tree.map((d) => [d.id, d.name]));
     const total = expected.total > 0 ? expected.total : null;
     progress.update({ employeesTotal: total });
-    let pages = 0;
-    let people = 0;
+    let { pages, people } = read;
     return (batch) => {
       pages += batch.pages;
       people += batch.objects;
