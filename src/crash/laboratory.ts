@@ -123,8 +123,11 @@ export class Laboratory {
         failures.push(...(await this.compareEvents(what, taskId, subscribers[i] as Subscriber)));
     }
     failures.push(...(await this.settled()));
-    const status =
-      (await this.ask(`SELECT status FROM sync_task WHERE id = $1`, [this.uuids.get(taskId)]))[0]?.status ?? 'unknown';
+    const [task] = await this.ask('SELECT status, failure, certificate FROM sync_task WHERE id = $1', [
+      this.uuids.get(taskId),
+    ]);
+    const status = task?.status ?? 'unknown';
+    if (status !== 'SUCCEEDED') failures.push(`${status}: ${JSON.stringify([task?.failure, task?.certificate])}`);
     return { seed, action, at, during, status, recoveryMs, failures };
   }
 
@@ -295,6 +298,8 @@ export class Laboratory {
 interface Row {
   readonly id: string;
   readonly status: string;
+  readonly failure: unknown;
+  readonly certificate: unknown;
   readonly ms: number;
   readonly tidied: boolean;
   readonly planned: boolean;

@@ -103,6 +103,7 @@ export const SyncActionEnum = {
   SUSPEND: 'SUSPEND',
   REMOVE: 'REMOVE',
   RESTORE: 'RESTORE',
+  RENAME_ID: 'RENAME_ID',
   NONE: 'NONE',
 } as const;
 registerEnumType(SyncActionEnum, {
@@ -117,6 +118,7 @@ registerEnumType(SyncActionEnum, {
     SUSPEND: { description: 'A leaver: logged off, to be removed after the grace period.' },
     REMOVE: { description: 'Gone: a department at once, a person after the grace period.' },
     RESTORE: { description: 'A leaver who came back, with the same id.' },
+    RENAME_ID: { description: 'The same person under another id, as the directory says, whatever else changed.' },
     NONE: { description: 'Only in counters: unchanged.' },
   },
 });
