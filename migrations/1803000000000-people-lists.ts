@@ -22,7 +22,8 @@ const UP = [
   // Sources some of whose people have no search text yet, or an old one: of many people it is made after their commit.
   `CREATE TABLE search_pending (
      identity_source_id uuid PRIMARY KEY REFERENCES identity_source ON DELETE CASCADE,
-     change uuid NOT NULL DEFAULT gen_random_uuid()
+     change uuid NOT NULL DEFAULT gen_random_uuid(),
+     announced_at timestamptz NOT NULL DEFAULT now()
    )`,
   `INSERT INTO search_pending (identity_source_id) SELECT DISTINCT identity_source_id FROM employee`,
   // What there is has no key to sort by: it is made anew.

@@ -28,6 +28,7 @@ import { ExtensionFieldService } from './extension-field/extension-field.service
 import { DatabaseTokenStore } from './identity-source/access-token.store';
 import { IdentitySourceService } from './identity-source/identity-source.service';
 import { SettingsService } from './identity-source/settings.service';
+import { SharedPace } from './identity-source/shared-pace';
 import { ThirdPartyService } from './identity-source/third-party.service';
 import { DepartmentService } from './organisation/department.service';
 import { EmployeeService } from './organisation/employee.service';
@@ -40,6 +41,7 @@ import { Retention } from './sync/retention';
 import { Scheduler } from './sync/scheduler';
 import { SyncService } from './sync/sync.service';
 import { SyncRunner } from './sync/sync-runner';
+import { PostgresWakeUps, RedisWakeUps, type WakeUps } from './sync/wake-ups';
 import { Worker } from './sync/worker';
 
 /** A running Rollcall server. */
@@ -60,13 +62,13 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
   };
   try {
     const url = await databaseUrl(config, log, stops);
-    const dataSource = createDataSource(url);
+    const dataSource = createDataSource(url, config.leaseSeconds);
     await dataSource.initialize();
     stops.push(() => dataSource.destroy());
     await migrate(dataSource);
     await runMigrations({ connectionString: url });
     const secrets = openSecretBox(config);
-    const events = new EventLog(dataSource, url, log);
+    const events = new EventLog(dataSource, wakeUps(config, url, log), log);
     await events.start();
     stops.push(() => events.stop());
     const limits = { enabled: config.enabledSourceLimit, customEnabled: config.customSourceLimit };
@@ -74,6 +76,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       wecomApiUrl: config.wecomApiUrl,
       wecomCallsPerMinute: config.wecomCallsPerMinute,
       tokens: new DatabaseTokenStore(dataSource, secrets),
+      pace: new SharedPace(dataSource),
     };
     const identitySources = new IdentitySourceService(
       dataSource,
@@ -96,10 +99,17 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
         directoryEvents,
         log,
       );
-    const runner = new SyncRunner(dataSource, events, (id) => identitySources.openConnector(id), log);
+    const runner = new SyncRunner(
+      dataSource,
+      events,
+      (id) => identitySources.openConnector(id),
+      config.leaseSeconds,
+      log,
+    );
     if (config.role !== 'api') {
+      const jobs = providerCallbacks ? [providerCallbacks] : [];
       const parts = [
-        new Worker(dataSource, url, runner, log, providerCallbacks ? [providerCallbacks] : []),
+        new Worker(dataSource, url, runner, jobs, config.leaseSeconds, log),
         new Scheduler(dataSource, events, log),
         new Retention(dataSource, config.retention, log),
         new AuthorizationUpkeep(dataSource, events, log),
@@ -168,6 +178,11 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     await stopAll();
     throw error;
   }
+}
+
+function wakeUps(config: AppConfig, url: string, log: Logger): WakeUps {
+  const byPostgres = new PostgresWakeUps(url, log);
+  return config.redisUrl ? new RedisWakeUps(config.redisUrl.reveal(), byPostgres, log) : byPostgres;
 }
 
 async function databaseUrl(config: AppConfig, log: Logger, stops: (() => Promise<unknown>)[]): Promise<string> {

@@ -37,6 +37,8 @@ import { createLoaders } from './loaders';
 const RECHECK_MS = 2_000;
 /** Far more than any real document has; parsing must not be the attack. */
 const MAX_TOKENS = 20_000;
+/** Close code of WebSocket: Try Again Later. Source: the IANA registry of WebSocket close codes */
+const TRY_AGAIN_CLOSE = 1013;
 /** Close code of graphql-transport-ws that clients do not answer by trying again. */
 const UNAUTHORIZED_CLOSE = 4401;
 
@@ -265,9 +267,16 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
       onConnect: async (connection) => {
         const payload = connection.connectionParams ?? {};
         const given = Object.entries(payload).find(([name]) => name.toLowerCase() === 'authorization')?.[1];
-        const actor = await options.authenticator.authenticate(typeof given === 'string' ? given : undefined);
-        if (!actor) return false;
         const extra = extraOf(connection);
+        let actor: Actor | undefined;
+        try {
+          actor = await options.authenticator.authenticate(typeof given === 'string' ? given : undefined);
+        } catch (error) {
+          options.log.error({ err: error }, 'api.connect-failed');
+          // Not a refusal, after which clients give up: they come back later.
+          extra.socket.close(TRY_AGAIN_CLOSE, 'Try again later.');
+        }
+        if (!actor) return false;
         Object.assign(extra, { actor, running: 0, address: extra.request.socket.remoteAddress ?? null });
         open.set(extra.socket, actor);
         return true;
@@ -280,8 +289,8 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
         try {
           return await prepare(options, rate, extra, payload);
         } catch (error) {
-          if (error instanceof GraphQLError) return [error];
-          throw error;
+          // What is none of GraphQL's own is presented, and logged, by onError.
+          return [error instanceof GraphQLError ? error : new GraphQLError('', { originalError: error as Error })];
         }
       },
       onComplete: (connection) => {

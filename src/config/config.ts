@@ -78,6 +78,12 @@ const environment = z.object({
   ROLLCALL_ENABLED_SOURCE_LIMIT: integer(1, 1000, 5),
   ROLLCALL_CUSTOM_SOURCE_LIMIT: integer(0, 1000, 1),
   ROLLCALL_ROLE: z.enum(['all', 'api', 'worker']).default('all'),
+  ROLLCALL_LEASE_SECONDS: integer(1, 600, 8),
+  REDIS_URL: z
+    .string()
+    .regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')
+    .transform((url) => new Secret(url))
+    .optional(),
   ROLLCALL_EVENT_DAYS: integer(1, 3_650, 7),
   ROLLCALL_RECORD_DAYS: integer(1, 36_500, 365),
   ROLLCALL_HISTORY_DAYS: integer(1, 36_500, 365),
@@ -173,6 +179,10 @@ export interface AppConfig {
   readonly logLevel: string;
   /** What this process does: serve the API, work on tasks, or both. Health and metrics are served in any case. */
   readonly role: 'all' | 'api' | 'worker';
+  /** How long a worker that shows no sign of life keeps its task; its open transactions end then too. */
+  readonly leaseSeconds: number;
+  /** Undefined: processes wake each other through PostgreSQL. */
+  readonly redisUrl: Secret | undefined;
   readonly retention: RetentionSettings;
   /** Where directories and browsers reach this server; undefined: nowhere from outside. */
   readonly publicUrl: string | undefined;
@@ -228,6 +238,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): AppConfig {
     canceledDataDays: e.ROLLCALL_CANCELED_DATA_DAYS,
     logLevel: e.LOG_LEVEL,
     role: e.ROLLCALL_ROLE,
+    leaseSeconds: e.ROLLCALL_LEASE_SECONDS,
+    redisUrl: e.REDIS_URL,
     retention: {
       eventDays: e.ROLLCALL_EVENT_DAYS,
       recordDays: e.ROLLCALL_RECORD_DAYS,

@@ -1,4 +1,5 @@
 import { type FieldMapping, plainMapping } from '../field-mapping/field-mapping';
+import type { CallPace } from './call-pace';
 import type { AccessTokenStore, ConnectorField, DirectoryConnector } from './directory-connector';
 import { openWecomConnector } from './wecom/wecom.connector';
 import { wecomFields } from './wecom/wecom.fields';
@@ -15,6 +16,8 @@ export interface ConnectorEnvironment {
   readonly wecomApiUrl: string;
   readonly wecomCallsPerMinute: number;
   readonly tokens: AccessTokenStore;
+  /** Held by all processes together; without it by this one alone. */
+  readonly pace?: CallPace;
 }
 
 /** A connector with what the sync engine must know of its kind. */
@@ -38,6 +41,7 @@ export const CONNECTORS: Readonly<Record<ConnectorSettings['type'], ConnectorKin
         apiUrl: environment.wecomApiUrl,
         callsPerMinute: environment.wecomCallsPerMinute,
         tokens: environment.tokens,
+        ...(environment.pace ? { pace: environment.pace } : {}),
       }),
     fields: wecomFields,
     defaultMappings: [

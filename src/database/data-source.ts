@@ -9,6 +9,7 @@ import { Authorization1800000000000 } from '../../migrations/1800000000000-autho
 import { DirectoryGroups1801000000000 } from '../../migrations/1801000000000-directory-groups';
 import { History1802000000000 } from '../../migrations/1802000000000-history';
 import { PeopleLists1803000000000 } from '../../migrations/1803000000000-people-lists';
+import { SharedPace1805000000000 } from '../../migrations/1805000000000-shared-pace';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -21,16 +22,28 @@ pgTypes.setTypeParser(INT8, Number);
 /** Connections for the API, the worker and its heartbeat; PostgreSQL's default limit is 100 for everybody. */
 const POOL_SIZE = 20;
 
-/** The one place that names entities and migrations. Nothing connects before `initialize()`. */
-export function createDataSource(url: string): DataSource {
+/** A server that is ending may take a connection and never say a word. */
+export const CONNECT_LIMIT_MS = 30_000;
+
+/** Longer than any lease needs; what a process that was paused for longer holds must not hold up the others. */
+const IDLE_LIMIT_SECONDS = 60;
+
+/**
+ * The one place that names entities and migrations. Nothing connects before `initialize()`.
+ * @param idleLimitSeconds how long an open transaction may do nothing before PostgreSQL ends it
+ */
+export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECONDS): DataSource {
   return new DataSource({
     type: 'postgres',
     url,
     applicationName: 'rollcall',
     poolSize: POOL_SIZE,
+    connectTimeoutMS: CONNECT_LIMIT_MS,
     entities: [IdentitySource, Department, Employee, Membership, DirectoryGroup, SyncTask],
     // Room for the tables that a plan is worked out in; a session takes it only when it makes one.
-    extra: { options: '-c temp_buffers=128MB' },
+    extra: {
+      options: `-c temp_buffers=128MB -c idle_in_transaction_session_timeout=${idleLimitSeconds}s`,
+    },
     migrations: [
       Foundation1795000000000,
       SettingsAndHolding1796000000000,
@@ -41,6 +54,7 @@ export function createDataSource(url: string): DataSource {
       DirectoryGroups1801000000000,
       History1802000000000,
       PeopleLists1803000000000,
+      SharedPace1805000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -6,6 +6,9 @@ import type { SecretBox } from '../platform/secret-box';
 /** A token is not handed out for its last minute, so that it does not expire on its way. */
 const SAFETY_MS = 60_000;
 
+/** The transaction is idle while the directory answers; a process that is paused meanwhile keeps others waiting for so long. */
+const FETCH_LIMIT = '120s';
+
 /** Access tokens in PostgreSQL, sealed: one refresh at a time among all callers and processes, by a row lock. */
 export class DatabaseTokenStore implements AccessTokenStore {
   private readonly cached = new Map<string, { token: string; until: number }>();
@@ -31,6 +34,7 @@ export class DatabaseTokenStore implements AccessTokenStore {
 
   private async refresh(key: string, fetch: () => Promise<AccessToken>, rejected?: string): Promise<string> {
     return inTransaction(this.dataSource, async (client) => {
+      await client.query(`SET LOCAL idle_in_transaction_session_timeout = '${FETCH_LIMIT}'`);
       // In one statement, which locks the row: one that is found first can be cleaned up before it is locked.
       const { rows } = await client.query(
         `INSERT INTO access_token (key) VALUES ($1) ON CONFLICT (key) DO UPDATE SET key = excluded.key

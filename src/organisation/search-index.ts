@@ -63,7 +63,7 @@ function rangeCondition(range: SearchRange): { condition: string; parameter: unk
 export async function announceSearch(query: RunQuery, identitySourceId: string): Promise<void> {
   await query(
     `INSERT INTO search_pending (identity_source_id) VALUES ($1)
-     ON CONFLICT (identity_source_id) DO UPDATE SET change = excluded.change`,
+     ON CONFLICT (identity_source_id) DO UPDATE SET change = excluded.change, announced_at = excluded.announced_at`,
     [identitySourceId],
   );
 }
@@ -79,6 +79,18 @@ export async function makeAnnouncedSearch(query: RunQuery, identitySourceId: str
     // Whoever brought more people meanwhile has changed the mark, and it stays.
     await query('DELETE FROM search_pending WHERE identity_source_id = $1 AND change = $2', [id, change]);
   }
+}
+
+/** What follows a commit takes a few seconds; of a million people who changed, minutes. */
+const OVERDUE_AFTER = '5 minutes';
+
+/** Makes what was announced long ago and not made: by a process that was killed after its commit. */
+export async function makeOverdueSearch(query: RunQuery): Promise<void> {
+  const overdue = (await query(
+    `UPDATE search_pending SET announced_at = now() WHERE announced_at < now() - $1::interval RETURNING identity_source_id AS id`,
+    [OVERDUE_AFTER],
+  )) as unknown as [{ id: string }[], number];
+  for (const { id } of overdue[0]) await makeAnnouncedSearch(query, id);
 }
 
 /** Whether everybody (of a source) can be sorted by the keys of names. */

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-/** What can be made to go wrong, for calls that match. */
+/**
+ * What can be made to go wrong, for calls that match. `empty`: every list empty; `listless`: success without the lists; `bare`:
+ * success and nothing else; `texts`: every number, also the errcode, as text; `html` and `huge` come with HTTP status 200.
+ */
 export const faultSchema = z.strictObject({
   kind: z.enum([
     'slow',
@@ -8,7 +11,13 @@ export const faultSchema = z.strictObject({
     'reset',
     'truncated',
     'malformed',
+    'html',
+    'redirect',
+    'huge',
     'empty',
+    'listless',
+    'bare',
+    'texts',
     'errcode',
     'tokenRevoked',
     'scopeShrunk',

@@ -27,7 +27,7 @@ const TAGS = ['管理层', '应届生', '党员', '羽毛球协会', '驻外人�
 const UNITS = ['研发', '市场', '销售', '财务', '人事', '行政', '运营', '客服', '法务', '采购', '质量', '物流'];
 
 /** The same numbers for the same seed: mulberry32. */
-function seeded(seed: number): () => number {
+export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

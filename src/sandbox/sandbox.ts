@@ -112,7 +112,7 @@ async function answerTo(call: Call, state: SandboxState, fault: Fault | undefine
     const service = SERVICE_ENDPOINTS[path];
     if (service || path === 'gettoken') {
       if (fault?.kind === 'slow') await delay(fault.milliseconds);
-      return service ? service(provider, query, body) : getToken(state, query);
+      return rewritten(service ? service(provider, query, body) : getToken(state, query), fault);
     }
     const endpoint = ENDPOINTS[path] ?? appEndpoints(provider.ids)[path];
     if (!endpoint) throw new WecomRefusal(48005);
@@ -122,7 +122,7 @@ async function answerTo(call: Call, state: SandboxState, fault: Fault | undefine
     // A slow call keeps its place among those that run at the same time.
     if (fault?.kind === 'slow') await delay(fault.milliseconds);
     const answer = endpoint(company, query, body);
-    return fault?.kind === 'empty' ? emptied(answer) : answer;
+    return rewritten(answer, fault);
   } catch (error) {
     if (error instanceof WecomRefusal) return error;
     throw error;
@@ -137,20 +137,52 @@ function appOfToken(token: string | null, { company, provider }: SandboxState): 
   return app ?? company;
 }
 
-/** The same keys, but every list empty. */
-function emptied(answer: Answer): Answer {
-  const object: Record<string, unknown> = typeof answer === 'string' ? JSON.parse(answer) : answer;
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, Array.isArray(value) ? [] : value]));
+type Json = Record<string, unknown>;
+
+function parsed(answer: Answer): Json {
+  return typeof answer === 'string' ? JSON.parse(answer) : answer;
 }
+
+function mapValues(object: Json, map: (value: unknown) => unknown): Json {
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, map(value)]));
+}
+
+/** Numbers as texts, however deep. */
+function texts(value: unknown): unknown {
+  if (typeof value === 'number') return String(value);
+  if (Array.isArray(value)) return value.map(texts);
+  return typeof value === 'object' && value !== null ? mapValues(value as Json, texts) : value;
+}
+
+/** Faults that change what a successful answer says. */
+const REWRITES: Readonly<Record<string, (answer: Answer) => Answer>> = {
+  empty: (answer) => mapValues(parsed(answer), (value) => (Array.isArray(value) ? [] : value)),
+  listless: (answer) => Object.fromEntries(Object.entries(parsed(answer)).filter(([, value]) => !Array.isArray(value))),
+  bare: () => ({}),
+  texts: (answer) => ({ errcode: '0', ...mapValues(parsed(answer), texts) }),
+};
+
+function rewritten(answer: Answer, fault: Fault | undefined): Answer {
+  return REWRITES[fault?.kind ?? '']?.(answer) ?? answer;
+}
+
+/** Faults of whatever stands between WeCom and its caller: answers without any of WeCom's. */
+const FOREIGN: Readonly<Record<string, (response: ServerResponse) => unknown>> = {
+  reset: (response) => response.destroy(),
+  http500: (response) =>
+    response.writeHead(500, { 'Content-Type': 'text/html' }).end('<html>Internal Server Error</html>'),
+  html: (response) =>
+    response.writeHead(200, { 'Content-Type': 'text/html' }).end('<html><body>Log on to the network</body></html>'),
+  redirect: (response) => response.writeHead(302, { Location: 'http://127.0.0.1:9/logon' }).end(),
+  // Said, not sent: a caller that believes it stops at once.
+  huge: (response) => response.writeHead(200, { 'Content-Length': 2 ** 31 }).write('{"errcode":0,"errmsg":"'),
+};
 
 /** Errors come with HTTP status 200 and say so in headers. */
 function send(response: ServerResponse, answer: Answer | WecomRefusal, fault: Fault | undefined, ip: string): void {
-  if (fault?.kind === 'reset') {
-    response.destroy();
-    return;
-  }
-  if (fault?.kind === 'http500') {
-    response.writeHead(500, { 'Content-Type': 'text/html' }).end('<html>Internal Server Error</html>');
+  const foreign = FOREIGN[fault?.kind ?? ''];
+  if (foreign) {
+    foreign(response);
     return;
   }
   const refusal = answer instanceof WecomRefusal ? answer : undefined;

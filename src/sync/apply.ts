@@ -17,9 +17,6 @@ import {
   type SyncTaskStatusName,
 } from './sync-task.entity';
 
-/** A paused worker's open transaction must not block the one that took over. */
-const IDLE_LIMIT_MS = 15_000;
-
 /** So many changed people can be searched for from the commit on; of more the search text is made afterwards. */
 const FOUND_AT_ONCE = 2_000;
 
@@ -77,7 +74,6 @@ async function applyReversal(client: PoolClient, run: Run): Promise<void> {
 
 /** Applying is serial for a source: whoever else applies waits here, and a task then finds its lease gone. */
 export async function beginApplying(client: PoolClient, identitySourceId: string): Promise<void> {
-  await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`);
   await client.query(`SET LOCAL work_mem = '64MB'`);
   await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [identitySourceId]);
   await holdFieldsStill(client);
@@ -141,10 +137,9 @@ export async function endIfDecided(client: PoolClient, taskId: string, ordinals:
      SELECT 'RECORDS', t.identity_source_id, t.id, o, 1, '{}' FROM sync_task t, unnest($2::int[]) o WHERE t.id = $1 ORDER BY o`,
     [taskId, ordinals],
   );
-  const { rows } = await client.query(`SELECT counters, certificate FROM sync_task WHERE id = $1`, [taskId]);
+  const { rows } = await client.query('SELECT counters, certificate FROM sync_task WHERE id = $1', [taskId]);
   const { counters, clean, held } = await countResults(client, taskId, rows[0].counters);
-  const ended: SyncTaskStatusName =
-    clean && rows[0].certificate && isProven(rows[0].certificate) ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
+  const ended: SyncTaskStatusName = clean && isProven(rows[0].certificate) ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
   const status = held ? 'HELD' : ended;
   await client.query(`UPDATE sync_task SET counters = $2, status = $3 WHERE id = $1`, [
     taskId,

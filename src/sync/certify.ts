@@ -67,8 +67,7 @@ export function certify(facts: SnapshotFacts): Verdict {
   const complete = reasons.length === 0;
   const lost = facts.formerExtent ? lostFrom(facts.formerExtent, facts.extent, facts.scope) : [];
   if (lost.length > 0) {
-    const names = lost.slice(0, REASONS_SHOWN).join(', ');
-    reasons.push(`What can be seen shrank: ${names} no longer can. Removals wait for approval.`);
+    reasons.push(shrankReason(lost));
   }
   const { groups } = facts;
   if (groups?.leftAlone) reasons.push(`Directory groups are left alone: ${groups.leftAlone}`);
@@ -80,6 +79,11 @@ export function certify(facts: SnapshotFacts): Verdict {
 function spelledOut({ problems, problemCount }: Pick<SnapshotFacts, 'problems' | 'problemCount'>): string[] {
   const shown = problems.slice(0, REASONS_SHOWN);
   return problemCount > shown.length ? [...shown, `and ${problemCount - shown.length} more pages`] : shown;
+}
+
+function shrankReason(lost: readonly string[]): string {
+  const names = lost.slice(0, REASONS_SHOWN).join(', ');
+  return `What can be seen shrank: ${names} no longer can. Removals wait for approval.`;
 }
 
 function lostFrom(former: SnapshotExtent, now: SnapshotExtent, scope: ScopeState): string[] {
@@ -122,6 +126,7 @@ export async function storeCertificate(
     groupsRead: facts.groups?.groups ?? 0,
     pagesRead: facts.pages,
     sourceCalls: connector.statistics().calls,
+    unconfirmed: 0,
     scopeFingerprint: createHash('sha256').update(JSON.stringify(facts.extent)).digest('hex').slice(0, 16),
   };
   await dataSource.query(
@@ -187,7 +192,7 @@ export async function storeEventCertificate(
   dataSource: DataSource,
   connector: DirectoryConnector,
   run: Run,
-): Promise<CertificateState> {
+): Promise<Certified> {
   const types = await dataSource.query(
     `SELECT object_type AS type, count(*)::int AS pages,
             coalesce((array_agg(problem) FILTER (WHERE problem IS NOT NULL))[1:${REASONS_SHOWN}], '{}') AS problems
@@ -207,14 +212,56 @@ export async function storeEventCertificate(
     groupsRead: groups.pages,
     pagesRead: departments.pages + employees.pages + groups.pages,
     sourceCalls: connector.statistics().calls,
+    unconfirmed: 0,
     scopeFingerprint: '',
   };
-  await dataSource.query(`UPDATE sync_task SET certificate = $3 WHERE id = $1 AND fence = $2`, [
-    run.task.id,
-    run.lease.fence,
-    JSON.stringify(certificate),
-  ]);
-  return certificate;
+  return confirmAbsences(dataSource, connector, run, { certificate, findings: { lost: [], same: false } });
+}
+
+/**
+ * Looks at what was read by itself: whatever could not be read stays, and the certificate says so; and where something is gone,
+ * the visible range is asked once more, since a range that shrank meanwhile makes people look gone too.
+ */
+export async function confirmAbsences(
+  dataSource: DataSource,
+  connector: DirectoryConnector,
+  run: Run,
+  { certificate, findings }: Certified,
+): Promise<Certified> {
+  const [again] = await dataSource.query(
+    `SELECT count(problem)::int AS unread, bool_or(problem IS NULL AND p.keys = '{}') AS gone,
+            coalesce((array_agg(problem ORDER BY tp.page_key) FILTER (WHERE problem IS NOT NULL))[1:${REASONS_SHOWN}], '{}') AS problems
+       FROM task_page tp LEFT JOIN snapshot_page p ON p.id = tp.page_id
+      WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%'`,
+    [run.task.id],
+  );
+  const shrank = again.gone ? await lostMeanwhile(dataSource, connector, run) : [];
+  const lost = [...new Set([...findings.lost, ...shrank])];
+  const event = run.task.trigger === 'EVENT';
+  const reasons = [...certificate.reasons, ...(event ? [] : again.problems)];
+  if (lost.length > findings.lost.length) reasons.push(shrankReason(lost));
+  const confirmed = { ...certificate, reasons, unconfirmed: event ? 0 : again.unread };
+  await dataSource.query(
+    `UPDATE sync_task SET certificate = $3, extent_accepted = extent_accepted AND $4 WHERE id = $1 AND fence = $2`,
+    [run.task.id, run.lease.fence, JSON.stringify(confirmed), shrank.length === 0],
+  );
+  return { certificate: confirmed, findings: { ...findings, lost } };
+}
+
+/** What this run, or the last one whose removals were decided, could see, and the directory no longer shows. */
+async function lostMeanwhile(dataSource: DataSource, connector: DirectoryConnector, run: Run): Promise<string[]> {
+  const [former] = await dataSource.query(
+    `SELECT extent FROM sync_task WHERE identity_source_id = $1 AND extent IS NOT NULL AND (id = $2 OR extent_accepted)
+      ORDER BY id = $2 DESC, id DESC LIMIT 1`,
+    [run.task.identitySourceId, run.task.id],
+  );
+  if (!former) return [];
+  const now = await connector.extent(run.signal);
+  return lostFrom(
+    { ...former.extent, chosenDepartmentIds: [] },
+    { ...now, chosenDepartmentIds: [] },
+    run.task.settings.scope,
+  );
 }
 
 /** The third-party fields that anybody in the snapshot has, by object type. */

@@ -1,11 +1,10 @@
 import { EventEmitter } from 'node:events';
-import { Client } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
+import type { WakeUps } from './wake-ups';
 
 /** How often unnumbered events are looked for: those whose writer was killed between its commit and numbering them. */
 const SWEEP_MS = 1_000;
-const RECONNECT_MS = 500;
 const READ_AT_ONCE = 500;
 
 /** One event as stored: about a task, a run of its records, a source, or an authorization. */
@@ -26,11 +25,10 @@ const COLUMNS = `sequence, size, kind, identity_source_id AS "identitySourceId",
 
 /**
  * The one log that all subscriptions read. Events are rows; this numbers them after their commit and wakes the readers of
- * every process by LISTEN/NOTIFY.
+ * every process.
  */
 export class EventLog {
   private readonly wakeups = new EventEmitter();
-  private listener: Client | undefined;
   private sweep: NodeJS.Timeout | undefined;
   private stopped = false;
   /** Events just read, newest last, so that a thousand subscribers cost one query. */
@@ -40,7 +38,7 @@ export class EventLog {
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly url: string,
+    private readonly wakeUps: WakeUps,
     private readonly log: Logger,
   ) {
     this.wakeups.setMaxListeners(0);
@@ -48,7 +46,7 @@ export class EventLog {
 
   async start(): Promise<void> {
     this.readUpTo = await this.last();
-    await this.listen();
+    await this.wakeUps.start(() => void this.readNew());
     this.sweep = setInterval(() => void this.sweepUnnumbered(), SWEEP_MS);
   }
 
@@ -56,12 +54,13 @@ export class EventLog {
     this.stopped = true;
     clearInterval(this.sweep);
     this.wakeups.emit('stop');
-    await this.listener?.end().catch(() => undefined);
+    await this.wakeUps.stop();
   }
 
   /** Numbers what was committed. Call it after the commit, outside any transaction. */
   async publish(): Promise<void> {
     await this.dataSource.query('SELECT number_events()');
+    await this.wakeUps.announce();
   }
 
   /** The last number given. */
@@ -102,28 +101,6 @@ export class EventLog {
 
   get isStopped(): boolean {
     return this.stopped;
-  }
-
-  private async listen(): Promise<void> {
-    const client = new Client({ connectionString: this.url, application_name: 'rollcall events' });
-    client.on('error', () => void this.relisten(client));
-    client.on('end', () => void this.relisten(client));
-    client.on('notification', () => void this.readNew());
-    await client.connect();
-    await client.query('LISTEN rollcall_event');
-    this.listener = client;
-  }
-
-  /** A lost connection loses notifications, so whatever came meanwhile is read afterwards. */
-  private async relisten(lost: Client): Promise<void> {
-    if (this.stopped || this.listener !== lost) return;
-    this.listener = undefined;
-    this.log.warn('events.listener-lost');
-    while (!this.stopped && !this.listener) {
-      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
-      await this.listen().catch(() => undefined);
-    }
-    await this.readNew();
   }
 
   private async readNew(): Promise<void> {

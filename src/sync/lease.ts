@@ -3,10 +3,6 @@ import type { DataSource } from 'typeorm';
 import { AppError } from '../platform/app-error';
 import type { SyncTask } from './sync-task.entity';
 
-/** How long a worker owns a task without a heartbeat. A killed worker's task is taken up within this and a look's interval. */
-export const LEASE_SECONDS = 8;
-export const HEARTBEAT_MS = 2_000;
-
 /**
  * A worker's claim on one task. The fence number grows with every claim, so a worker that was paused for longer than its
  * lease finds its number old and can commit nothing.
@@ -15,19 +11,24 @@ export class Lease {
   private constructor(
     private readonly dataSource: DataSource,
     readonly taskId: string,
+    /** How often the task was taken up. */
     readonly fence: number,
+    private readonly seconds: number,
   ) {}
 
-  /** Claims the task, or undefined where it has ended or another worker holds it. */
-  static async take(dataSource: DataSource, taskId: string): Promise<Lease | undefined> {
+  /**
+   * Claims the task, or undefined where it has ended or another worker holds it.
+   * @param seconds how long the claim lasts without a heartbeat
+   */
+  static async take(dataSource: DataSource, taskId: string, seconds: number): Promise<Lease | undefined> {
     const [rows] = await dataSource.query(
       `UPDATE sync_task SET fence = fence + 1, status = 'RUNNING', started_at = coalesce(started_at, now()),
               lease_until = now() + make_interval(secs => $2)
         WHERE id = $1 AND (status = 'QUEUED' OR (status = 'RUNNING' AND (lease_until IS NULL OR lease_until < now())))
         RETURNING fence`,
-      [taskId, LEASE_SECONDS],
+      [taskId, seconds],
     );
-    return rows[0] ? new Lease(dataSource, taskId, rows[0].fence) : undefined;
+    return rows[0] ? new Lease(dataSource, taskId, rows[0].fence, seconds) : undefined;
   }
 
   /**
@@ -38,7 +39,7 @@ export class Lease {
     const [rows] = await this.dataSource.query(
       `UPDATE sync_task SET lease_until = now() + make_interval(secs => $3)
         WHERE id = $1 AND fence = $2 AND status = 'RUNNING' RETURNING cancel_requested_at`,
-      [this.taskId, this.fence, LEASE_SECONDS],
+      [this.taskId, this.fence, this.seconds],
     );
     if (!rows[0]) return 'LOST';
     return rows[0].cancel_requested_at ? 'CANCEL_REQUESTED' : 'KEPT';

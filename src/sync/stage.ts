@@ -28,10 +28,14 @@ export type AnyPage =
   | DirectoryPage<ThirdPartyEmployee>
   | DirectoryPage<ThirdPartyGroup>;
 
+/** How many objects count as read with a stored page; pages of before that was counted hold each of theirs. */
+export const COUNTED = 'coalesce(counted, cardinality(keys))';
+
 /** A batch is written when it holds this many objects or pages: what bounds the memory of a read. */
 const BATCH_OBJECTS = 2_000;
 const BATCH_PAGES = 200;
 const WRITES_AT_ONCE = 2;
+const COPY_LIMIT = '120s';
 /** Or when it is this old: a slow read shows its progress and loses little when it is interrupted. */
 const BATCH_MS = 500;
 
@@ -47,12 +51,13 @@ const STAGED_COLUMNS: Readonly<Record<StagedType, string>> = {
 interface KnownPage {
   readonly id: number;
   readonly digest: string;
-  readonly count: number;
+  readonly counted: number;
 }
 
 /** Told after every batch, for progress. */
 export interface StagedBatch {
   readonly objectType: StagedType;
+  /** Each object on one of its pages only, as far as the page itself tells. */
   readonly objects: number;
   readonly pages: number;
   readonly lastPageKey: string;
@@ -68,7 +73,8 @@ interface PageToWrite {
   readonly filled: readonly string[];
   readonly rows: readonly (readonly CopyValue[])[];
   readonly problem: string | null;
-  readonly count: number;
+  /** Objects that count as read with this page. */
+  readonly counted: number;
 }
 
 /**
@@ -106,7 +112,7 @@ export class Stage {
     ]);
     this.done = new Set(read.map((row: { page_key: string }) => row.page_key));
     const stored = await this.dataSource.query(
-      `SELECT DISTINCT ON (page_key) id, page_key, digest, cardinality(keys) AS count FROM snapshot_page
+      `SELECT DISTINCT ON (page_key) id, page_key, digest, ${COUNTED} AS counted FROM snapshot_page
         WHERE identity_source_id = $1 AND object_type = $2 AND settings_version = $3
         ORDER BY page_key, applied DESC, id DESC`,
       [task.identitySourceId, this.objectType, task.settingsVersion],
@@ -163,11 +169,11 @@ export class Stage {
     const { content } = page;
     if (content.kind === 'unreadable') {
       const problem = `${page.key}: ${content.error.message}`;
-      return { ...base, digest: null, knownId: null, keys: [], filled: [], rows: [], problem, count: 0 };
+      return { ...base, digest: null, knownId: null, keys: [], filled: [], rows: [], problem, counted: 0 };
     }
     const known = this.known.get(page.key);
     if (known && known.digest === content.digest) {
-      const count = known.count;
+      const { counted } = known;
       return {
         ...base,
         digest: content.digest,
@@ -176,15 +182,17 @@ export class Stage {
         filled: [],
         rows: [],
         problem: null,
-        count,
+        counted,
       };
     }
     if (content.kind === 'unchanged')
       throw new Error(`The connector called ${page.key} unchanged without a known digest.`);
     const rows = new Map<string, readonly CopyValue[]>();
+    const counted = new Set<string>();
     const filled = new Set<string>();
     for (const object of content.objects) {
       const key = this.connector.keyOf(object.externalId);
+      if (!('memberships' in object) || this.countsOn(page.key, object)) counted.add(key);
       const told = filledFields(object.fields);
       for (const name in told) if (!this.notTold[name]?.includes(told[name] ?? '')) filled.add(name);
       rows.set(key, this.row(key, object, told));
@@ -193,7 +201,7 @@ export class Stage {
     const keys = [...rows.keys()];
     // An answer that could not be understood whole must be parsed, and complained about, again.
     const stored = problem === null ? content.digest : `incomplete:${content.digest}`;
-    const written = { keys, filled: [...filled], rows: [...rows.values()], count: keys.length };
+    const written = { keys, filled: [...filled], rows: [...rows.values()], counted: counted.size };
     return { ...base, ...written, digest: stored, knownId: null, problem };
   }
 
@@ -209,6 +217,12 @@ export class Stage {
     const shown = { ...told, employees: lines(g.employeeIds), departments: lines(g.departmentIds) };
     const members = [keys(g.employeeIds), keys(g.departmentIds)];
     return [key, g.externalId, name, ...members, JSON.stringify(shown), digest(name ?? '')];
+  }
+
+  /** Somebody who is in several departments counts on the page of one: the main one, or the first. */
+  private countsOn(pageKey: string, { memberships, mainDepartmentId }: ThirdPartyEmployee): boolean {
+    const place = mainDepartmentId ?? memberships[0]?.departmentId;
+    return place === undefined || pageKey === `employees-of:${place}`;
   }
 
   private departmentRow(key: string, d: ThirdPartyDepartment, told: Record<string, string>): readonly CopyValue[] {
@@ -242,6 +256,8 @@ export class Stage {
     const last = batch.at(-1);
     if (!last) return;
     await inTransaction(this.dataSource, async (client) => {
+      // A COPY whose sender is paused counts as busy, not idle, so this ends it.
+      await client.query(`SET LOCAL statement_timeout = '${COPY_LIMIT}'`);
       const ids = await this.insertPages(client, batch);
       if (batch.some((page) => page.rows.length > 0))
         await copyRows(client, STAGED_COLUMNS[this.objectType], withPageIds(batch, ids));
@@ -261,7 +277,7 @@ export class Stage {
       );
       await this.run.lease.confirm(client);
     });
-    const objects = batch.reduce((sum, page) => sum + page.count, 0);
+    const objects = batch.reduce((sum, page) => sum + page.counted, 0);
     onBatch({ objectType: this.objectType, objects, pages: batch.length, lastPageKey: last.key });
   }
 
@@ -270,10 +286,10 @@ export class Stage {
     const fresh = batch.filter((page) => page.digest !== null && page.knownId === null);
     if (fresh.length === 0) return batch.map(() => null);
     const { rows } = await client.query(
-      `INSERT INTO snapshot_page (identity_source_id, object_type, page_key, digest, settings_version, keys, filled)
+      `INSERT INTO snapshot_page (identity_source_id, object_type, page_key, digest, settings_version, keys, filled, counted)
        SELECT $1, $2, p.key, p.digest, $3, ARRAY(SELECT jsonb_array_elements_text(p.keys)),
-              ARRAY(SELECT jsonb_array_elements_text(p.filled))
-         FROM unnest($4::text[], $5::text[], $6::jsonb[], $7::jsonb[]) AS p (key, digest, keys, filled)
+              ARRAY(SELECT jsonb_array_elements_text(p.filled)), p.counted
+         FROM unnest($4::text[], $5::text[], $6::jsonb[], $7::jsonb[], $8::int[]) AS p (key, digest, keys, filled, counted)
        RETURNING id, page_key`,
       [
         this.run.task.identitySourceId,
@@ -283,6 +299,7 @@ export class Stage {
         fresh.map((p) => p.digest),
         fresh.map((p) => JSON.stringify(p.keys)),
         fresh.map((p) => JSON.stringify(p.filled)),
+        fresh.map((p) => p.counted),
       ],
     );
     const byKey = new Map(rows.map((row: { id: number; page_key: string }) => [row.page_key, row.id]));

@@ -4,20 +4,21 @@ import type { DataSource } from 'typeorm';
 import { openEventTask } from '../callbacks/directory-events';
 import { type DirectoryConnector, DirectoryError, hasGroups, NotPermitted } from '../connector/directory-connector';
 import type { OpenedConnector } from '../connector/registry';
+import { isConnectionLost } from '../database/connection-lost';
 import { inTransaction } from '../database/transaction';
 import { makeAnnouncedSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
-import { type Findings, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
+import { confirmAbsences, type Findings, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
 import type { EventLog } from './event-log';
 import { LAST_SNAPSHOTS } from './last-snapshots';
-import { HEARTBEAT_MS, Lease, type Run } from './lease';
+import { Lease, type Run } from './lease';
 import { plan } from './plan';
 import { ProgressReporter } from './progress';
 import { readMissingAgain } from './read-again';
 import { claimEvents, groupsToRead, readNamed } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
-import { Stage, type StagedBatch, type StagedType } from './stage';
+import { COUNTED, Stage, type StagedBatch, type StagedType } from './stage';
 import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
 
 /** So many changes of one kind make the planner's figures wrong. */
@@ -28,6 +29,12 @@ const NOTHING_FOUND: Findings = { lost: [], same: false };
 
 /** Opens the connector of a task's source, with its secret. */
 export type OpenConnector = (identitySourceId: string) => Promise<OpenedConnector>;
+
+/** Four heartbeats a lease, in milliseconds for each of its seconds. */
+const HEARTBEAT_SHARE = 250;
+
+/** A task that ends its database's connections so often is at fault itself. */
+const MAX_TAKES = 20;
 
 /** So often a plan is made again because something changed here meanwhile; then the next run brings the rest. */
 const MAX_PLANS = 5;
@@ -41,12 +48,14 @@ export class SyncRunner {
     private readonly dataSource: DataSource,
     private readonly events: EventLog,
     private readonly openConnector: OpenConnector,
+    /** How long a task is this worker's without a heartbeat. */
+    private readonly leaseSeconds: number,
     private readonly log: Logger,
   ) {}
 
   /** @param stopping aborted when this process is to stop: the task is then handed on, not failed */
   async run(taskId: string, stopping: AbortSignal): Promise<RunOutcome> {
-    const lease = await Lease.take(this.dataSource, taskId);
+    const lease = await Lease.take(this.dataSource, taskId, this.leaseSeconds);
     if (!lease) return 'NOT_OURS';
     const task = await this.dataSource.manager.findOneByOrFail(SyncTask, { id: taskId });
     const log = this.log.child({ syncTaskId: taskId, identitySourceId: task.identitySourceId });
@@ -66,7 +75,8 @@ export class SyncRunner {
       return await this.interruptedBy(error, run, stopping, log);
     } finally {
       clearInterval(heartbeat);
-      await this.events.publish();
+      // What cannot be numbered now is numbered by whoever looks next.
+      await this.events.publish().catch(() => undefined);
     }
   }
 
@@ -125,16 +135,19 @@ export class SyncRunner {
     const stage = (type: StagedType) => new Stage(this.dataSource, connector, run, type, notTold);
     if (run.task.trigger === 'EVENT') return this.readEvents(connector, stage, run, progress);
     const read = await this.read(connector, stage, run, progress);
-    const { certificate, findings } = await storeCertificate(this.dataSource, connector, run, read);
-    if (certificate.complete && !findings.same && !snapshotTaskId) {
+    let certified = await storeCertificate(this.dataSource, connector, run, read);
+    if (certified.certificate.complete && !certified.findings.same && !snapshotTaskId) {
       const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
-      if (certificate.groupsComplete) types.push('GROUP');
+      if (certified.certificate.groupsComplete) types.push('GROUP');
       await this.readMissing(types, connector, stage, run, progress);
+      certified = await confirmAbsences(this.dataSource, connector, run, certified);
     }
-    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
-    await plan(this.dataSource, run, findings);
+    const { employeesRead } = certified.certificate;
+    const people = run.task.includesEmployees ? { employeesDone: employeesRead, employeesTotal: employeesRead } : {};
+    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls, ...people });
+    await plan(this.dataSource, run, certified.findings);
     await this.events.publish();
-    return { certificate, findings };
+    return certified;
   }
 
   /** An event task reads only what callbacks named; nothing is concluded from what it does not read. */
@@ -158,11 +171,11 @@ export class SyncRunner {
       await groups.open();
       await groups.write(readNamed(this.dataSource, connector, run, 'GROUP'), called);
     }
-    const certificate = await storeEventCertificate(this.dataSource, connector, run);
+    const certified = await storeEventCertificate(this.dataSource, connector, run);
     progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
-    await plan(this.dataSource, run, NOTHING_FOUND);
+    await plan(this.dataSource, run, certified.findings);
     await this.events.publish();
-    return { certificate, findings: NOTHING_FOUND };
+    return certified;
   }
 
   private async read(
@@ -221,11 +234,16 @@ export class SyncRunner {
       `SELECT count(*)::int AS total FROM link WHERE identity_source_id = $1 AND kind = 'EMPLOYEE' AND missing_since IS NULL`,
       [run.task.identitySourceId],
     );
+    // What an interrupted attempt has read counts, too.
+    const [read] = await this.dataSource.query(
+      `SELECT count(*)::int AS pages, coalesce(sum(${COUNTED}), 0)::int AS people
+         FROM task_page tp LEFT JOIN snapshot_page p ON p.id = tp.page_id WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`,
+      [run.task.id],
+    );
     const names = new Map(tree.map((d) => [d.id, d.name]));
     const total = expected.total > 0 ? expected.total : null;
     progress.update({ employeesTotal: total });
-    let pages = 0;
-    let people = 0;
+    let { pages, people } = read;
     return (batch) => {
       pages += batch.pages;
       people += batch.objects;
@@ -321,7 +339,7 @@ export class SyncRunner {
       beating = false;
       if (state === 'CANCEL_REQUESTED') interrupted.abort(new AppError('TASK_CANCELED', 'The task was canceled.'));
       if (state === 'LOST') interrupted.abort(new AppError('LEASE_LOST', 'Another worker took the task over.'));
-    }, HEARTBEAT_MS);
+    }, this.leaseSeconds * HEARTBEAT_SHARE);
   }
 
   private async interruptedBy(error: unknown, run: Run, stopping: AbortSignal, log: Logger): Promise<RunOutcome> {
@@ -334,6 +352,12 @@ export class SyncRunner {
       log.info('sync.canceled');
       await this.end(run, 'CANCELED', null);
       return 'CANCELED';
+    }
+    if (isConnectionLost(error) && run.lease.fence < MAX_TAKES) {
+      // The task goes on from where it stands, here or elsewhere: when it can be given back, or when its lease has run out.
+      log.warn({ err: error }, 'sync.database-lost');
+      await run.lease.handOn().catch(() => undefined);
+      return 'HANDED_ON';
     }
     if (stopping.aborted) {
       log.info('sync.handed-on');

@@ -55,12 +55,14 @@ export interface CertificateState {
   groupsRead: number;
   pagesRead: number;
   sourceCalls: number;
+  /** Objects missing from it that could not be read once more by themselves: they stay as they are. */
+  unconfirmed?: number;
   scopeFingerprint: string;
 }
 
-/** Whether everything that a task was to read was read: what nothing may look green without. */
-export function isProven(certificate: CertificateState): boolean {
-  return certificate.complete && certificate.groupsComplete !== false;
+/** Whether nothing is left that a later run must still find out: what nothing may look green without. */
+export function isProven(certificate: CertificateState | null): boolean {
+  return certificate?.complete === true && certificate.groupsComplete !== false && (certificate.unconfirmed ?? 0) === 0;
 }
 
 /** What a task shows while it runs and afterwards: one object, so that an event can carry it as it was. */

@@ -107,6 +107,7 @@ export const SyncActionEnum = {
   SUSPEND: 'SUSPEND',
   REMOVE: 'REMOVE',
   RESTORE: 'RESTORE',
+  RENAME_ID: 'RENAME_ID',
   NONE: 'NONE',
 } as const;
 registerEnumType(SyncActionEnum, {
@@ -121,6 +122,7 @@ registerEnumType(SyncActionEnum, {
     SUSPEND: { description: 'A leaver: logged off, to be removed after the grace period.' },
     REMOVE: { description: 'Gone: a department or a group at once, a person after the grace period.' },
     RESTORE: { description: 'A leaver who came back, with the same id.' },
+    RENAME_ID: { description: 'The same person under another id, as the directory says, whatever else changed.' },
     NONE: { description: 'Only in counters: unchanged.' },
   },
 });
@@ -219,6 +221,11 @@ export class SnapshotCertificate implements CertificateState {
   @Field(() => Int, { description: 'Calls made, retries included.' })
   sourceCalls: number;
 
+  @Field(() => Int, {
+    description: 'Objects missing from it that could not be read once more by themselves: they stay as they are.',
+  })
+  unconfirmed: number;
+
   @Field(() => String, { description: 'Changes when what the directory lets us see changes.' })
   scopeFingerprint: string;
 }
@@ -297,7 +304,7 @@ export function toSyncTask(row: SyncTask, state?: TaskState, sequence?: number):
     finishedAt: date(shown.finishedAt),
     progress: shown.progress,
     counters: shown.counters,
-    certificate: shown.certificate,
+    certificate: shown.certificate && { ...shown.certificate, unconfirmed: shown.certificate.unconfirmed ?? 0 },
     failure: toUserError(shown.failure),
   });
 }

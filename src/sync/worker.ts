@@ -1,7 +1,9 @@
-import { Logger as GraphileLogger, type Runner, run, type TaskList } from 'graphile-worker';
 import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
+import { CONNECT_LIMIT_MS } from '../database/data-source';
+import { makeOverdueSearch } from '../organisation/search-index';
+import { KeptRunner } from './kept-runner';
 import type { SyncRunner } from './sync-runner';
 
 export const SYNC_JOB = 'sync-task';
@@ -29,65 +31,75 @@ export interface DurableJob {
 export class Worker {
   private readonly stopping = new AbortController();
   private readonly pool: Pool;
-  private readonly runners: Runner[] = [];
+  private readonly runners: readonly KeptRunner[];
   private lookout: NodeJS.Timeout | undefined;
+  private looking = false;
 
   constructor(
     private readonly dataSource: DataSource,
     url: string,
-    private readonly syncRunner: SyncRunner,
+    syncRunner: SyncRunner,
+    private readonly jobs: readonly DurableJob[],
+    private readonly leaseSeconds: number,
     private readonly log: Logger,
-    private readonly jobs: readonly DurableJob[] = [],
   ) {
     this.pool = new Pool({
       connectionString: url,
       max: CONCURRENCY + JOB_CONCURRENCY + 4,
       application_name: 'rollcall worker',
+      connectionTimeoutMillis: CONNECT_LIMIT_MS,
     });
     // Without a listener, a connection that PostgreSQL ends while it is idle would end the whole process.
     const lost = (error: Error) => this.log.warn({ err: error }, 'worker.connection-lost');
     this.pool.on('error', lost);
     this.pool.on('connect', (client) => client.on('error', lost));
+    const { signal } = this.stopping;
+    const synchronize = async (payload: unknown) => {
+      await syncRunner.run((payload as { taskId: string }).taskId, signal);
+    };
+    const others = jobs.map((job) => [job.name, (payload: unknown) => job.run(payload, signal)]);
+    // Apart, so that the others do not wait behind tasks that take minutes.
+    this.runners = [
+      new KeptRunner(this.pool, CONCURRENCY, { [SYNC_JOB]: synchronize }, log),
+      ...(jobs.length > 0 ? [new KeptRunner(this.pool, JOB_CONCURRENCY, Object.fromEntries(others), log)] : []),
+    ];
   }
 
   async start(): Promise<void> {
-    const synchronize = async (payload: unknown) => {
-      await this.syncRunner.run((payload as { taskId: string }).taskId, this.stopping.signal);
-    };
-    await this.serve(CONCURRENCY, { [SYNC_JOB]: synchronize });
-    // Apart, so that they do not wait behind tasks that take minutes.
-    const others = this.jobs.map((job) => [job.name, (payload: unknown) => job.run(payload, this.stopping.signal)]);
-    if (others.length > 0) await this.serve(JOB_CONCURRENCY, Object.fromEntries(others));
-    this.lookout = setInterval(() => void this.queueAbandoned(), LOOK_AGAIN_MS);
+    for (const runner of this.runners) await runner.start();
+    const every = Math.min(LOOK_AGAIN_MS, (this.leaseSeconds * 1_000) / 4);
+    this.lookout = setInterval(() => void this.lookOut(), every);
   }
 
   /** Running tasks are handed on at their next batch, and nothing new is begun. */
   async stop(): Promise<void> {
     clearInterval(this.lookout);
     this.stopping.abort();
-    await Promise.all(this.runners.map((runner) => runner.stop().catch(() => undefined)));
+    await Promise.all(this.runners.map((runner) => runner.stop()));
     await this.pool.end();
   }
 
-  private async serve(concurrency: number, taskList: TaskList): Promise<void> {
-    const logger = new GraphileLogger((scope) => (level, message) => {
-      if (level === 'error' || level === 'warning') this.log.warn({ scope, message }, 'worker.message');
-    });
-    this.runners.push(await run({ pgPool: this.pool, concurrency, noHandleSignals: true, logger, taskList }));
+  private async lookOut(): Promise<void> {
+    if (this.looking) return;
+    this.looking = true;
+    try {
+      await this.queueAbandoned();
+      for (const job of this.jobs) await job.queueDue();
+      await makeOverdueSearch((sql, parameters) => this.dataSource.query(sql, parameters));
+    } catch (error) {
+      if (!this.stopping.signal.aborted) this.log.warn({ err: error }, 'worker.lookout-failed');
+    } finally {
+      this.looking = false;
+    }
   }
 
   private async queueAbandoned(): Promise<void> {
-    try {
-      await this.dataSource.query(
-        `SELECT graphile_worker.add_job($1, json_build_object('taskId', id), job_key => 'sync-task:' || id, max_attempts => 100)
-           FROM sync_task
-          WHERE (status = 'RUNNING' AND lease_until < now())
-             OR (status = 'QUEUED' AND queued_at < now() - interval '2 seconds')`,
-        [SYNC_JOB],
-      );
-      for (const job of this.jobs) await job.queueDue();
-    } catch (error) {
-      if (!this.stopping.signal.aborted) this.log.warn({ err: error }, 'worker.lookout-failed');
-    }
+    await this.dataSource.query(
+      `SELECT graphile_worker.add_job($1, json_build_object('taskId', id), job_key => 'sync-task:' || id, max_attempts => 100)
+         FROM sync_task
+        WHERE (status = 'RUNNING' AND lease_until < now())
+           OR (status = 'QUEUED' AND queued_at < now() - interval '2 seconds')`,
+      [SYNC_JOB],
+    );
   }
 }

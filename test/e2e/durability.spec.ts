@@ -35,6 +35,7 @@ describe('a server that is killed with SIGKILL', () => {
         ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
         ROLLCALL_ADMIN_TOKEN: TOKEN,
         WECOM_API_URL: sandbox.url,
+        ROLLCALL_LEASE_SECONDS: '2',
       },
     });
     processes.push(child);

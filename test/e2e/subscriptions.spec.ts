@@ -1,6 +1,7 @@
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import {
+  change,
   connectSource,
   startRollcall,
   startTask,
@@ -54,6 +55,44 @@ describe('subscriptions', () => {
     const ended = await taskEvents(syncTask?.id ?? '');
     expect(ended).toHaveLength(1);
     expect(ended[0]).toMatchObject({ sequence: live.at(-1)?.sequence, task: { status: 'SUCCEEDED' } });
+  });
+
+  it('count people, not answers: never more than there are, and all of them at the end', async () => {
+    interface Progress {
+      employeesDone: number;
+      employeesTotal: number | null;
+      phase: string;
+    }
+    const query = `subscription ($id: ID!, $after: SafeInt) { syncTask(id: $id, afterSequence: $after) { task {
+      progress { employeesDone employeesTotal phase } } } }`;
+    const progressOf = async () => {
+      rollcall.sandbox.faults.add({
+        kind: 'slow',
+        milliseconds: 300,
+        path: 'user/list',
+        query: { department_id: '4' },
+      });
+      const { syncTask } = await startTask(rollcall.api, source);
+      const variables = { id: syncTask?.id ?? '', after: 0 };
+      const told = await collect<{ syncTask: { task: { progress: Progress } } }, Progress>(
+        query,
+        variables,
+        (d) => d.syncTask.task.progress,
+      );
+      rollcall.sandbox.faults.clear();
+      return told;
+    };
+    // Wang Wu is in two departments; the answers of the second run are known, those of the third are new.
+    for (const rename of [false, false, true]) {
+      if (rename) {
+        change(rollcall.sandbox, ({ users }) => {
+          for (const person of users.values()) users.set(person.userid, { ...person, position: '新职位' });
+        });
+      }
+      const told = await progressOf();
+      for (const { employeesDone } of told) expect(employeesDone).toBeLessThanOrEqual(4);
+      expect(told.at(-1)).toEqual({ employeesDone: 4, employeesTotal: 4, phase: 'FINISHED' });
+    }
   });
 
   it('go on after a number with nothing lost and nothing twice', async () => {

@@ -13,7 +13,7 @@ describe('the embedded PostgreSQL', () => {
   afterEach(() => rmSync(dataDir, { recursive: true, force: true }));
 
   const query = async (url: string, sql: string) => {
-    const client = new Client({ connectionString: url });
+    const client = new Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
     client.on('error', () => undefined);
     await client.connect();
     return client.query(sql).finally(() => client.end().catch(() => undefined));
@@ -41,6 +41,24 @@ describe('the embedded PostgreSQL', () => {
     const second = await startEmbeddedPostgres({ dataDir });
     expect((await query(second.url, 'SELECT one FROM kept')).rows).toEqual([{ one: 1 }]);
     await second.stop();
+  });
+
+  it('comes back at the same address when it ends by itself', async () => {
+    const postgres = await startEmbeddedPostgres({ dataDir });
+    await query(postgres.url, `CREATE TABLE kept AS SELECT 1 AS one`);
+    for (const signal of ['SIGQUIT', 'SIGKILL'] as const) {
+      const former = postmasterOf(postgres.url);
+      process.kill(former, signal);
+      const again = async (): Promise<unknown[]> =>
+        query(postgres.url, 'SELECT one FROM kept').then(
+          ({ rows }) => (postmasterOf(postgres.url) === former ? later() : rows),
+          () => later(),
+        );
+      const later = () => new Promise((resolve) => setTimeout(resolve, 50)).then(again);
+      expect(await again()).toMatchObject([{ one: 1 }]);
+    }
+    await postgres.stop();
+    expect(postmasterOf(postgres.url)).toBeNaN();
   });
 
   it('refuses a data folder that is in use, and says what to do', async () => {

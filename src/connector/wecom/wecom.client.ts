@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Agent, request } from 'undici';
+import { type CallPace, processPace } from '../call-pace';
 import { type AccessToken, type AccessTokenStore, DirectoryError, type ReadStatistics } from '../directory-connector';
-import { pause, sharedBucket } from '../token-bucket';
+import { pause } from '../token-bucket';
 import { integer, isObject, type Json } from './wecom.dto';
 import { WecomError } from './wecom.errors';
 import { corpKey } from './wecom.ids';
@@ -10,6 +11,8 @@ export interface WecomClientOptions {
   readonly apiUrl: string;
   readonly callsPerMinute: number;
   readonly tokens: AccessTokenStore;
+  /** Held by all processes together; without it by this one alone. */
+  readonly pace?: CallPace;
   /** Waits between tries, in milliseconds; for tests. */
   readonly pause?: typeof pause;
 }
@@ -137,7 +140,7 @@ export class WecomClient {
     const { body } = await this.persist(call, signal);
     const token = body?.[tokenParameter];
     if (typeof token !== 'string' || token === '') {
-      throw this.unreachable(call.path, `an answer without ${tokenParameter}`);
+      throw this.unusable(call.path, `an answer without ${tokenParameter}`);
     }
     return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
   }
@@ -171,7 +174,7 @@ export class WecomClient {
 
   private async keepPace(path: string, signal: AbortSignal): Promise<void> {
     const key = `${this.options.apiUrl} ${this.caller.name} ${path}`;
-    const ms = sharedBucket(key, this.options.callsPerMinute).take();
+    const ms = await (this.options.pace ?? processPace).take(key, this.options.callsPerMinute);
     this.throttledMs += ms;
     await this.wait(ms, signal);
   }
@@ -185,7 +188,7 @@ export class WecomClient {
     if (digest === knownDigest) return { bytes, digest, readAt, body: undefined, serverDate };
     const body = this.parse(path, bytes);
     const errcode = body['errcode'] === undefined ? 0 : integer(body['errcode']);
-    if (errcode === undefined) throw this.unreachable(path, 'an errcode that is no number');
+    if (errcode === undefined) throw this.unusable(path, 'an errcode that is no number');
     if (errcode !== 0) throw new WecomError(errcode, path);
     return { bytes, digest, readAt, body, serverDate };
   }
@@ -201,7 +204,11 @@ export class WecomClient {
       const { statusCode, headers, body } = await request(url, { dispatcher: this.http, signal, ...sent });
       if (statusCode !== 200) {
         await body.dump();
-        throw this.unreachable(path, `HTTP status ${statusCode}`);
+        throw this.unusable(path, `HTTP status ${statusCode}`);
+      }
+      if (Number(headers['content-length'] ?? 0) > MAX_ANSWER_BYTES) {
+        body.destroy();
+        throw this.unusable(path, 'an answer that is larger than any of WeCom’s');
       }
       const date = typeof headers['date'] === 'string' ? new Date(headers['date']) : undefined;
       const serverDate = date && !Number.isNaN(date.getTime()) ? date : undefined;
@@ -210,7 +217,7 @@ export class WecomClient {
       if (error instanceof DirectoryError) throw error;
       signal.throwIfAborted();
       // The cause may hold the address with the token in it, so only its code is told.
-      throw this.unreachable(path, (error as { code?: string }).code ?? 'no answer');
+      throw this.unusable(path, (error as { code?: string }).code ?? 'no answer');
     }
   }
 
@@ -219,13 +226,14 @@ export class WecomClient {
     try {
       body = JSON.parse(bytes.toString('utf8'));
     } catch {
-      throw this.unreachable(path, 'an answer that is not whole JSON');
+      throw this.unusable(path, 'an answer that is not whole JSON');
     }
-    if (!isObject(body)) throw this.unreachable(path, 'an answer that is no JSON object');
+    if (!isObject(body)) throw this.unusable(path, 'an answer that is no JSON object');
     return body;
   }
 
-  private unreachable(path: string, what: string): DirectoryError {
+  /** The error for an answer that is none of WeCom's, or lacks what it must have. */
+  unusable(path: string, what: string): DirectoryError {
     const advice = 'See that the server can reach WeCom (WECOM_API_URL, proxy, firewall), and try again.';
     return new DirectoryError(
       'UPSTREAM_UNREACHABLE',

@@ -37,6 +37,7 @@ import { mayNotReadTags, WecomGroups } from './wecom.groups';
 import { wecomKey } from './wecom.ids';
 
 const CONCURRENCY = 8;
+const EXTENT_KEYS = ['allow_userinfos', 'allow_partys', 'allow_tags'];
 const TOO_LARGE = 45029;
 const NOT_VISIBLE = 60011;
 /** Unreadable answers in a row after which reading on only wastes calls. */
@@ -78,6 +79,8 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   async extent(signal: AbortSignal): Promise<DirectoryExtent> {
     const body = await this.read('agent/get', { agentid: this.app.agentId }, signal);
     if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get');
+    if (!EXTENT_KEYS.some((key) => isObject(body[key])))
+      throw this.client.unusable('agent/get', 'an answer without the visible range');
     const within = (key: string): Json => (isObject(body[key]) ? (body[key] as Json) : {});
     const users = list(within('allow_userinfos'), 'user');
     return {
@@ -139,12 +142,18 @@ class WecomConnector implements DirectoryConnector, HasGroups {
 
   async department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined> {
     const body = await this.readOrGone('department/get', { id: externalId }, signal);
-    return body && parseDepartment(body['department']);
+    return body && this.asked('department/get', externalId, parseDepartment(body['department']));
   }
 
   async employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined> {
     const body = await this.readOrGone('user/get', { userid: externalId }, signal);
-    return body && parseEmployee(body);
+    return body && this.asked('user/get', externalId, parseEmployee(body));
+  }
+
+  /** An answer about nobody, or about somebody else, says nothing about who was asked for: least of all that they are gone. */
+  private asked<T extends { readonly externalId: string }>(path: string, externalId: string, object: T | undefined): T {
+    if (object && this.keyOf(object.externalId) === this.keyOf(externalId)) return object;
+    throw this.client.unusable(path, 'an answer about something else than was asked for');
   }
 
   groups(options: ReadOptions): AsyncIterable<DirectoryPage<ThirdPartyGroup>> {
@@ -215,6 +224,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   /** For a department whose answer WeCom calls too large. */
   private async membersOneByOne(departmentId: string, signal: AbortSignal): Promise<PageContent<ThirdPartyEmployee>> {
     const body = await this.read('user/simplelist', { department_id: departmentId }, signal);
+    if (!Array.isArray(body['userlist'])) throw this.client.unusable('user/simplelist', 'an answer without userlist');
     const elements = list(body, 'userlist');
     const ids = identifiers(elements.map((member) => (isObject(member) ? member['userid'] : undefined))).sort();
     const objects: ThirdPartyEmployee[] = [];
@@ -231,7 +241,10 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   private async visibleGroup(id: string, signal: AbortSignal): Promise<EmployeePage | ThirdPartyGroup> {
     const page = { key: `group:${id}`, readAt: new Date() };
     try {
-      return parseGroup(id, await this.read('tag/get', { tagid: id }, signal));
+      const body = await this.read('tag/get', { tagid: id }, signal);
+      if (!Array.isArray(body['userlist']) && !Array.isArray(body['partylist']))
+        throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
+      return parseGroup(id, body);
     } catch (error) {
       signal.throwIfAborted();
       const stops = error instanceof WecomError && error.reaction === 'STOP' && !mayNotReadTags(error);
@@ -296,7 +309,7 @@ function parseAll<T>(body: Json | undefined, key: string, parse: (element: unkno
   const elements = list(body, key);
   const objects = elements.map(parse).filter((object) => object !== undefined);
   const nameless = elements.length - objects.length;
-  return { objects, problems: nameless > 0 ? [`${nameless} elements of "${key}" without an id`] : [] };
+  return { objects, problems: nameless > 0 ? [`${nameless} elements of "${key}" that are not whole`] : [] };
 }
 
 function digestOf(text: string): string {

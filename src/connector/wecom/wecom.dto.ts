@@ -91,9 +91,12 @@ export function parseDepartment(element: unknown): ThirdPartyDepartment | undefi
   };
 }
 
-/** @returns undefined when the element names no member */
+/**
+ * @returns undefined when the element names no member, or does not say where the member is: WeCom always does, so an answer
+ * without it was cut, and must not look like somebody who is in no department
+ */
 export function parseEmployee(element: unknown): ThirdPartyEmployee | undefined {
-  if (!isObject(element)) return undefined;
+  if (!isObject(element) || !Array.isArray(element['department'])) return undefined;
   const externalId = identifier(element['userid']);
   if (externalId === undefined) return undefined;
   const memberships = parseMemberships(element);

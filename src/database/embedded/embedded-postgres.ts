@@ -77,16 +77,17 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const cluster = prepareCluster(dataDir);
     await stopLeftover(cluster, options.log);
     const { child, port } = await startOnFreePort(cluster);
+    const running = keepRunning(cluster, child, port, options.log);
     const url = (database: string) => `postgres://rollcall:${cluster.password}@127.0.0.1:${port}/${database}`;
     await createDatabase(url('postgres'));
     options.log?.info({ port }, 'postgres.started');
-    const killLeftover = () => child.kill('SIGINT');
+    const killLeftover = () => running.child().kill('SIGINT');
     process.once('exit', killLeftover);
     return {
       url: url(DATABASE),
       stop: async () => {
         process.off('exit', killLeftover);
-        await stopChild(child);
+        await running.stop();
         lock.close();
       },
     };
@@ -247,6 +248,8 @@ function isPostgres(pid: number, cluster: Cluster): boolean {
 }
 
 const PORT_TRIES = 5;
+/** The longest between two tries to start what ended by itself. */
+const RESTART_LIMIT_MS = 10_000;
 
 async function startOnFreePort(cluster: Cluster): Promise<{ child: ChildProcess; port: number }> {
   for (let attempt = 1; ; attempt++) {
@@ -260,6 +263,50 @@ async function startOnFreePort(cluster: Cluster): Promise<{ child: ChildProcess;
       if (attempt === PORT_TRIES || error instanceof AppError) throw error;
     }
   }
+}
+
+interface Running {
+  /** Today's process. */
+  child(): ChildProcess;
+  stop(): Promise<void>;
+}
+
+/** Starts PostgreSQL again, at the same address, whenever it ends without having been told to: killed, or out of memory. */
+function keepRunning(cluster: Cluster, first: ChildProcess, port: number, log: Logger | undefined): Running {
+  let child = first;
+  let stopping = false;
+  let restarting: Promise<void> | undefined;
+  const watch = () =>
+    child.once('exit', (code, signal) => {
+      if (stopping) return;
+      log?.error({ code, signal }, 'postgres.ended');
+      restarting = restart();
+    });
+  const restart = async () => {
+    for (let attempt = 1; !stopping; attempt++) {
+      child = spawnServer(cluster, port);
+      try {
+        await waitUntilReady(cluster, child, port);
+        log?.info({ port }, 'postgres.started-again');
+        watch();
+        return;
+      } catch (error) {
+        log?.error({ err: error }, 'postgres.start-failed');
+        await stopChild(child);
+        await delay(Math.min(RESTART_LIMIT_MS, 100 * 2 ** attempt));
+      }
+    }
+  };
+  watch();
+  return {
+    child: () => child,
+    stop: async () => {
+      stopping = true;
+      await stopChild(child);
+      await restarting;
+      await stopChild(child);
+    },
+  };
 }
 
 function spawnServer(cluster: Cluster, port: number): ChildProcess {
@@ -300,7 +347,10 @@ async function waitUntilReady(cluster: Cluster, child: ChildProcess, port: numbe
       user: 'rollcall',
       password: cluster.password,
       database: 'postgres',
+      // A server that is ending may take a connection and never say a word.
+      connectionTimeoutMillis: 2_000,
     });
+    client.on('error', () => undefined);
     try {
       await client.connect();
       await client.end();

@@ -43,7 +43,7 @@ describe('a WeCom member', () => {
   });
 
   it('keeps absent, empty and null apart', () => {
-    expect(parseEmployee({ userid: 'a', email: '', mobile: null })?.fields).toEqual({
+    expect(parseEmployee({ userid: 'a', department: [], email: '', mobile: null })?.fields).toEqual({
       userid: 'a',
       email: '',
       mobile: null,
@@ -59,7 +59,7 @@ describe('a WeCom member', () => {
     [{ enable: 1 }, 'ACTIVE'],
     [{}, 'ACTIVE'],
   ])('with %j is %s', (given, status) => {
-    expect(parseEmployee({ userid: 'a', ...given })?.status).toBe(status);
+    expect(parseEmployee({ userid: 'a', department: [], ...given })?.status).toBe(status);
   });
 
   it('has no main department that it is not in', () => {
@@ -78,7 +78,7 @@ describe('a WeCom member', () => {
   });
 
   it('holds no text that PostgreSQL refuses', () => {
-    const name = parseEmployee({ userid: 'a', name: 'x\0y\uD800z𠀀' })?.fields['name'];
+    const name = parseEmployee({ userid: 'a', department: [], name: 'x\0y\uD800z𠀀' })?.fields['name'];
     expect(name).toBe('x\uFFFDy\uFFFDz𠀀');
   });
 });

@@ -1,0 +1,86 @@
+import { createClient } from 'graphql-ws';
+import { WebSocket } from 'ws';
+
+const ENDED = new Set(['HELD', 'SUCCEEDED', 'PARTIALLY_SUCCEEDED', 'FAILED', 'CANCELED']);
+const RECONNECT_MS = 30;
+
+const TASK = `subscription ($id: ID!, $after: SafeInt) {
+  event: syncTask(id: $id, afterSequence: $after) { sequence task { status progress { phase } } } }`;
+const RECORDS = `subscription ($id: ID!, $after: SafeInt) {
+  event: syncRecords(taskId: $id, afterSequence: $after) { sequence record { externalId objectType action result } } }`;
+
+interface Told {
+  sequence: number;
+  task?: { status: string };
+}
+
+/** Follows one task as a client would that loses its connection now and then: each time from the last number it has. */
+export class Subscriber {
+  private readonly events: Told[] = [];
+  private stopped = false;
+  private readonly done: Promise<void>;
+
+  constructor(
+    private readonly url: string,
+    private readonly token: string,
+    private readonly what: 'task' | 'records',
+    private readonly taskId: string,
+  ) {
+    this.done = this.follow();
+  }
+
+  /** Every event so far, in words, in the order of arrival. */
+  lines(): string[] {
+    return this.events.map((event) => JSON.stringify(event));
+  }
+
+  /** Numbers that came twice, or not in their order. */
+  outOfOrder(): number[] {
+    return this.events
+      .filter((e, i) => i > 0 && e.sequence <= (this.events[i - 1]?.sequence ?? 0))
+      .map((e) => e.sequence);
+  }
+
+  /** Resolves once the server says that nothing more comes. */
+  ended(): Promise<void> {
+    return this.done;
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  private async follow(): Promise<void> {
+    while (!this.stopped) {
+      const complete = await this.listen().catch(() => false);
+      if (complete) return;
+      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+    }
+  }
+
+  /** @returns whether the stream ended because the task did, and not with the connection */
+  private async listen(): Promise<boolean> {
+    const client = createClient({
+      url: this.url.replace(/^http/, 'ws'),
+      webSocketImpl: WebSocket,
+      retryAttempts: 0,
+      connectionParams: { Authorization: `Bearer ${this.token}` },
+    });
+    const before = this.events.length;
+    try {
+      const after = this.events.at(-1)?.sequence ?? 0;
+      const query = this.what === 'task' ? TASK : RECORDS;
+      for await (const result of client.iterate<{ event: Told }>({ query, variables: { id: this.taskId, after } })) {
+        if (result.errors || !result.data) return false;
+        this.events.push(result.data.event);
+        if (this.stopped) return true;
+      }
+    } finally {
+      await client.dispose();
+    }
+    // A server that stops ends its streams too: a stream has ended when asking again gets nothing more, of an ended task.
+    const last = this.events.at(-1)?.task?.status;
+    if (this.what === 'task') return last !== undefined && ENDED.has(last);
+    return this.events.length === before;
+  }
+}

@@ -1,0 +1,258 @@
+import { differences } from '../../src/demo/compare';
+import type { FaultInput } from '../../src/sandbox/faults';
+import {
+  change,
+  connectSource,
+  startRollcall,
+  startTask,
+  synchronize,
+  type TestRollcall,
+  user,
+  watch,
+} from '../setup/rollcall';
+
+// Waits between tries are the same in kind, and shorter.
+jest.mock('../../src/connector/token-bucket', () => {
+  const real = jest.requireActual('../../src/connector/token-bucket');
+  return { ...real, pause: (ms: number, signal: AbortSignal) => real.pause(ms / 1_000, signal) };
+});
+
+/** Where a fault can hit. Reading again happens because department 3 answers empty. */
+const POSITIONS: Readonly<
+  Record<string, { hits: Partial<FaultInput>; because?: FaultInput; except?: (kind: FaultInput) => boolean }>
+> = {
+  gettoken: { hits: { path: 'gettoken' } },
+  'agent/get': { hits: { path: 'agent/get' } },
+  'department/list': { hits: { path: 'department/list' } },
+  'the first user/list': { hits: { path: 'user/list', query: { department_id: '1' } } },
+  'a middle user/list': { hits: { path: 'user/list', query: { department_id: '3' } } },
+  'the last user/list': { hits: { path: 'user/list', query: { department_id: '4' } } },
+  'every user/list': { hits: { path: 'user/list' } },
+  'user/get, reading again': {
+    hits: { path: 'user/get' },
+    because: { kind: 'empty', path: 'user/list', query: { department_id: '3' } },
+    // Somebody in no department is somebody whom a tag makes visible.
+    except: ({ kind }) => kind === 'empty',
+  },
+  'department/get, reading again': {
+    hits: { path: 'department/get' },
+    because: { kind: 'empty', path: 'department/list' },
+  },
+  'tag/get': { hits: { path: 'tag/get' } },
+  'user/simplelist of a large department': {
+    hits: { path: 'user/simplelist' },
+    because: { kind: 'errcode', errcode: 45029, path: 'user/list', query: { department_id: '3' } },
+  },
+};
+
+const KINDS: readonly FaultInput[] = [
+  { kind: 'slow', milliseconds: 20 },
+  { kind: 'http500' },
+  { kind: 'reset' },
+  { kind: 'truncated' },
+  { kind: 'malformed' },
+  { kind: 'html' },
+  { kind: 'redirect' },
+  { kind: 'huge' },
+  { kind: 'empty' },
+  { kind: 'listless' },
+  { kind: 'bare' },
+  { kind: 'texts' },
+  { kind: 'errcode', errcode: -1 },
+  { kind: 'errcode', errcode: 45009 },
+  { kind: 'errcode', errcode: 45033 },
+  { kind: 'errcode', errcode: 42001 },
+  { kind: 'errcode', errcode: 48002 },
+  { kind: 'errcode', errcode: 99999 },
+  { kind: 'tokenRevoked' },
+  { kind: 'scopeShrunk', departments: [2] },
+  { kind: 'scopeShrunk', departments: [] },
+];
+
+/** Answers that say all there is to say, if late or in another form. */
+const HARMLESS = new Set(['slow', 'texts']);
+/** Answers that look whole: reading again settles what they leave out. */
+const PLAUSIBLE = new Set(['empty', 'scopeShrunk', 'tokenRevoked']);
+/** Answers of these paths have no lists of their own. */
+const WITHOUT_LISTS = ['gettoken', 'agent/get', 'department/get'];
+/** Kinds that end in the same place: each position is tried with some of them, and with all where this is set. */
+const ALIKE = ['http500', 'reset', 'truncated', 'malformed', 'html', 'redirect', 'huge', 'errcode'];
+const TRIED = 4;
+const EVERY_FAULT = process.env['ROLLCALL_EVERY_FAULT'] !== undefined;
+
+/** A different few of those that are alike for each position. */
+function kindsAt(place: number): readonly FaultInput[] {
+  if (EVERY_FAULT) return KINDS;
+  const alike = KINDS.filter(({ kind }) => ALIKE.includes(kind));
+  const tried = Array.from({ length: TRIED }, (_, i) => alike[(place * TRIED + i) % alike.length]);
+  return KINDS.filter((kind) => !alike.includes(kind) || tried.includes(kind));
+}
+
+describe('whatever WeCom answers', () => {
+  let rollcall: TestRollcall;
+  let source: string;
+
+  beforeAll(async () => {
+    rollcall = await startRollcall();
+    change(rollcall.sandbox, ({ users, tags }) => {
+      users.set('extra', user('extra', '钱七', [4]));
+      tags.set(7, { id: 7, name: '协会', users: ['lisi', 'extra'], departments: [4] });
+    });
+    rollcall.sandbox.company.setRange(RANGE);
+    source = await connectSource(rollcall);
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+  });
+  afterAll(() => rollcall.stop());
+  afterEach(() => {
+    rollcall.sandbox.faults.clear();
+    rollcall.sandbox.company.setRange(RANGE);
+  });
+
+  const RANGE = { departments: [1], users: [], tags: [7] };
+
+  const stateOf = () => differences(rollcall.api, source, rollcall.sandbox.company.organization);
+  const lastRecords = async () =>
+    (
+      await rollcall.sql.query(
+        'SELECT action, external_id AS id, result FROM sync_record WHERE task_id = (SELECT id FROM sync_task ORDER BY id DESC LIMIT 1)',
+      )
+    ).rows;
+  /** Changes with every write to the organisation. */
+  const written = async () =>
+    (
+      await rollcall.sql.query(
+        `SELECT md5(string_agg(row, ',' ORDER BY row)) AS sum FROM (SELECT e.xmin || e::text AS row FROM employee e
+           UNION ALL SELECT d.xmin || d::text FROM department d UNION ALL SELECT m.xmin || m::text FROM membership m) rows`,
+      )
+    ).rows[0].sum;
+  const suspended = async () =>
+    (await rollcall.sql.query(`SELECT username FROM employee WHERE status IN ('SUSPENDED', 'REMOVED')`)).rows;
+
+  const cases = Object.entries(POSITIONS).flatMap(([position, { hits, because, except }], place) =>
+    kindsAt(place)
+      .filter((kind) => !except?.(kind))
+      .map((kind) => ({
+        position,
+        kind,
+        name: [kind.kind, kind.errcode ?? kind.departments].flat().join(' '),
+        hits,
+        because,
+      })),
+  );
+
+  it.each(cases)('$name at $position makes nobody leave, and is told', async ({ kind, hits, because }) => {
+    const { faults, company } = rollcall.sandbox;
+    if (because) faults.add(because);
+    faults.add({ ...kind, ...hits });
+    if (hits.path === 'gettoken') company.revokeToken();
+    const before = await written();
+    const task = await synchronize(rollcall, source);
+    const shrinks = kind.kind === 'scopeShrunk';
+    expect(await suspended()).toEqual([]);
+    // Who is seen in fewer departments is in fewer; only leaving takes more than that.
+    const records = await lastRecords();
+    if (!shrinks) expect([records, await written()]).toEqual([[], before]);
+    const told = [...(task.certificate?.reasons ?? []), task.failure?.message ?? ''].join(' ');
+    if (records.some((r) => r.result === 'HELD')) expect(told).toContain('What can be seen shrank');
+    if (task.status !== 'SUCCEEDED') expect(told).not.toBe('');
+    const whole = HARMLESS.has(kind.kind) || (kind.kind === 'listless' && WITHOUT_LISTS.includes(hits.path ?? ''));
+    if (whole) expect(task.status).toBe('SUCCEEDED');
+    else if (!PLAUSIBLE.has(kind.kind)) expect(['PARTIALLY_SUCCEEDED', 'FAILED']).toContain(task.status);
+    if (!shrinks) return;
+    faults.clear();
+    company.setRange(RANGE);
+    await synchronize(rollcall, source);
+    expect(await stateOf()).toEqual([]);
+  });
+
+  const edit = (e: Parameters<typeof change>[1]) => change(rollcall.sandbox, e);
+  const calls = (path: string) => rollcall.sandbox.calls.get(path) ?? 0;
+  const until = async (what: () => boolean | Promise<boolean>) => {
+    while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  /** A run whose answer about one department is not given before `meanwhile` has happened. */
+  const during = async (department: string, meanwhile: () => Promise<void> | void) => {
+    const { faults } = rollcall.sandbox;
+    faults.add({ kind: 'slow', milliseconds: 300, path: 'user/list', query: { department_id: department } });
+    const [listed, { syncTask }] = [calls('user/list'), await startTask(rollcall.api, source)];
+    await until(() => calls('user/list') >= listed + 4);
+    await meanwhile();
+    return watch(rollcall.api, syncTask?.id ?? '');
+  };
+  const move = (userid: string, to: number) =>
+    edit(({ users }) => {
+      const former = users.get(userid);
+      if (former) users.set(userid, { ...former, departments: [to], mainDepartment: to, isLeaderInDept: [0] });
+    });
+
+  it('somebody who moves between two reads, to a department that was read before, is moved and does not leave', async () => {
+    // Department 4 is answered after the move, all others before it.
+    const task = await during('4', () => move('extra', 2));
+    expect([task.status, await stateOf(), await lastRecords()]).toEqual([
+      'SUCCEEDED',
+      [],
+      [expect.objectContaining({ id: 'extra', action: 'MOVE' })],
+    ]);
+    move('extra', 4);
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+  });
+
+  const named = (userid: string) =>
+    rollcall.sql.query(
+      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id)
+       SELECT id, 'EMPLOYEE', $1, $1 FROM identity_source WHERE type = 'WECOM'`,
+      [userid],
+    );
+
+  it('somebody who comes by an event during a full run stays, although the full run did not see them', async () => {
+    const task = await during('4', async () => {
+      edit(({ users }) => users.set('neu', user('neu', '新人', [2])));
+      await named('neu');
+      await until(
+        async () => (await rollcall.sql.query(`SELECT FROM employee WHERE username = 'neu'`)).rows.length > 0,
+      );
+    });
+    expect([task.status, await suspended(), await stateOf()]).toEqual(['SUCCEEDED', [], []]);
+    edit(({ users }) => users.delete('neu'));
+  });
+
+  it('a true leaver leaves, another whom nobody could be asked about stays, and the task is not green', async () => {
+    edit(({ users }) => {
+      users.delete('extra');
+      users.delete('wangwu');
+    });
+    rollcall.sandbox.faults.add({ kind: 'http500', path: 'user/get', query: { userid: 'wangwu' } });
+    const task = await synchronize(rollcall, source);
+    expect(task.status).toBe('PARTIALLY_SUCCEEDED');
+    expect(task.certificate).toMatchObject({
+      complete: true,
+      reasons: [expect.stringContaining('again:wangwu: WeCom gave no usable answer: HTTP status 500')],
+    });
+    expect((await suspended()).map((row) => row.username).sort()).toEqual(['extra', 'neu']);
+    rollcall.sandbox.faults.clear();
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    expect((await suspended()).map((row) => row.username).sort()).toEqual(['extra', 'neu', 'wangwu']);
+  });
+
+  it('an event about somebody whom a smaller visible range hides holds the removal', async () => {
+    rollcall.sandbox.company.setRange({ departments: [2], users: [], tags: [] });
+    await named('zhaoliu');
+    await until(async () => (await lastRecords())[0]?.result === 'HELD');
+    expect([await lastRecords(), await suspended()]).toEqual([
+      [{ action: 'SUSPEND', id: 'zhaoliu', result: 'HELD' }],
+      expect.not.arrayContaining([{ username: 'zhaoliu' }]),
+    ]);
+    rollcall.sandbox.company.setRange(RANGE);
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+  });
+
+  it('a visible range that shrinks between reading and reading again holds the removals', async () => {
+    const { faults } = rollcall.sandbox;
+    faults.add({ kind: 'empty', path: 'user/list', query: { department_id: '4' } });
+    faults.add({ kind: 'scopeShrunk', departments: [2], path: 'user/get', query: { userid: 'zhaoliu' } });
+    const task = await synchronize(rollcall, source);
+    expect(task.status).toBe('HELD');
+    expect(task.certificate?.reasons.join()).toContain('What can be seen shrank: department 1, group 7 no longer can.');
+    expect(await lastRecords()).toEqual([{ action: 'SUSPEND', id: 'zhaoliu', result: 'HELD' }]);
+  });
+});
