@@ -9,6 +9,8 @@ export type EmployeeFilter = {
   blocked?: boolean | null | undefined;
   /** Members of this department only; an unknown one has none. */
   departmentId?: string | null | undefined;
+  /** Members of this directory group only; the people of its departments are none by that. Not together with asOf. */
+  directoryGroupId?: string | null | undefined;
   /** Of one of these employment statuses. */
   employmentStatus?: Array<EmploymentStatus> | null | undefined;
   /** With these extension values, all of them. */
@@ -19,7 +21,7 @@ export type EmployeeFilter = {
   includeSubtree?: boolean | null | undefined;
   /** Of one of these statuses; those present when absent. */
   status?: Array<EmployeeStatus> | null | undefined;
-  /** Found in display name (Chinese, its pinyin or initials), user name, English name, e-mail or numbers, ignoring case; viewers cannot search the last two. One or two letters are found at the beginning of a word. */
+  /** Found in display name (Chinese, its pinyin or initials), user name, English name, e-mail or numbers, ignoring case; viewers cannot search the last two. One or two letters are found at the beginning of a word. As of a past moment it is found as it was written: no pinyin. */
   text?: string | null | undefined;
 };
 
@@ -139,6 +141,14 @@ export type SyncTaskStatus =
 
 /** What a refusal is about; stable, for programs. */
 export type UserErrorCode =
+  /** The authorization link has expired: start another one. */
+  | 'AUTHORIZATION_EXPIRED'
+  /** The authorization came to nothing; the message says why. */
+  | 'AUTHORIZATION_REFUSED'
+  /** No company has authorized the source: startAuthorization first. */
+  | 'AUTHORIZATION_REQUIRED'
+  /** Another source is connected to this company; the message names it. */
+  | 'COMPANY_ALREADY_CONNECTED'
   /** As many custom sources as allowed are enabled: disable one, or raise ROLLCALL_CUSTOM_SOURCE_LIMIT. */
   | 'CUSTOM_SOURCE_LIMIT'
   /** A department cannot be moved below itself: choose a parent outside of it. */
