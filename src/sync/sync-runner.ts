@@ -6,7 +6,6 @@ import { type DirectoryConnector, DirectoryError, type DirectoryExtent } from '.
 import type { OpenedConnector } from '../connector/registry';
 import { isConnectionLost } from '../database/connection-lost';
 import { inTransaction } from '../database/transaction';
-import { refreshSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
 import { confirmAbsences, type Findings, storeCertificate, storeEventCertificate } from './certify';
@@ -19,6 +18,7 @@ import { claimEvents, readNamed } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { COUNTED, Stage, type StagedBatch, type StagedType } from './stage';
 import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
+import { tidy } from './tidy';
 
 /** So many changes of one kind make the planner's figures wrong. */
 const MANY = 1_000;
@@ -104,11 +104,11 @@ export class SyncRunner {
       await this.events.publish();
       const touched = counters.filter((c) => c.action !== 'NONE' && c.applied > 0);
       if (touched.some((c) => c.applied >= MANY)) await this.analyse();
-      await this.forgetOldPages(run);
-      // Last, because after a large run it takes longest, and the next run wants what comes before it.
-      if (touched.some((c) => c.objectType === 'EMPLOYEE'))
-        await refreshSearch((sql, p) => this.dataSource.query(sql, p), { identitySourceId: run.task.identitySourceId });
-      await this.dataSource.query('UPDATE sync_task SET tidied_at = now() WHERE id = $1', [run.task.id]);
+      await tidy(
+        this.dataSource,
+        run.task,
+        touched.some((c) => c.objectType === 'EMPLOYEE'),
+      );
       return status;
     } finally {
       await progress.flush();
@@ -284,29 +284,6 @@ export class SyncRunner {
     await this.dataSource.query(
       'ANALYZE department, employee, membership, link, snapshot_page, task_page, staged_employee',
     );
-  }
-
-  /** Page versions that neither the last complete snapshot, nor this one, nor an open task is made of. */
-  private async forgetOldPages(run: Run): Promise<void> {
-    await inTransaction(this.dataSource, async (client) => {
-      const kept = `SELECT id FROM sync_task WHERE identity_source_id = $1 AND (id = $2 OR status IN ('QUEUED', 'RUNNING')
-        OR id = (SELECT id FROM sync_task WHERE identity_source_id = $1 AND (certificate ->> 'complete')::boolean AND applied_at IS NOT NULL
-                  ORDER BY id DESC LIMIT 1))`;
-      const parameters = [run.task.identitySourceId, run.task.id];
-      await client.query(
-        `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE identity_source_id = $1)
-            AND task_id NOT IN (${kept})`,
-        parameters,
-      );
-      const { rows } = await client.query(
-        `DELETE FROM snapshot_page p WHERE identity_source_id = $1
-            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id) RETURNING id`,
-        parameters.slice(0, 1),
-      );
-      const ids = rows.map((row: { id: number }) => row.id);
-      await client.query('DELETE FROM staged_employee WHERE page_id = ANY ($1)', [ids]);
-      await client.query('DELETE FROM staged_department WHERE page_id = ANY ($1)', [ids]);
-    });
   }
 
   private beat(lease: Lease, interrupted: AbortController): NodeJS.Timeout {

@@ -5,8 +5,8 @@ import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { CONNECT_LIMIT_MS } from '../database/data-source';
-import { refreshSearch } from '../organisation/search-index';
 import type { SyncRunner } from './sync-runner';
+import { tidyAbandoned } from './tidy';
 
 export const SYNC_JOB = 'sync-task';
 
@@ -14,8 +14,6 @@ export const SYNC_JOB = 'sync-task';
 const CONCURRENCY = 4;
 const LOOK_AGAIN_MS = 2_000;
 const RESTART_MS = 500;
-/** What a run does after its commit takes a few seconds; of a million people who changed, minutes. */
-const TIDIED_WITHIN = '5 minutes';
 
 /**
  * Works on queued tasks. graphile-worker delivers each job; because it frees a killed worker's job only after four hours, this
@@ -91,8 +89,8 @@ export class Worker {
   private async keepRunning(first: Runner): Promise<void> {
     for (let runner: Runner | undefined = first; ; ) {
       await runner?.promise.catch((error) => this.log.warn({ err: error }, 'worker.ended'));
+      if (!this.stopping.signal.aborted) await delay(RESTART_MS);
       if (this.stopping.signal.aborted) return;
-      await delay(RESTART_MS);
       runner = await this.run().catch((error) => {
         this.log.warn({ err: error }, 'worker.start-failed');
         return undefined;
@@ -107,7 +105,7 @@ export class Worker {
     this.looking = true;
     try {
       await this.queueAbandoned();
-      await this.tidyAbandoned();
+      await tidyAbandoned(this.dataSource);
     } catch (error) {
       if (!this.stopping.signal.aborted) this.log.warn({ err: error }, 'worker.lookout-failed');
     } finally {
@@ -123,16 +121,5 @@ export class Worker {
            OR (status = 'QUEUED' AND queued_at < now() - interval '2 seconds')`,
       [SYNC_JOB],
     );
-  }
-
-  /** A task whose worker was killed between its commit and making its people findable. */
-  private async tidyAbandoned(): Promise<void> {
-    const [tasks] = await this.dataSource.query(
-      `UPDATE sync_task SET tidied_at = now() WHERE tidied_at IS NULL AND applied_at < now() - interval '${TIDIED_WITHIN}'
-       RETURNING identity_source_id AS "identitySourceId"`,
-    );
-    for (const { identitySourceId } of tasks) {
-      await refreshSearch((sql, parameters) => this.dataSource.query(sql, parameters), { identitySourceId });
-    }
   }
 }
