@@ -229,7 +229,7 @@ export class Laboratory {
   /** What the disturbed task is doing, as far as the database knows. */
   private async where(): Promise<string> {
     const [row] = await this.ask(
-      `SELECT status, NOT EXISTS (SELECT FROM search_pending p WHERE p.identity_source_id = t.identity_source_id) AS tidied, planned_at IS NOT NULL AS planned, certificate IS NOT NULL AS certified,
+      `SELECT status, tidied_at IS NOT NULL AS tidied, planned_at IS NOT NULL AS planned, certificate IS NOT NULL AS certified,
               EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id AND p.object_type = 'EMPLOYEE') AS reading
          FROM sync_task t WHERE identity_source_id = $1 ORDER BY id DESC LIMIT 1`,
       [this.disturbed.uuid],
@@ -268,7 +268,7 @@ export class Laboratory {
     for (;;) {
       const left = await this.again(() => leftovers(this.sql));
       // What follows a commit is made up for minutes later where its worker was killed; that has a test of its own.
-      const stuck = left.filter((what) => !what.includes('search text'));
+      const stuck = left.filter((what) => !what.includes('tidied'));
       if (stuck.length === 0 || Date.now() > until) return stuck;
       await delay(100);
     }

@@ -53,8 +53,8 @@ export class KeptRunner {
   private async keepRunning(first: Runner): Promise<void> {
     for (let runner: Runner | undefined = first; ; ) {
       await runner?.promise.catch((error) => this.log.warn({ err: error }, 'worker.ended'));
+      if (!this.stopped) await delay(RESTART_MS);
       if (this.stopped) return;
-      await delay(RESTART_MS);
       runner = await this.run().catch((error) => {
         this.log.warn({ err: error }, 'worker.start-failed');
         return undefined;

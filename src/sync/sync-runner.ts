@@ -6,12 +6,10 @@ import { type DirectoryConnector, DirectoryError, hasGroups, NotPermitted } from
 import type { OpenedConnector } from '../connector/registry';
 import { isConnectionLost } from '../database/connection-lost';
 import { inTransaction } from '../database/transaction';
-import { makeAnnouncedSearch } from '../organisation/search-index';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
 import { confirmAbsences, type Findings, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
 import type { EventLog } from './event-log';
-import { LAST_SNAPSHOTS } from './last-snapshots';
 import { Lease, type Run } from './lease';
 import { plan } from './plan';
 import { ProgressReporter } from './progress';
@@ -20,6 +18,7 @@ import { claimEvents, groupsToRead, readNamed } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { COUNTED, Stage, type StagedBatch, type StagedType } from './stage';
 import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
+import { tidy } from './tidy';
 
 /** So many changes of one kind make the planner's figures wrong. */
 const MANY = 1_000;
@@ -99,9 +98,7 @@ export class SyncRunner {
       await this.events.publish();
       const touched = counters.filter((c) => c.action !== 'NONE' && c.applied > 0);
       if (touched.some((c) => c.applied >= MANY)) await this.analyse();
-      await this.forgetOldPages(run);
-      // Last, because after a large run it takes longest, and the next run wants what comes before it.
-      await makeAnnouncedSearch((sql, p) => this.dataSource.query(sql, p), run.task.identitySourceId);
+      await tidy(this.dataSource, run.task);
       return status;
     } finally {
       await progress.flush();
@@ -304,30 +301,6 @@ export class SyncRunner {
       `ANALYZE department, employee, membership, directory_group_employee, directory_group_department, link, snapshot_page, task_page,
                staged_employee, staged_group`,
     );
-  }
-
-  /** Page versions that neither a last complete snapshot, nor this one, nor an open task is made of. */
-  private async forgetOldPages(run: Run): Promise<void> {
-    await inTransaction(this.dataSource, async (client) => {
-      const kept = `SELECT id FROM sync_task WHERE identity_source_id = $1
-        AND (id = $2 OR status IN ('QUEUED', 'RUNNING') OR id IN (${LAST_SNAPSHOTS}))`;
-      const parameters = [run.task.identitySourceId, run.task.id];
-      await client.query(
-        `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE identity_source_id = $1)
-            AND task_id NOT IN (${kept})`,
-        parameters,
-      );
-      const { rows } = await client.query(
-        `DELETE FROM snapshot_page p WHERE identity_source_id = $1
-            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id) RETURNING id`,
-        parameters.slice(0, 1),
-      );
-      if (rows.length === 0) return;
-      const ids = rows.map((row: { id: number }) => row.id);
-      await client.query('DELETE FROM staged_employee WHERE page_id = ANY ($1)', [ids]);
-      await client.query('DELETE FROM staged_department WHERE page_id = ANY ($1)', [ids]);
-      await client.query('DELETE FROM staged_group WHERE page_id = ANY ($1)', [ids]);
-    });
   }
 
   private beat(lease: Lease, interrupted: AbortController): NodeJS.Timeout {

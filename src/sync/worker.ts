@@ -2,9 +2,9 @@ import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { CONNECT_LIMIT_MS } from '../database/data-source';
-import { makeOverdueSearch } from '../organisation/search-index';
 import { KeptRunner } from './kept-runner';
 import type { SyncRunner } from './sync-runner';
+import { tidyAbandoned } from './tidy';
 
 export const SYNC_JOB = 'sync-task';
 
@@ -85,7 +85,7 @@ export class Worker {
     try {
       await this.queueAbandoned();
       for (const job of this.jobs) await job.queueDue();
-      await makeOverdueSearch((sql, parameters) => this.dataSource.query(sql, parameters));
+      await tidyAbandoned(this.dataSource);
     } catch (error) {
       if (!this.stopping.signal.aborted) this.log.warn({ err: error }, 'worker.lookout-failed');
     } finally {

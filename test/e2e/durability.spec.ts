@@ -72,6 +72,39 @@ describe('a server that is killed with SIGKILL', () => {
   );
 });
 
+describe('a task whose worker was killed right after its commit', () => {
+  it('is tidied up by whoever looks next: its people can be found', async () => {
+    const rollcall = await startRollcall();
+    try {
+      const source = await connectSource(rollcall);
+      const { syncTask } = await startTask(rollcall.api, source);
+      await watch(rollcall.api, syncTask?.id ?? '');
+      const tidied = async () =>
+        (
+          await rollcall.sql.query(
+            `SELECT FROM sync_task WHERE tidied_at IS NULL AND applied_at IS NOT NULL
+             UNION ALL SELECT FROM search_pending`,
+          )
+        ).rowCount === 0;
+      const until = async () => {
+        while (!(await tidied())) await new Promise((resolve) => setTimeout(resolve, 20));
+      };
+      await until();
+      await rollcall.sql.query('DELETE FROM employee_search');
+      await rollcall.sql.query(
+        `INSERT INTO search_pending (identity_source_id, announced_at)
+         SELECT id, now() - interval '10 minutes' FROM identity_source WHERE type = 'WECOM'`,
+      );
+      await rollcall.sql.query(`UPDATE sync_task SET tidied_at = NULL, applied_at = now() - interval '10 minutes'`);
+      await until();
+      const { rows } = await rollcall.sql.query('SELECT count(*)::int AS found FROM employee_search');
+      expect(rows).toEqual([{ found: 4 }]);
+    } finally {
+      await rollcall.stop();
+    }
+  });
+});
+
 describe('a server that is stopped', () => {
   it('hands its running task on, and the next start ends it', async () => {
     const rollcall = await startRollcall();

@@ -1,0 +1,61 @@
+import type { DataSource } from 'typeorm';
+import { inTransaction } from '../database/transaction';
+import { makeAnnouncedSearch, makeOverdueSearch, type RunQuery } from '../organisation/search-index';
+import { LAST_SNAPSHOTS } from './last-snapshots';
+
+/** A task that was applied. */
+export interface AppliedTask {
+  readonly id: string;
+  readonly identitySourceId: string;
+}
+
+/**
+ * What follows a task's commit: pages that nothing needs any more go, and people who changed can be found. Any number of callers
+ * may do it at once, and again.
+ */
+export async function tidy(dataSource: DataSource, task: AppliedTask): Promise<void> {
+  await forgetOldPages(dataSource, task);
+  await dataSource.query('UPDATE sync_task SET tidied_at = now() WHERE id = $1', [task.id]);
+  // Last, because after a large run it takes longest, and the next run wants what comes before it.
+  await makeAnnouncedSearch(queryOf(dataSource), task.identitySourceId);
+}
+
+/** Forgetting pages takes a second or two; of a million people, minutes. */
+const TIDIED_WITHIN = '5 minutes';
+
+/** Makes up for workers that were killed between a commit and tidying up. */
+export async function tidyAbandoned(dataSource: DataSource): Promise<void> {
+  const tasks: AppliedTask[] = await dataSource.query(
+    `SELECT id, identity_source_id AS "identitySourceId" FROM sync_task
+      WHERE tidied_at IS NULL AND applied_at < now() - interval '${TIDIED_WITHIN}' ORDER BY id`,
+  );
+  for (const task of tasks) await tidy(dataSource, task);
+  await makeOverdueSearch(queryOf(dataSource));
+}
+
+function queryOf(dataSource: DataSource): RunQuery {
+  return (sql, parameters) => dataSource.query(sql, parameters);
+}
+
+/** Page versions that neither a last complete snapshot, nor this one, nor an open task is made of. */
+async function forgetOldPages(dataSource: DataSource, task: AppliedTask): Promise<void> {
+  await inTransaction(dataSource, async (client) => {
+    const kept = `SELECT id FROM sync_task WHERE identity_source_id = $1
+        AND (id = $2 OR status IN ('QUEUED', 'RUNNING') OR id IN (${LAST_SNAPSHOTS}))`;
+    const parameters = [task.identitySourceId, task.id];
+    await client.query(
+      `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE identity_source_id = $1)
+            AND task_id NOT IN (${kept})`,
+      parameters,
+    );
+    const { rows } = await client.query(
+      `DELETE FROM snapshot_page p WHERE identity_source_id = $1
+            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id) RETURNING id`,
+      parameters.slice(0, 1),
+    );
+    if (rows.length === 0) return;
+    const ids = rows.map((row: { id: number }) => row.id);
+    for (const table of ['staged_employee', 'staged_department', 'staged_group'])
+      await client.query(`DELETE FROM ${table} WHERE page_id = ANY ($1)`, [ids]);
+  });
+}
