@@ -1,37 +1,63 @@
 import DataLoader from 'dataloader';
 import { In } from 'typeorm';
-import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
+import type { RoleName } from '../access/actor';
+import { selectRows } from '../database/rows';
+import { type ExtensionFieldObject, toExtensionField } from '../extension-field/extension-field.resolver';
 import { IdentitySource } from '../identity-source/identity-source.entity';
-import { Department, Employee, type Membership } from '../organisation/organisation.entity';
+import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from '../organisation/organisation.columns';
+import type { Department, Employee } from '../organisation/organisation.entity';
+import {
+  type DepartmentObject,
+  type EmployeeObject,
+  type MembershipObject,
+  toDepartment,
+  toEmployee,
+} from '../organisation/organisation.type';
 import { SyncTask } from '../sync/sync-task.entity';
 import type { Services } from './context';
 
 /** One question each, asked once for all who ask it in the same moment. */
 export type Loaders = ReturnType<typeof createLoaders>;
 
-/** @param cache false over WebSocket, where an operation lives long and must not see yesterday's rows */
-export function createLoaders({ dataSource, extensionFields }: Services, cache: boolean) {
+/**
+ * @param role viewers see personal values masked
+ * @param cache false over WebSocket, where an operation lives long and must not see yesterday's rows
+ */
+export function createLoaders({ dataSource, extensionFields }: Services, role: RoleName, cache: boolean) {
   const options = { cache };
   const byId = <T extends { id: string }>(entity: new () => T) =>
     new DataLoader<string, T | null>(async (ids) => {
       const rows = await dataSource.manager.find(entity, { where: { id: In([...ids]) } as never });
       return inOrder(ids, rows, (row) => row.id);
     }, options);
+  /** Rows of the wide tables as the API's objects, each made once however many ask for it. */
+  const objects = <Row, T extends { uuid: string }>(sql: string, toObject: (row: Row) => T) =>
+    new DataLoader<string, T | null>(async (ids) => {
+      const rows = await selectRows<Row>(dataSource, sql, [ids]);
+      return inOrder(ids, rows.map(toObject), (object) => object.uuid);
+    }, options);
   const grouped = <T extends { key: string }>(sql: string) =>
-    new DataLoader<string, T[]>(async (ids) => group(ids, await dataSource.query(sql, [ids])), options);
+    new DataLoader<string, T[]>(async (ids) => group(ids, await selectRows<T>(dataSource, sql, [ids])), options);
   const counted = (sql: string) =>
     new DataLoader<string, number>(async (ids) => {
-      const rows: { key: string; total: number }[] = await dataSource.query(sql, [ids]);
+      const rows = await selectRows<{ key: string; total: number }>(dataSource, sql, [ids]);
       return inOrder(ids, rows, (row) => row.key).map((row) => row?.total ?? 0);
     }, options);
   return {
     source: byId(IdentitySource),
     task: byId(SyncTask),
-    department: byId(Department),
-    employee: byId(Employee),
-    memberships: grouped<Membership & { key: string }>(
-      `SELECT m.employee_id AS key, m.employee_id AS "employeeId", m.department_id AS "departmentId", m.is_leader AS "isLeader",
-              m."order" FROM membership m WHERE m.employee_id = ANY ($1) ORDER BY m.department_id`,
+    department: objects<Department, DepartmentObject>(
+      `SELECT ${DEPARTMENT_COLUMNS} FROM department d WHERE d.id = ANY ($1)`,
+      toDepartment,
+    ),
+    employee: objects<Employee, EmployeeObject>(
+      `SELECT ${EMPLOYEE_COLUMNS} FROM employee e WHERE e.id = ANY ($1)`,
+      (row) => toEmployee(row, role),
+    ),
+    memberships: grouped<MembershipObject & { key: string }>(
+      `SELECT m.employee_id AS key, m.department_id AS "departmentId", m.is_leader AS "isLeader", m."order",
+              e.main_department_id IS NOT DISTINCT FROM m.department_id AS "isMain"
+         FROM membership m JOIN employee e ON e.id = m.employee_id WHERE m.employee_id = ANY ($1) ORDER BY m.department_id`,
     ),
     leaders: grouped<{ key: string; id: string }>(
       `SELECT m.department_id AS key, e.id FROM membership m JOIN employee e ON e.id = m.employee_id
@@ -68,8 +94,8 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
         WHERE identity_source_id = ANY ($1) AND status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY 1`,
     ),
     /** One key, 'all': asked once however many objects show their values. */
-    extensionFields: new DataLoader<string, ExtensionFieldRow[]>(async (keys) => {
-      const fields = await extensionFields.list();
+    extensionFields: new DataLoader<string, ExtensionFieldObject[]>(async (keys) => {
+      const fields = (await extensionFields.list()).map(toExtensionField);
       return keys.map(() => fields);
     }, options),
     extensionFieldUses: new DataLoader<string, ReadonlyMap<string, string[]>>(async (keys) => {

@@ -1,6 +1,7 @@
 import { type GraphQLSchema, isObjectType } from 'graphql';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import type { DataSource } from 'typeorm';
+import { selectRows } from '../database/rows';
 import { badRequest } from './errors';
 
 const DEFAULT_PAGE = 50;
@@ -125,8 +126,9 @@ export async function readPage<Row extends object, T>(
   if (args.after) bound(args.after, descending ? '<' : '>');
   if (args.before) bound(args.before, descending ? '>' : '<');
   const direction = descending !== backward ? 'DESC' : 'ASC';
-  const rows: (Row & { cursor_values: unknown[] })[] = await dataSource.query(
-    `SELECT ${list.columns}, jsonb_build_array(${list.sort.map((key) => `(${key.sql})::text`).join(', ')}) AS cursor_values
+  const rows: (Row & Readonly<Record<`cursor_${number}`, string>>)[] = await selectRows(
+    dataSource,
+    `SELECT ${list.columns}, ${list.sort.map((key, i) => `(${key.sql})::text AS cursor_${i}`).join(', ')}
        FROM ${list.from} ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
       ORDER BY ${list.sort.map((key) => `${key.sql} ${direction}`).join(', ')} LIMIT ${bind(size + 1)}`,
     parameters,
@@ -134,15 +136,20 @@ export async function readPage<Row extends object, T>(
   const more = rows.length > size;
   if (more) rows.pop();
   if (backward) rows.reverse();
-  const edges = rows.map((row) => ({ node: toNode(row), cursor: encodeCursor(row.cursor_values) }));
+  const nodes = rows.map(toNode);
+  const cursor = (row: (typeof rows)[number]) => encodeCursor(list.sort.map((_, i) => row[`cursor_${i}`]));
+  const [first, last] = [rows[0], rows.at(-1)];
   return {
-    edges,
-    nodes: edges.map((edge) => edge.node),
+    // Few ask for a cursor of each.
+    get edges() {
+      return rows.map((row, i) => ({ node: nodes[i] as T, cursor: cursor(row) }));
+    },
+    nodes,
     pageInfo: {
       hasNextPage: backward ? Boolean(args.before) : more,
       hasPreviousPage: backward ? more : Boolean(args.after),
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      startCursor: first ? cursor(first) : null,
+      endCursor: last ? cursor(last) : null,
     },
     totalCount: () => countAll(dataSource, list),
   };
@@ -150,10 +157,12 @@ export async function readPage<Row extends object, T>(
 
 async function countAll(dataSource: DataSource, list: ListQuery): Promise<number> {
   const where = list.where.length > 0 ? `WHERE ${list.where.join(' AND ')}` : '';
-  const [row] = await dataSource.query(`SELECT count(*)::int AS total FROM ${list.from} ${where}`, [
-    ...list.parameters,
-  ]);
-  return row.total;
+  const [row] = await selectRows<{ total: number }>(
+    dataSource,
+    `SELECT count(*)::int AS total FROM ${list.from} ${where}`,
+    list.parameters,
+  );
+  return row?.total ?? 0;
 }
 
 function pageSize(args: PageArgs): { size: number; backward: boolean } {

@@ -3,6 +3,7 @@ import type { RequestContext } from '../api/context';
 import { badRequest } from '../api/errors';
 import { containing, type Page, type PageArgs, readPage, type SortKey } from '../api/pagination';
 import { uuidOf } from '../platform/typed-id';
+import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
 import { type Department, type Employee, PRESENT_STATUSES } from './organisation.entity';
 import {
   type DepartmentFilter,
@@ -14,16 +15,6 @@ import {
   toEmployee,
 } from './organisation.type';
 import { searchDemand } from './search-text';
-
-const DEPARTMENT_COLUMNS = `d.id, d.identity_source_id AS "identitySourceId", d.parent_id AS "parentId", d.name,
-  d.english_name AS "englishName", d."order", d.extension_values AS "extensionValues"`;
-
-const EMPLOYEE_COLUMNS = `e.id, e.identity_source_id AS "identitySourceId", e.username, e.display_name AS "displayName",
-  e.english_name AS "englishName", e.position, e.email, e.mobile, e.telephone, e.address, e.gender,
-  e.employment_status AS "employmentStatus", e.status, e.manager_id AS "managerId", e.main_department_id AS "mainDepartmentId",
-  e.suspended_at AS "suspendedAt", e.removal_due_at AS "removalDueAt", e.created_at AS "createdAt", e.updated_at AS "updatedAt",
-  e.blocked_at AS "blockedAt", e.blocked_reason AS "blockedReason", e.blocked_by AS "blockedBy", e.edited_fields AS "editedFields",
-  e.extension_values AS "extensionValues"`;
 
 /** Larger order first, as directories show their tree; then as created. */
 const TREE_ORDER: readonly SortKey[] = [

@@ -2,7 +2,6 @@ import { Arg, Args, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 't
 import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { type Page, PageArgs } from '../api/pagination';
-import { toExtensionField } from '../extension-field/extension-field.resolver';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import { fromTypedId } from '../platform/typed-id';
 import { SyncTaskObject, toSyncTask } from '../sync/sync-task.type';
@@ -17,8 +16,6 @@ import {
   EmployeeOrder,
   ExtensionValue,
   MembershipObject,
-  toDepartment,
-  toEmployee,
 } from './organisation.type';
 import { readTimeline, TimelineConnection, TimelineEntry } from './timeline';
 
@@ -66,7 +63,7 @@ export class DepartmentResolver {
   }
 
   @FieldResolver(() => [ExtensionValue], { description: 'Every extension field of departments, with its value.' })
-  async extensionValues(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
+  extensionValues(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
     return extensionValuesOf(ctx, 'DEPARTMENT', department.extensionTexts);
   }
 
@@ -173,7 +170,7 @@ export class EmployeeResolver {
   }
 
   @FieldResolver(() => [ExtensionValue], { description: 'Every extension field of employees, with its value.' })
-  async extensionValues(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
+  extensionValues(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
     return extensionValuesOf(ctx, 'EMPLOYEE', employee.extensionTexts);
   }
 
@@ -183,9 +180,8 @@ export class EmployeeResolver {
   }
 
   @FieldResolver(() => [MembershipObject], { description: 'The departments the person is in.' })
-  async memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
-    const memberships = await ctx.loaders.memberships.load(employee.uuid);
-    return memberships.map((m) => ({ ...m, isMain: m.departmentId === employee.mainDepartmentId }));
+  memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
+    return ctx.loaders.memberships.load(employee.uuid);
   }
 }
 
@@ -215,23 +211,23 @@ async function extensionValuesOf(
   texts: Readonly<Record<string, string>>,
 ): Promise<ExtensionValue[]> {
   const fields = await ctx.loaders.extensionFields.load('all');
-  return fields
-    .filter((field) => field.objectType === objectType)
-    .map((field) => ({ field: toExtensionField(field), value: texts[field.key] ?? null }));
+  const values: ExtensionValue[] = [];
+  for (const field of fields) {
+    if (field.objectType === objectType) values.push({ field, value: texts[field.key] ?? null });
+  }
+  return values;
 }
 
 export async function loadDepartment(
   ctx: RequestContext,
   uuid: string | null | undefined,
 ): Promise<DepartmentObject | null> {
-  const row = uuid ? await ctx.loaders.department.load(uuid) : null;
-  return row && toDepartment(row);
+  return uuid ? ctx.loaders.department.load(uuid) : null;
 }
 
 export async function loadEmployee(
   ctx: RequestContext,
   uuid: string | null | undefined,
 ): Promise<EmployeeObject | null> {
-  const row = uuid ? await ctx.loaders.employee.load(uuid) : null;
-  return row && toEmployee(row, ctx.actor.role);
+  return uuid ? ctx.loaders.employee.load(uuid) : null;
 }

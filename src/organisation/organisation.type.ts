@@ -171,22 +171,19 @@ export const DepartmentConnection = connectionOf(DepartmentObject, 'Department')
 export const EmployeeConnection = connectionOf(EmployeeObject, 'Employee');
 
 export function toDepartment(row: Department): DepartmentObject {
-  const { extensionValues: extensionTexts, ...rest } = row;
-  return Object.assign(new DepartmentObject(), rest, {
-    id: toTypedId('department', row.id),
-    uuid: row.id,
-    extensionTexts,
-  });
+  const department = Object.assign(new DepartmentObject(), row);
+  department.id = toTypedId('department', row.id);
+  department.uuid = row.id;
+  department.extensionTexts = row.extensionValues;
+  return department;
 }
 
 /** @param role viewers see personal values masked */
 export function toEmployee(row: Employee, role: RoleName): EmployeeObject {
-  const { extensionValues: extensionTexts, ...rest } = row;
-  const employee = Object.assign(new EmployeeObject(), rest, {
-    id: toTypedId('employee', row.id),
-    uuid: row.id,
-    extensionTexts,
-  });
+  const employee = Object.assign(new EmployeeObject(), row);
+  employee.id = toTypedId('employee', row.id);
+  employee.uuid = row.id;
+  employee.extensionTexts = row.extensionValues;
   if (!seesMasked(role)) return employee;
   for (const field of ['email', 'mobile', 'telephone', 'address'] as const) {
     employee[field] = shown(field, row[field], role);
