@@ -34,6 +34,7 @@ import { NO_CREDENTIAL, presentError, unauthenticated } from './errors';
 import { explorer } from './explorer/explorer';
 import { RequestRate, requireWithinLimits } from './limits';
 import { createLoaders } from './loaders';
+import { SharedSubscriptions } from './shared-subscriptions';
 
 /** How soon a revoked or expired credential's connections end. */
 const RECHECK_MS = 2_000;
@@ -285,6 +286,7 @@ interface SocketExtra {
 function serveSubscriptions(options: HttpServerOptions, server: http.Server, rate: RequestRate) {
   const sockets = new WebSocketServer({ server, path: '/graphql', maxPayload: options.config.maxBodyBytes });
   const documents = new Documents(options.schema, MAX_TOKENS);
+  const shared = new SharedSubscriptions();
   const open = new Map<WebSocket, Actor>();
   const recheck = setInterval(() => void closeEnded(options, open), RECHECK_MS);
   const extraOf = (connection: { extra: unknown }) =>
@@ -313,6 +315,7 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
           throw error;
         }
       },
+      subscribe: (args) => shared.subscribe(args),
       onComplete: (connection) => {
         extraOf(connection).running -= 1;
         options.metrics.subscriptions.dec();
