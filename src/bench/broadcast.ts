@@ -61,8 +61,8 @@ async function openTask(client: Client): Promise<string> {
   return rows[0].id;
 }
 
-/** As the worker tells progress: a row, an event, and its number. */
-async function tellProgress(client: Client, task: string, done: number): Promise<void> {
+/** As the worker writes progress: a row and an event; it is told once it is numbered. */
+async function writeProgress(client: Client, task: string, done: number): Promise<void> {
   const progress = { ...NO_PROGRESS, phase: 'FETCHING', percent: 40, departmentsTotal: 2_000, departmentsDone: done };
   await client.query('BEGIN');
   await client.query(`UPDATE sync_task SET progress = $2 WHERE id = $1`, [task, JSON.stringify(progress)]);
@@ -73,7 +73,6 @@ async function tellProgress(client: Client, task: string, done: number): Promise
     [task],
   );
   await client.query('COMMIT');
-  await client.query('SELECT number_events()');
 }
 
 async function toRollcall(bench: Bench, client: Client, task: string, subscribers: number) {
@@ -81,8 +80,10 @@ async function toRollcall(bench: Bench, client: Client, task: string, subscriber
   const payload = { query: WATCH, variables: { id: toTypedId('task', task) } };
   const messages = [init, { id: '1', type: 'subscribe', payload }].map((message) => JSON.stringify(message));
   const url = bench.url.replace(/^http/, 'ws');
-  return withSubscribers({ url, count: subscribers, protocol: 'graphql-transport-ws', messages }, (update) =>
-    tellProgress(client, task, update),
+  return withSubscribers(
+    { url, count: subscribers, protocol: 'graphql-transport-ws', messages },
+    async () => void (await client.query('SELECT number_events()')),
+    (update) => writeProgress(client, task, update),
   );
 }
 
@@ -101,10 +102,11 @@ async function toBare(message: string, subscribers: number): Promise<number[]> {
   }
 }
 
-/** Sends one update after the other, each when the former has reached everybody. */
+/** Prepares and sends one update after the other, each when the former has reached everybody; only sending is timed. */
 async function withSubscribers(
   connection: { url: string; count: number; protocol: string | null; messages: readonly string[] },
-  send: (update: number) => Promise<void>,
+  send: () => Promise<void>,
+  prepare: (update: number) => Promise<void> = async () => undefined,
 ): Promise<{ times: number[]; sample: string }> {
   const script = path.join(projectRoot(), 'dist', 'src', 'bench', 'peers', 'subscribers.js');
   const child = fork(script, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
@@ -116,8 +118,9 @@ async function withSubscribers(
     for (let update = 0; update < WARM_UP + UPDATES; update++) {
       await ask(child, { await: connection.count });
       const received = new Promise<{ sample: string }>((resolve) => child.once('message', resolve as () => void));
+      await prepare(update);
       const begun = performance.now();
-      const sending = send(update);
+      const sending = send();
       sample = (await received).sample;
       if (update >= WARM_UP) times.push(performance.now() - begun);
       await sending;
