@@ -132,8 +132,11 @@ async function duringFullRun(bench: Bench, source: string, watch: Watch): Promis
   const faults = `${bench.wecomUrl}/sandbox/faults`;
   const slow = { kind: 'slow', milliseconds: ANSWER_MS, path: 'user/list' };
   await fetch(faults, { method: 'POST', body: JSON.stringify(slow) });
-  const run = measureRun(bench, source);
-  while (watch.fullRun === undefined) await pause(5);
+  let over = false;
+  const run = measureRun(bench, source).finally(() => {
+    over = true;
+  });
+  while (!over && watch.fullRun !== 'FETCHING') await pause(5);
   for (let i = 0; watch.fullRun === 'FETCHING' || watch.fullRun === 'PLANNING'; i++) {
     const { ms, fullRun } = await oneCallback(bench, source, `user${1_000 + i}`, watch);
     if (fullRun === 'FETCHING' || fullRun === 'PLANNING') found.push(ms);
