@@ -9,11 +9,26 @@ import {
 } from 'graphql';
 import { includesRole, type RoleName } from './actor';
 
+/** Operations of kept documents that a role may run: what was looked through once is not looked through again. */
+const allowed = new WeakMap<OperationDefinitionNode, Set<RoleName>>();
+
 /**
  * Looks through the whole operation, fragments included, before any of it runs.
  * @throws GraphQLError FORBIDDEN that names the first field whose role the caller does not have
  */
 export function requireRoles(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  held: RoleName,
+): void {
+  const roles = allowed.get(operation) ?? new Set();
+  if (roles.has(held)) return;
+  refuseOthers(schema, document, operation, held);
+  allowed.set(operation, roles.add(held));
+}
+
+function refuseOthers(
   schema: GraphQLSchema,
   document: DocumentNode,
   operation: OperationDefinitionNode,

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
-import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import { ApolloServer, type ApolloServerPlugin, type GraphQLRequestListener, HeaderMap } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type ErrorRequestHandler, type Express, type Router } from 'express';
 import {
@@ -12,8 +15,6 @@ import {
   type GraphQLSchema,
   getOperationAST,
   type OperationDefinitionNode,
-  parse,
-  validate,
 } from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
@@ -27,11 +28,14 @@ import type { AppConfig } from '../config/config';
 import { employeeExport } from '../organisation/employee-export';
 import type { Metrics } from '../platform/metrics';
 import { EXPORT_PATH, recordExport } from '../sync/record-export';
+import { CompiledOperations } from './compiled-operations';
 import type { RequestContext, Services } from './context';
+import { Documents } from './documents';
 import { NO_CREDENTIAL, presentError, unauthenticated } from './errors';
 import { explorer } from './explorer/explorer';
 import { RequestRate, requireWithinLimits } from './limits';
 import { createLoaders } from './loaders';
+import { SharedSubscriptions } from './shared-subscriptions';
 
 /** How soon a revoked or expired credential's connections end. */
 const RECHECK_MS = 2_000;
@@ -68,6 +72,8 @@ export interface HttpServer {
 export async function startHttpServer(options: HttpServerOptions, port: number, host: string): Promise<HttpServer> {
   const app = express();
   app.disable('x-powered-by');
+  // An answer is made for its caller; nobody asks whether it is still the same.
+  app.set('etag', false);
   app.set('trust proxy', options.config.trustProxy);
   const rate = new RequestRate(options.config.requestsPerMinute);
   const server = http.createServer(app);
@@ -81,7 +87,14 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
     parseOptions: { maxTokens: MAX_TOKENS },
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
-    plugins: [ApolloServerPluginLandingPageDisabled(), guardOperations(options), presentErrors(options.log)],
+    plugins: [
+      ApolloServerPluginLandingPageDisabled(),
+      // It would wrap every field's resolver; that nothing may be cached is said for all answers below.
+      ApolloServerPluginCacheControlDisabled(),
+      guardOperations(options),
+      runCompiled(options.schema),
+      presentErrors(options.log),
+    ],
   });
   await apollo.start();
   addOperations(app, options);
@@ -120,6 +133,7 @@ function addGraphql(
     const end = options.metrics.requests.startTimer();
     response.locals['requestId'] = requestId;
     response.setHeader('x-request-id', requestId);
+    response.setHeader('cache-control', 'no-store');
     response.on('finish', () => {
       end({ status: String(response.statusCode) });
       options.log.debug({ requestId, method: request.method, status: response.statusCode }, 'api.request');
@@ -166,6 +180,28 @@ function guardOperations(options: HttpServerOptions): ApolloServerPlugin<Request
   };
 }
 
+/**
+ * Runs compiled what is asked again and again. How a fault looks is decided in one place: an answer with errors, or variables
+ * that do not fit, is left to the ordinary execution, which repeats the query.
+ */
+function runCompiled(schema: GraphQLSchema): ApolloServerPlugin<RequestContext> {
+  const operations = new CompiledOperations(schema);
+  const responseForOperation: NonNullable<GraphQLRequestListener<RequestContext>['responseForOperation']> = async ({
+    document,
+    operation,
+    request,
+    contextValue,
+  }) => {
+    const run = operations.find(document, operation);
+    if (!run) return null;
+    const { data, errors } = await run(undefined, contextValue, request.variables ?? {});
+    if (errors || !data) return null;
+    // Without a status of its own the answer gets the usual one.
+    return { http: { headers: new HeaderMap() }, body: { kind: 'single', singleResult: { data } } };
+  };
+  return { requestDidStart: async () => ({ responseForOperation }) };
+}
+
 async function guard(
   options: HttpServerOptions,
   document: DocumentNode,
@@ -207,7 +243,7 @@ function createContext(
   address: string | null,
   cache: boolean,
 ): RequestContext {
-  return { ...services, actor, requestId, address, loaders: createLoaders(services, cache) };
+  return { ...services, actor, requestId, address, loaders: createLoaders(services, actor.role, cache) };
 }
 
 function addOperations(app: Express, options: HttpServerOptions): void {
@@ -258,6 +294,8 @@ interface SocketExtra {
 /** graphql-transport-ws on the same path; the credential comes in connection_init. */
 function serveSubscriptions(options: HttpServerOptions, server: http.Server, rate: RequestRate) {
   const sockets = new WebSocketServer({ server, path: '/graphql', maxPayload: options.config.maxBodyBytes });
+  const documents = new Documents(options.schema, MAX_TOKENS);
+  const shared = new SharedSubscriptions();
   const open = new Map<WebSocket, Actor>();
   const recheck = setInterval(() => void closeEnded(options, open), RECHECK_MS);
   const extraOf = (connection: { extra: unknown }) =>
@@ -287,12 +325,13 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
       onSubscribe: async (connection, _id, payload) => {
         const extra = extraOf(connection);
         try {
-          return await prepare(options, rate, extra, payload);
+          return await prepare(options, documents, rate, extra, payload);
         } catch (error) {
           // What is none of GraphQL's own is presented, and logged, by onError.
           return [error instanceof GraphQLError ? error : new GraphQLError('', { originalError: error as Error })];
         }
       },
+      subscribe: (args) => shared.subscribe(args),
       onComplete: (connection) => {
         extraOf(connection).running -= 1;
         options.metrics.subscriptions.dec();
@@ -313,6 +352,7 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
 /** Parses, validates and guards one operation as an HTTP request would be. */
 async function prepare(
   options: HttpServerOptions,
+  documents: Documents,
   rate: RequestRate,
   extra: SocketExtra,
   payload: SubscribePayload,
@@ -326,9 +366,9 @@ async function prepare(
       extensions: { code: 'LIMIT_EXCEEDED', limit: 'subscriptions', allowed: limit },
     });
   }
-  const document = parse(payload.query, { maxTokens: MAX_TOKENS });
-  const problems = validate(options.schema, document);
-  if (problems.length > 0) return [...problems];
+  const prepared = documents.prepare(payload.query);
+  if ('problems' in prepared) return [...prepared.problems];
+  const { document } = prepared;
   const operation = getOperationAST(document, payload.operationName);
   if (!operation) throw new GraphQLError('The document has several operations: say in operationName which one to run.');
   const context = createContext(options.services, actor, randomUUID(), extra.address, false);

@@ -1,6 +1,9 @@
 import DataLoader from 'dataloader';
 import { In } from 'typeorm';
+import type { RoleName } from '../access/actor';
 import { AUTHORIZATION_COLUMNS, type SourceAuthorization } from '../authorization/source-authorization';
+import { selectRows } from '../database/rows';
+import { type ExtensionFieldObject, toExtensionField } from '../extension-field/extension-field.resolver';
 import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
@@ -13,8 +16,11 @@ import type { Services } from './context';
 /** One question each, asked once for all who ask it in the same moment. */
 export type Loaders = ReturnType<typeof createLoaders>;
 
-/** @param cache false over WebSocket, where an operation lives long and must not see yesterday's rows */
-export function createLoaders({ dataSource, extensionFields }: Services, cache: boolean) {
+/**
+ * @param role viewers see personal values masked
+ * @param cache false over WebSocket, where an operation lives long and must not see yesterday's rows
+ */
+export function createLoaders({ dataSource, extensionFields }: Services, role: RoleName, cache: boolean) {
   const options = { cache };
   const byId = <T extends { id: string }>(entity: new () => T) =>
     new DataLoader<string, T | null>(async (ids) => {
@@ -22,13 +28,13 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
       return inOrder(ids, rows, (row) => row.id);
     }, options);
   const grouped = <T extends { key: string }>(sql: string) =>
-    new DataLoader<string, T[]>(async (ids) => group(ids, await dataSource.query(sql, [ids])), options);
+    new DataLoader<string, T[]>(async (ids) => group(ids, await selectRows<T>(dataSource, sql, [ids])), options);
   const counted = (sql: string) =>
     new DataLoader<string, number>(async (ids) => {
-      const rows: { key: string; total: number }[] = await dataSource.query(sql, [ids]);
+      const rows = await selectRows<{ key: string; total: number }>(dataSource, sql, [ids]);
       return inOrder(ids, rows, (row) => row.key).map((row) => row?.total ?? 0);
     }, options);
-  const now = organisationLoaders(dataSource, null, options);
+  const now = organisationLoaders(dataSource, null, role, options);
   const past = new Map<Moment, OrganisationLoaders>();
   return {
     ...now,
@@ -36,7 +42,7 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
     asOf(moment: AsOf): OrganisationLoaders {
       if (!moment) return now;
       // The past does not change, so it may be remembered however long an operation lives.
-      const loaders = past.get(moment) ?? organisationLoaders(dataSource, moment, { cache: true });
+      const loaders = past.get(moment) ?? organisationLoaders(dataSource, moment, role, { cache: true });
       past.set(moment, loaders);
       return loaders;
     },
@@ -65,8 +71,8 @@ export function createLoaders({ dataSource, extensionFields }: Services, cache: 
         WHERE identity_source_id = ANY ($1) AND status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY 1`,
     ),
     /** One key, 'all': asked once however many objects show their values. */
-    extensionFields: new DataLoader<string, ExtensionFieldRow[]>(async (keys) => {
-      const fields = await extensionFields.list();
+    extensionFields: new DataLoader<string, (ExtensionFieldObject & ExtensionFieldRow)[]>(async (keys) => {
+      const fields = (await extensionFields.list()).map(toExtensionField);
       return keys.map(() => fields);
     }, options),
     extensionFieldUses: new DataLoader<string, ReadonlyMap<string, string[]>>(async (keys) => {

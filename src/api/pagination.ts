@@ -1,6 +1,7 @@
 import { type GraphQLSchema, isObjectType } from 'graphql';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import type { DataSource } from 'typeorm';
+import { selectRows } from '../database/rows';
 import { badRequest } from './errors';
 
 const DEFAULT_PAGE = 50;
@@ -129,20 +130,25 @@ export async function readPage<Row extends object, T>(
   const rows: PagedRow<Row>[] = [];
   for (const part of parts) {
     const statement = partOfPage(list, part, { after, before, backward, limit: size + 1 - rows.length });
-    if (statement && rows.length <= size) rows.push(...(await dataSource.query(...statement)));
+    if (statement && rows.length <= size) rows.push(...(await selectRows<PagedRow<Row>>(dataSource, ...statement)));
   }
   const more = rows.length > size;
   if (more) rows.pop();
   if (backward) rows.reverse();
-  const edges = rows.map((row) => ({ node: toNode(row), cursor: encodeCursor(row.cursor_values, list.order) }));
+  const nodes = rows.map(toNode);
+  const cursor = (row: PagedRow<Row>) => encodeCursor(row.cursor_values, list.order);
+  const [first, last] = [rows[0], rows.at(-1)];
   return {
-    edges,
-    nodes: edges.map((edge) => edge.node),
+    // Few ask for a cursor of each.
+    get edges() {
+      return rows.map((row, i) => ({ node: nodes[i] as T, cursor: cursor(row) }));
+    },
+    nodes,
     pageInfo: {
       hasNextPage: backward ? Boolean(args.before) : more,
       hasPreviousPage: backward ? more : Boolean(args.after),
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      startCursor: first ? cursor(first) : null,
+      endCursor: last ? cursor(last) : null,
     },
     totalCount: () => countAll(dataSource, list),
   };
@@ -186,10 +192,12 @@ function partOfPage(list: ListQuery, part: Part, bounds: Bounds): [sql: string, 
 
 async function countAll(dataSource: DataSource, list: ListQuery): Promise<number> {
   const where = list.where.length > 0 ? `WHERE ${list.where.join(' AND ')}` : '';
-  const [row] = await dataSource.query(`SELECT count(*)::int AS total FROM ${list.countFrom ?? list.from} ${where}`, [
-    ...list.parameters,
-  ]);
-  return row.total;
+  const [row] = await selectRows<{ total: number }>(
+    dataSource,
+    `SELECT count(*)::int AS total FROM ${list.countFrom ?? list.from} ${where}`,
+    list.parameters,
+  );
+  return row?.total ?? 0;
 }
 
 function pageSize(args: PageArgs): { size: number; backward: boolean } {

@@ -30,12 +30,14 @@ import { DepartmentObject, EmployeeObject } from '../organisation/organisation.t
 import { SyncRecordResolver, SyncTaskResolver } from '../sync/sync.resolver';
 import { SyncRecordObject } from '../sync/sync-record.type';
 import { SyncTaskObject } from '../sync/sync-task.type';
+import { callMethodsDirectly, readPlainFields } from './direct-resolvers';
 import { NodeResolver } from './node.resolver';
 import { countOnDemand } from './pagination';
 import { DateTime } from './scalars';
 
 /** The executable schema; the same in every process. */
 export function buildAppSchema(): GraphQLSchema {
+  readPlainFields();
   const schema = buildSchemaSync({
     resolvers: [
       ViewerResolver,
@@ -74,7 +76,7 @@ export function buildAppSchema(): GraphQLSchema {
     // Every subscription brings its own stream; the generator only insists on being given something.
     pubSub: { publish: notUsed, subscribe: notUsed },
   });
-  return auditMutations(completeRoles(countOnDemand(schema)));
+  return auditMutations(completeRoles(countOnDemand(callMethodsDirectly(schema))));
 }
 
 function notUsed(): never {

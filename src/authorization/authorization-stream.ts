@@ -1,4 +1,4 @@
-import type { EventLog } from '../sync/event-log';
+import type { EventLog, Listener } from '../sync/event-log';
 import { follow } from '../sync/sync-streams';
 import type { AuthorizationService } from './authorization.service';
 import { type AuthorizationObject, toAuthorization } from './authorization.type';
@@ -14,7 +14,7 @@ export interface AuthorizationStreamSources {
 export async function* authorizationStream(
   from: AuthorizationStreamSources,
   id: string,
-  signal: AbortSignal,
+  listener: Listener,
 ): AsyncGenerator<AuthorizationObject> {
   // The number is taken first, so that a change while the row is read is not missed.
   const start = await from.events.last();
@@ -22,7 +22,7 @@ export async function* authorizationStream(
   if (!shown) return;
   yield toAuthorization(shown);
   if (shown.status !== 'PENDING') return;
-  for await (const event of follow(from, start, { identitySourceId: shown.identitySourceId }, signal)) {
+  for await (const event of follow(from, start, { identitySourceId: shown.identitySourceId }, listener)) {
     if (event.kind !== 'AUTHORIZATION' || authorizationOf(event.payload) !== id) continue;
     const now: SourceAuthorization | undefined = await from.authorizations.find(id);
     if (!now || now.status === shown.status) continue;

@@ -37,7 +37,7 @@ export class AuthorizationResolver {
     description: 'One authorization now, then every change, until it is authorized, refused, expired or canceled.',
     subscribe: ({ args, context }) => {
       const id = uuidOf('authorization', args['id']);
-      return abortable((signal) => authorizationStream(context, id, signal)) as never;
+      return abortable((listener) => authorizationStream(context, id, listener)) as never;
     },
   })
   authorization(

@@ -1,51 +1,69 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
-import { measureSynchronization, type SynchronizationFigures } from './synchronize';
+import { broadcastFigures, measureBroadcast } from './broadcast';
+import { callbackFigures, measureCallbacks } from './callbacks';
+import { describeFigure, type Figure, ratioOf } from './figure';
+import { measurePages, pageFigures } from './pages';
+import {
+  describeSynchronization,
+  measureSynchronization,
+  type SynchronizationFigures,
+  synchronizationFigures,
+} from './synchronize';
 
-const USAGE = 'Usage: npm run bench -- [--people 10000,100000,1000000] [--json]';
+const PARTS = ['synchronization', 'callbacks', 'pages', 'broadcast'] as const;
+type Part = (typeof PARTS)[number];
 
-/** A figure beside its limit. */
-interface Ratio {
-  readonly what: string;
-  readonly measured: number;
-  readonly limit: number;
-  readonly unit: 'ms' | 'MiB';
-  readonly goal: number;
+const USAGE = `Usage: npm run bench -- [--only ${PARTS.join(',')}] [--people 10000,100000] [--json]
+--people: companies to synchronize, smallest first; 1000000 takes several minutes and 8 GiB of memory.`;
+
+/** So many people are in the company that callbacks and pages are measured in. */
+const PEOPLE = 20_000;
+const SUBSCRIBERS = 5_000;
+
+interface Report {
+  readonly figures: Figure[];
+  /** What lies behind the figures, by part. */
+  readonly details: Partial<Record<Part, unknown>>;
 }
 
-function ratios(all: readonly SynchronizationFigures[]): Ratio[] {
-  const found = all.flatMap((f): Ratio[] => [
-    {
-      what: `first synchronization of ${f.people} people`,
-      measured: f.first.milliseconds,
-      limit: f.fetch + f.copy,
-      unit: 'ms',
-      goal: 1.5,
-    },
-    {
-      what: `nothing changed, ${f.people} people`,
-      measured: f.unchanged.milliseconds,
-      limit: f.fetch,
-      unit: 'ms',
-      goal: 1.3,
-    },
-  ]);
-  const [smallest, largest] = [all[0], all.at(-1)];
-  if (smallest && largest && smallest !== largest) {
-    found.push({
-      what: `memory of the Node process, ${largest.people} people beside ${smallest.people}`,
-      measured: Math.max(largest.first.memoryPeak, largest.unchanged.memoryPeak),
-      limit: Math.max(smallest.first.memoryPeak, smallest.unchanged.memoryPeak),
-      unit: 'MiB',
-      goal: 1.3,
-    });
-  }
-  return found;
-}
+type Tell = (line: string) => void;
+
+/** Each part brings its figures, and what they were made of. */
+const MEASURE: Readonly<Record<Part, (sizes: readonly number[], tell: Tell) => Promise<[Figure[], unknown]>>> = {
+  synchronization: async (sizes, tell) => {
+    const all: SynchronizationFigures[] = [];
+    for (const size of sizes) {
+      tell(`synchronization of ${size} people ...`);
+      const measured = await measureSynchronization(size);
+      all.push(measured);
+      tell(describeSynchronization(measured));
+    }
+    return [synchronizationFigures(all), all];
+  },
+  callbacks: async (_sizes, tell) => {
+    tell('callbacks ...');
+    const measured = await measureCallbacks(PEOPLE);
+    return [callbackFigures(measured), measured];
+  },
+  pages: async (_sizes, tell) => {
+    tell('pages ...');
+    const measured = await measurePages(PEOPLE);
+    tell(`  ${measured.statements} statements, ${measured.bytes.rollcall} bytes (bare: ${measured.bytes.bare})`);
+    return [pageFigures(measured), measured];
+  },
+  broadcast: async (_sizes, tell) => {
+    tell('broadcast ...');
+    const measured = await measureBroadcast(SUBSCRIBERS);
+    tell(`  ${measured.bytes} bytes a message`);
+    return [broadcastFigures(measured), measured];
+  },
+};
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      only: { type: 'string', default: PARTS.join(',') },
       people: { type: 'string', default: '10000,100000' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -56,41 +74,31 @@ async function main(): Promise<void> {
     return;
   }
   const sizes = values.people.split(',').map(Number);
-  if (sizes.some((size) => !Number.isInteger(size) || size < 1)) throw new Error(USAGE);
-  const figures: SynchronizationFigures[] = [];
-  for (const size of sizes) {
-    if (!values.json) console.log(`${size} people ...`);
-    const measured = await measureSynchronization(size);
-    figures.push(measured);
-    if (!values.json) describe(measured);
+  const parts = values.only.split(',');
+  if (sizes.some((size) => !Number.isInteger(size) || size < 1) || !parts.every(isPart)) throw new Error(USAGE);
+  const report: Report = { figures: [], details: {} };
+  for (const part of PARTS.filter((p) => parts.includes(p))) {
+    const [figures, details] = await MEASURE[part](sizes, values.json ? () => undefined : console.log);
+    report.figures.push(...figures);
+    report.details[part] = details;
   }
-  const machine = {
+  if (values.json) {
+    const figures = report.figures.map((figure) => ({ ...figure, ratio: ratioOf(figure) }));
+    console.log(JSON.stringify({ machine: machine(), figures, details: report.details }, null, 2));
+  } else console.log(['', ...report.figures.map(describeFigure)].join('\n'));
+}
+
+function isPart(name: string): name is Part {
+  return PARTS.some((part) => part === name);
+}
+
+function machine() {
+  return {
     cpu: os.cpus()[0]?.model,
     cores: os.cpus().length,
     memoryMiB: Math.round(os.totalmem() / 2 ** 20),
     node: process.version,
   };
-  if (values.json) {
-    console.log(JSON.stringify({ machine, figures, ratios: ratios(figures) }, null, 2));
-    return;
-  }
-  console.log('');
-  for (const { what, measured, limit, unit, goal } of ratios(figures)) {
-    const ratio = measured / limit;
-    console.log(
-      `${ratio.toFixed(2)} x (goal ${goal} x)  ${what}: ${Math.round(measured)} ${unit} beside ${Math.round(limit)} ${unit}`,
-    );
-  }
-}
-
-function describe({ fetch, copy, first, unchanged }: SynchronizationFigures): void {
-  console.log(`  limits: pages fetched and parsed ${Math.round(fetch)} ms, rows copied ${Math.round(copy)} ms`);
-  for (const [name, run] of Object.entries({ first, unchanged })) {
-    const phases = Object.entries(run.phases).map(([phase, ms]) => `${phase.toLowerCase()} ${ms}`);
-    console.log(
-      `  ${name}: ${Math.round(run.milliseconds)} ms (${phases.join(', ')}), ${run.memoryPeak} MiB, ${run.statements} transactions, ${run.rowsWritten} rows written`,
-    );
-  }
 }
 
 main().catch((error: unknown) => {

@@ -1,14 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { Client } from 'pg';
-import { pino } from 'pino';
-import { createDataSource, migrate } from '../database/data-source';
-import { startEmbeddedPostgres } from '../database/embedded/embedded-postgres';
-import { ApiClient } from '../demo/api-client';
-import { DEFAULT_COMPANY } from '../sandbox/company';
+import { type Bench, connect, pause, untilSearchable, withClient, withServer } from './environment';
+import type { Figure } from './figure';
 import { copySameRows, fetchAndParse } from './limits';
-import { MemorySampler, startProgram } from './processes';
+import { MemorySampler } from './processes';
 
 /** One synchronization, measured. */
 export interface RunFigures {
@@ -31,112 +24,70 @@ export interface SynchronizationFigures {
   readonly unchanged: RunFigures;
 }
 
-const TOKEN = 'benchmark-token-0123456789';
-const WECOM_PORT = 4191;
-const PORT = 4192;
-
-/** Everything that a measurement needs running: PostgreSQL, the sandbox and the server, each a process of its own. */
-export async function withServer<T>(
-  people: number,
-  measure: (bench: {
-    api: ApiClient;
-    wecomUrl: string;
-    databaseUrl: string;
-    emptyUrl: string;
-    pid: number;
-    url: string;
-    token: string;
-  }) => Promise<T>,
-): Promise<T> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'rollcall-bench-'));
-  const postgres = await startEmbeddedPostgres({ dataDir: folder, log: pino({ level: 'silent' }) });
-  const emptyUrl = await secondDatabase(postgres.url);
-  const wecomUrl = `http://127.0.0.1:${WECOM_PORT}`;
-  const stops: (() => Promise<void>)[] = [() => postgres.stop()];
-  try {
-    const pace = ['--calls-per-minute', '100000000'];
-    const sandbox = await startProgram(
-      'sandbox/main.js',
-      ['--port', String(WECOM_PORT), '--organization', `generated:${people}`, ...pace],
-      { NODE_OPTIONS: '--max-old-space-size=12000' },
-      `${wecomUrl}/sandbox/`,
-    );
-    stops.push(sandbox.stop);
-    const environment = {
-      PORT: String(PORT),
-      HOST: '127.0.0.1',
-      DATABASE_URL: postgres.url,
-      ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
-      ROLLCALL_ADMIN_TOKEN: TOKEN,
-      WECOM_API_URL: wecomUrl,
-      WECOM_CALLS_PER_MINUTE: '1000000',
-      LOG_LEVEL: 'error',
-    };
-    const server = await startProgram('main.js', [], environment, `http://127.0.0.1:${PORT}/readyz`);
-    stops.push(server.stop);
-    const url = `http://127.0.0.1:${PORT}/graphql`;
-    const api = new ApiClient(url, TOKEN);
-    stops.push(() => api.close());
-    return await measure({ api, wecomUrl, databaseUrl: postgres.url, emptyUrl, pid: server.pid, url, token: TOKEN });
-  } finally {
-    for (const stop of stops.reverse()) await stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** The same tables, empty, for the limit that rows are copied into. */
-async function secondDatabase(url: string): Promise<string> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  await client.query('CREATE DATABASE bench_limit');
-  await client.end();
-  const second = new URL(url);
-  second.pathname = '/bench_limit';
-  const dataSource = await createDataSource(second.toString()).initialize();
-  await migrate(dataSource);
-  await dataSource.destroy();
-  return second.toString();
-}
-
 export async function measureSynchronization(people: number): Promise<SynchronizationFigures> {
-  return withServer(people, async ({ api, wecomUrl, databaseUrl, emptyUrl, pid }) => {
+  return withServer(people, async (bench) => {
+    const { wecomUrl, databaseUrl, emptyUrl } = bench;
     // The sandbox makes each answer once; that must not count for either side.
     await fetchAndParse(wecomUrl);
     const fetchBefore = await fetchAndParse(wecomUrl);
-    const source = await connect(api);
-    const first = await measureRun(api, source, databaseUrl, pid);
+    const source = await connect(bench.api);
+    const first = await measureRun(bench, source);
     // People's search text is made after a large run has ended; it must not count for the next one.
     await untilSearchable(databaseUrl, people);
-    const unchanged = await measureRun(api, source, databaseUrl, pid);
+    const unchanged = await measureRun(bench, source);
     const fetchAfter = await fetchAndParse(wecomUrl);
     const copy = await copySameRows(databaseUrl, emptyUrl);
     const departments = Math.max(2, Math.ceil(people / 50));
-    return { people, departments, fetch: (fetchBefore + fetchAfter) / 2, copy, first, unchanged };
+    return { people, departments, fetch: Math.min(fetchBefore, fetchAfter), copy, first, unchanged };
   });
 }
 
-async function untilSearchable(databaseUrl: string, people: number): Promise<void> {
-  const client = new Client({ connectionString: databaseUrl });
-  await client.connect();
-  for (let made = 0; made < people; ) {
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    made = (await client.query('SELECT count(*)::int AS made FROM employee_search')).rows[0].made;
+export function synchronizationFigures(all: readonly SynchronizationFigures[]): Figure[] {
+  const found = all.flatMap((f): Figure[] => [
+    {
+      what: `first synchronization of ${f.people} people, beside its pages fetched and parsed and its rows copied`,
+      measured: f.first.milliseconds,
+      limit: f.fetch + f.copy,
+      unit: 'ms',
+      goal: { of: 'ratio', is: 'at most', value: 1.5 },
+    },
+    {
+      what: `nothing changed, ${f.people} people, beside its pages fetched and parsed`,
+      measured: f.unchanged.milliseconds,
+      limit: f.fetch,
+      unit: 'ms',
+      goal: { of: 'ratio', is: 'at most', value: 1.3 },
+    },
+  ]);
+  const peak = (f: SynchronizationFigures) => Math.max(f.first.memoryPeak, f.unchanged.memoryPeak);
+  const [smallest, largest] = [all[0], all.at(-1)];
+  if (smallest && largest && smallest !== largest) {
+    found.push({
+      what: `memory of the Node process, ${largest.people} people beside ${smallest.people}`,
+      measured: peak(largest),
+      limit: peak(smallest),
+      unit: 'MiB',
+      goal: { of: 'ratio', is: 'at most', value: 1.3 },
+    });
   }
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
-  await client.end();
+  const huge = all.find((f) => f.people >= 1_000_000);
+  if (huge) {
+    const what = `memory of the Node process, ${huge.people} people, beside 512 MiB`;
+    found.push({ what, measured: peak(huge), limit: 512, unit: 'MiB', goal: { of: 'ratio', is: 'at most', value: 1 } });
+  }
+  return found;
 }
 
-export async function connect(api: ApiClient): Promise<string> {
-  const { corpId, agentId, secret } = DEFAULT_COMPANY;
-  const input = { type: 'WECOM', name: 'Benchmark', wecomSelfBuilt: { corpId, agentId, secret } };
-  const { createIdentitySource: made } = await api.request<{
-    createIdentitySource: { identitySource: { id: string } | null; userErrors: { message: string }[] };
-  }>(
-    `mutation ($input: CreateIdentitySourceInput!) { createIdentitySource(input: $input) { identitySource { id } userErrors { message } } }`,
-    { input },
-  );
-  if (!made.identitySource) throw new Error(made.userErrors.map((e) => e.message).join('\n'));
-  return made.identitySource.id;
+/** What a run cost, for people. */
+export function describeSynchronization({ fetch, copy, first, unchanged }: SynchronizationFigures): string {
+  const runs = Object.entries({ first, unchanged }).map(([name, run]) => {
+    const phases = Object.entries(run.phases).map(([phase, ms]) => `${phase.toLowerCase()} ${ms}`);
+    return `  ${name}: ${Math.round(run.milliseconds)} ms (${phases.join(', ')}), ${run.memoryPeak} MiB at most, over time ${run.memory.join(' ')}; ${run.statements} statements, ${run.rowsWritten} rows written`;
+  });
+  return [
+    `  limits: pages fetched and parsed ${Math.round(fetch)} ms, rows copied ${Math.round(copy)} ms`,
+    ...runs,
+  ].join('\n');
 }
 
 interface TaskEvent {
@@ -145,11 +96,10 @@ interface TaskEvent {
 
 /** Runs one task to its end and says what it cost. */
 export async function measureRun(
-  api: ApiClient,
+  bench: Pick<Bench, 'api' | 'databaseUrl' | 'pid'>,
   sourceId: string,
-  databaseUrl: string,
-  pid: number,
 ): Promise<RunFigures> {
+  const { api, databaseUrl, pid } = bench;
   const before = await databaseCounts(databaseUrl);
   const memory = new MemorySampler(pid);
   const begun = performance.now();
@@ -185,14 +135,14 @@ export async function measureRun(
 }
 
 async function databaseCounts(url: string): Promise<{ statements: number; rows: number }> {
-  const client = new Client({ connectionString: url, application_name: 'rollcall bench' });
-  await client.connect();
-  // Sessions report their counts once idle for a moment.
-  await new Promise((resolve) => setTimeout(resolve, 1_200));
-  const { rows } = await client.query(
-    `SELECT xact_commit::int AS statements, (tup_inserted + tup_updated + tup_deleted)::int AS rows
-       FROM pg_stat_database WHERE datname = current_database()`,
-  );
-  await client.end();
-  return rows[0];
+  return withClient(url, async (client) => {
+    // Sessions report their counts once idle for a moment.
+    await pause(1_200);
+    const { rows } = await client.query(
+      `SELECT (SELECT sum(calls)::int FROM pg_stat_statements WHERE dbid = d.datid) AS statements,
+              (tup_inserted + tup_updated + tup_deleted)::int AS rows
+         FROM pg_stat_database d WHERE datname = current_database()`,
+    );
+    return rows[0];
+  });
 }

@@ -220,7 +220,7 @@ export class ExtensionFieldResolver {
   }
 }
 
-export function toExtensionField(row: ExtensionFieldRow): ExtensionFieldObject {
+export function toExtensionField(row: ExtensionFieldRow): ExtensionFieldObject & ExtensionFieldRow {
   return Object.assign(new ExtensionFieldObject(), row, { id: toTypedId('field', row.id), unique: row.isUnique });
 }
 

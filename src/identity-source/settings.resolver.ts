@@ -4,7 +4,7 @@ import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { badRequest } from '../api/errors';
 import { CONNECTORS } from '../connector/registry';
-import { ExtensionFieldObject, toExtensionField } from '../extension-field/extension-field.resolver';
+import { ExtensionFieldObject } from '../extension-field/extension-field.resolver';
 import { defaultOwner, EXTENSION_PREFIX, type FieldMapping } from '../field-mapping/field-mapping';
 import { uuidOf } from '../platform/typed-id';
 import { payload } from './identity-source.resolver';
@@ -181,7 +181,7 @@ export class SettingsResolver {
   ): Promise<ExtensionFieldObject[]> {
     const mapped = new Set((source.row.fieldMappings ?? []).map((mapping) => mapping.localField));
     const fields = await ctx.loaders.extensionFields.load('all');
-    return fields.filter((field) => mapped.has(`${EXTENSION_PREFIX}${field.key}`)).map(toExtensionField);
+    return fields.filter((field) => mapped.has(`${EXTENSION_PREFIX}${field.key}`));
   }
 
   @FieldResolver(() => SyncSafeguards, {

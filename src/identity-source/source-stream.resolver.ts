@@ -15,7 +15,7 @@ export class SourceStreamResolver {
     subscribe: ({ args, context }) => {
       const source = args['id'] == null ? undefined : uuidOf('source', args['id']);
       const after = sequence(args['afterSequence']);
-      return abortable((signal) => sourceStream(context, source, after, signal)) as never;
+      return abortable((listener) => sourceStream(context, source, after, listener)) as never;
     },
   })
   identitySourceChanged(

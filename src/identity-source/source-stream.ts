@@ -1,7 +1,7 @@
 import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
 import { SafeInt } from '../api/scalars';
 import { toTypedId } from '../platform/typed-id';
-import type { EventLog, StoredEvent } from '../sync/event-log';
+import type { EventLog, Listener, StoredEvent } from '../sync/event-log';
 import { follow } from '../sync/sync-streams';
 
 export const ChangeKindEnum = { ADDED: 'ADDED', CHANGED: 'CHANGED', REMOVED: 'REMOVED' } as const;
@@ -35,11 +35,11 @@ export async function* sourceStream(
   from: { readonly events: EventLog },
   sourceId: string | undefined,
   after: number | undefined,
-  signal: AbortSignal,
+  listener: Listener,
 ): AsyncGenerator<IdentitySourceEvent> {
   const start = after ?? (await from.events.last());
   const filter = sourceId === undefined ? {} : { identitySourceId: sourceId };
-  for await (const event of follow(from, start, filter, signal)) {
+  for await (const event of follow(from, start, filter, listener)) {
     if (event.kind === 'SOURCE') yield toSourceEvent(event);
   }
 }

@@ -16,8 +16,8 @@ import { valueExpression } from '../extension-field/extension-index';
 import type { MappedObjectType } from '../field-mapping/field-mapping';
 import { uuidOf } from '../platform/typed-id';
 import { type AsOf, deletedSources, rowsOf } from './history';
+import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
 import { type Department, type Employee, PRESENT_STATUSES } from './organisation.entity';
-import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.loaders';
 import {
   type DepartmentFilter,
   type DepartmentObject,

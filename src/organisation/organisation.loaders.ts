@@ -1,50 +1,69 @@
 import DataLoader from 'dataloader';
 import type { DataSource } from 'typeorm';
+import type { RoleName } from '../access/actor';
 import { group, inOrder } from '../api/batches';
+import { selectRows } from '../database/rows';
 import { type AsOf, rowsOf } from './history';
-import type { Department, Employee, Membership } from './organisation.entity';
-
-export const DEPARTMENT_COLUMNS = `d.id, d.identity_source_id AS "identitySourceId", d.parent_id AS "parentId", d.name,
-  d.english_name AS "englishName", d."order", d.extension_values AS "extensionValues", d.created_at AS "createdAt",
-  d.updated_at AS "updatedAt"`;
-
-export const EMPLOYEE_COLUMNS = `e.id, e.identity_source_id AS "identitySourceId", e.username, e.display_name AS "displayName",
-  e.english_name AS "englishName", e.position, e.email, e.mobile, e.telephone, e.address, e.gender,
-  e.employment_status AS "employmentStatus", e.status, e.manager_id AS "managerId", e.main_department_id AS "mainDepartmentId",
-  e.suspended_at AS "suspendedAt", e.removal_due_at AS "removalDueAt", e.created_at AS "createdAt", e.updated_at AS "updatedAt",
-  e.blocked_at AS "blockedAt", e.blocked_reason AS "blockedReason", e.blocked_by AS "blockedBy", e.edited_fields AS "editedFields",
-  e.extension_values AS "extensionValues"`;
+import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
+import type { Department, Employee } from './organisation.entity';
+import {
+  type DepartmentObject,
+  type EmployeeObject,
+  type MembershipObject,
+  toDepartment,
+  toEmployee,
+} from './organisation.type';
 
 const PRESENT = `('ACTIVE', 'INACTIVE', 'DISABLED')`;
 
 export type OrganisationLoaders = ReturnType<typeof organisationLoaders>;
 
-/** Questions about the organisation as it is, or as it was at a moment. */
-export function organisationLoaders(dataSource: DataSource, asOf: AsOf, options: { readonly cache: boolean }) {
+/**
+ * Questions about the organisation as it is, or as it was at a moment.
+ * @param role viewers see personal values masked
+ */
+export function organisationLoaders(
+  dataSource: DataSource,
+  asOf: AsOf,
+  role: RoleName,
+  options: { readonly cache: boolean },
+) {
   const [department, employee, membership, link] = [
     rowsOf('department', asOf),
     rowsOf('employee', asOf),
     rowsOf('membership', asOf),
     rowsOf('link', asOf),
   ];
-  const byId = <T extends { id: string }>(sql: string) =>
-    new DataLoader<string, T | null>(
-      async (ids) => inOrder(ids, await dataSource.query<T[]>(sql, [ids]), (row) => row.id),
+  /** Rows of the wide tables as the API's objects, each made once however many ask for it. */
+  const objects = <Row, T extends { uuid: string }>(sql: string, toObject: (row: Row) => T) =>
+    new DataLoader<string, T | null>(async (ids) => {
+      const rows = await selectRows<Row>(dataSource, sql, [ids]);
+      return inOrder(ids, rows.map(toObject), (object) => object.uuid);
+    }, options);
+  const grouped = <T extends { key: string }>(sql: string, complete: (row: T) => T = (row) => row) =>
+    new DataLoader<string, T[]>(
+      async (ids) => group(ids, (await selectRows<T>(dataSource, sql, [ids])).map(complete)),
       options,
     );
-  const grouped = <T extends { key: string }>(sql: string) =>
-    new DataLoader<string, T[]>(async (ids) => group(ids, await dataSource.query(sql, [ids])), options);
   const counted = (sql: string) =>
     new DataLoader<string, number>(async (ids) => {
-      const rows: { key: string; total: number }[] = await dataSource.query(sql, [ids]);
+      const rows = await selectRows<{ key: string; total: number }>(dataSource, sql, [ids]);
       return inOrder(ids, rows, (row) => row.key).map((row) => row?.total ?? 0);
     }, options);
   return {
-    department: byId<Department>(`SELECT ${DEPARTMENT_COLUMNS} FROM ${department} d WHERE d.id = ANY ($1)`),
-    employee: byId<Employee>(`SELECT ${EMPLOYEE_COLUMNS} FROM ${employee} e WHERE e.id = ANY ($1)`),
-    memberships: grouped<Membership & { key: string }>(
-      `SELECT m.employee_id AS key, m.employee_id AS "employeeId", m.department_id AS "departmentId", m.is_leader AS "isLeader",
-              m."order" FROM ${membership} m WHERE m.employee_id = ANY ($1) ORDER BY m.department_id`,
+    department: objects<Department, DepartmentObject>(
+      `SELECT ${DEPARTMENT_COLUMNS} FROM ${department} d WHERE d.id = ANY ($1)`,
+      (row) => toDepartment(row, asOf),
+    ),
+    employee: objects<Employee, EmployeeObject>(
+      `SELECT ${EMPLOYEE_COLUMNS} FROM ${employee} e WHERE e.id = ANY ($1)`,
+      (row) => toEmployee(row, role, asOf),
+    ),
+    memberships: grouped<MembershipObject & { key: string }>(
+      `SELECT m.employee_id AS key, m.department_id AS "departmentId", m.is_leader AS "isLeader", m."order",
+              e.main_department_id IS NOT DISTINCT FROM m.department_id AS "isMain"
+         FROM ${membership} m JOIN ${employee} e ON e.id = m.employee_id WHERE m.employee_id = ANY ($1) ORDER BY m.department_id`,
+      (row) => Object.assign(row, { asOf }),
     ),
     leaders: grouped<{ key: string; id: string }>(
       `SELECT m.department_id AS key, e.id FROM ${membership} m JOIN ${employee} e ON e.id = m.employee_id

@@ -3,7 +3,6 @@ import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { type Page, PageArgs } from '../api/pagination';
 import { DateTime } from '../api/scalars';
-import { toExtensionField } from '../extension-field/extension-field.resolver';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import { fromTypedId } from '../platform/typed-id';
 import { SyncTaskObject, toSyncTask } from '../sync/sync-task.type';
@@ -20,8 +19,6 @@ import {
   EmployeeOrder,
   ExtensionValue,
   MembershipObject,
-  toDepartment,
-  toEmployee,
 } from './organisation.type';
 import { readTimeline, TimelineConnection, TimelineEntry } from './timeline';
 
@@ -79,7 +76,7 @@ export class DepartmentResolver {
   @FieldResolver(() => [ExtensionValue], {
     description: 'Every extension field that departments have now, with its value.',
   })
-  async extensionValues(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
+  extensionValues(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
     return extensionValuesOf(ctx, 'DEPARTMENT', department.extensionTexts);
   }
 
@@ -193,7 +190,7 @@ export class EmployeeResolver {
   @FieldResolver(() => [ExtensionValue], {
     description: 'Every extension field that employees have now, with its value.',
   })
-  async extensionValues(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
+  extensionValues(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
     return extensionValuesOf(ctx, 'EMPLOYEE', employee.extensionTexts);
   }
 
@@ -203,13 +200,8 @@ export class EmployeeResolver {
   }
 
   @FieldResolver(() => [MembershipObject], { description: 'The departments the person is in.' })
-  async memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
-    const memberships = await ctx.loaders.asOf(employee.asOf).memberships.load(employee.uuid);
-    return memberships.map((m) => ({
-      ...m,
-      isMain: m.departmentId === employee.mainDepartmentId,
-      asOf: employee.asOf,
-    }));
+  memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
+    return ctx.loaders.asOf(employee.asOf).memberships.load(employee.uuid);
   }
 }
 
@@ -239,9 +231,11 @@ async function extensionValuesOf(
   texts: Readonly<Record<string, string>>,
 ): Promise<ExtensionValue[]> {
   const fields = await ctx.loaders.extensionFields.load('all');
-  return fields
-    .filter((field) => field.objectType === objectType)
-    .map((field) => ({ field: toExtensionField(field), value: texts[field.key] ?? null }));
+  const values: ExtensionValue[] = [];
+  for (const field of fields) {
+    if (field.objectType === objectType) values.push({ field, value: texts[field.key] ?? null });
+  }
+  return values;
 }
 
 async function momentAsked(ctx: RequestContext, asOf: Date | null | undefined): Promise<AsOf> {
@@ -253,8 +247,7 @@ export async function loadDepartment(
   uuid: string | null | undefined,
   asOf: AsOf = null,
 ): Promise<DepartmentObject | null> {
-  const row = uuid ? await ctx.loaders.asOf(asOf).department.load(uuid) : null;
-  return row && toDepartment(row, asOf);
+  return uuid ? ctx.loaders.asOf(asOf).department.load(uuid) : null;
 }
 
 export async function loadEmployee(
@@ -262,6 +255,5 @@ export async function loadEmployee(
   uuid: string | null | undefined,
   asOf: AsOf = null,
 ): Promise<EmployeeObject | null> {
-  const row = uuid ? await ctx.loaders.asOf(asOf).employee.load(uuid) : null;
-  return row && toEmployee(row, ctx.actor.role, asOf);
+  return uuid ? ctx.loaders.asOf(asOf).employee.load(uuid) : null;
 }

@@ -193,24 +193,21 @@ export const DepartmentConnection = connectionOf(DepartmentObject, 'Department')
 export const EmployeeConnection = connectionOf(EmployeeObject, 'Employee');
 
 export function toDepartment(row: Department, asOf: AsOf): DepartmentObject {
-  const { extensionValues: extensionTexts, ...rest } = row;
-  return Object.assign(new DepartmentObject(), rest, {
-    id: toTypedId('department', row.id),
-    uuid: row.id,
-    extensionTexts,
-    asOf,
-  });
+  const department = Object.assign(new DepartmentObject(), row);
+  department.id = toTypedId('department', row.id);
+  department.uuid = row.id;
+  department.extensionTexts = row.extensionValues;
+  department.asOf = asOf;
+  return department;
 }
 
 /** @param role viewers see personal values masked */
 export function toEmployee(row: Employee, role: RoleName, asOf: AsOf): EmployeeObject {
-  const { extensionValues: extensionTexts, ...rest } = row;
-  const employee = Object.assign(new EmployeeObject(), rest, {
-    id: toTypedId('employee', row.id),
-    uuid: row.id,
-    extensionTexts,
-    asOf,
-  });
+  const employee = Object.assign(new EmployeeObject(), row);
+  employee.id = toTypedId('employee', row.id);
+  employee.uuid = row.id;
+  employee.extensionTexts = row.extensionValues;
+  employee.asOf = asOf;
   // A later touch that changed nothing left no version.
   if (asOf && employee.updatedAt > asOf.at) employee.updatedAt = asOf.at;
   if (!seesMasked(role)) return employee;

@@ -16,9 +16,22 @@ const PREFIXES = [
   'field',
 ] as const;
 
-/** The API's id of a database row. */
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+/** Ten bits as two letters. */
+const PAIRS = Array.from({ length: 1024 }, (_, n) => `${ALPHABET[n >> 5]}${ALPHABET[n & 31]}`);
+
+/**
+ * The API's id of a database row. Written out, since a page of people has hundreds of ids and this takes an eighth of the
+ * library's time: 128 bits are two hexadecimal digits and six times five, which are two letters and six times four.
+ */
 export function toTypedId(prefix: IdPrefix, uuid: string): string {
-  return TypeID.fromUUID(prefix, uuid).toString();
+  const digits = uuid.replaceAll('-', '');
+  let suffix = PAIRS[Number.parseInt(digits.slice(0, 2), 16)] ?? '';
+  for (let i = 2; i < 32; i += 5) {
+    const bits = Number.parseInt(digits.slice(i, i + 5), 16);
+    suffix += `${PAIRS[bits >> 10]}${PAIRS[bits & 1023]}`;
+  }
+  return `${prefix}_${suffix}`;
 }
 
 /** The row's uuid, or undefined where the text is no id or names another type: to the caller that is "not found". */

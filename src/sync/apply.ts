@@ -90,9 +90,12 @@ async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   await client.query(sql.SUSPEND_EMPLOYEES, [id, settings.safeguards.leaverGraceDays]);
   await execute(client, sql.REMOVE_EMPLOYEES, run);
   await execute(client, sql.DELETE_MEMBERSHIPS, run);
+  await execute(client, sql.CREATE_MEMBERSHIPS, run);
   await execute(client, sql.WRITE_MEMBERSHIPS, run);
   await execute(client, sql.RENAME_LINKS, run);
-  await execute(client, sql.WRITE_LINKS, run);
+  // A reversal brings back what may have kept its link.
+  if (!undoing) await execute(client, sql.CREATE_LINKS, run);
+  await execute(client, sql.writeLinks(`${undoing ? `'CREATE', ` : ''}'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID'`), run);
   await execute(client, sql.MARK_MISSING, run);
   await applyGroups(client, run);
   await deleteDepartments(client, run);

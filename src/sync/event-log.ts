@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { WakeUps } from './wake-ups';
@@ -20,6 +19,18 @@ export interface StoredEvent {
   readonly payload: unknown;
 }
 
+/** Somebody who follows the log. */
+export class Listener {
+  isGone = false;
+  /** Ends the wait for news that they are in. */
+  wake: () => void = () => undefined;
+
+  leave(): void {
+    this.isGone = true;
+    this.wake();
+  }
+}
+
 const COLUMNS = `sequence, size, kind, identity_source_id AS "identitySourceId", task_id AS "taskId",
   first_ordinal AS "firstOrdinal", payload`;
 
@@ -28,7 +39,8 @@ const COLUMNS = `sequence, size, kind, identity_source_id AS "identitySourceId",
  * every process.
  */
 export class EventLog {
-  private readonly wakeups = new EventEmitter();
+  /** Whoever waits for news; thousands at a time. */
+  private readonly waiting = new Set<() => void>();
   private sweep: NodeJS.Timeout | undefined;
   private stopped = false;
   /** Events just read, newest last, so that a thousand subscribers cost one query. */
@@ -40,9 +52,7 @@ export class EventLog {
     private readonly dataSource: DataSource,
     private readonly wakeUps: WakeUps,
     private readonly log: Logger,
-  ) {
-    this.wakeups.setMaxListeners(0);
-  }
+  ) {}
 
   async start(): Promise<void> {
     this.readUpTo = await this.last();
@@ -53,7 +63,7 @@ export class EventLog {
   async stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.sweep);
-    this.wakeups.emit('stop');
+    this.wake();
     await this.wakeUps.stop();
   }
 
@@ -72,11 +82,15 @@ export class EventLog {
   /** Events after `sequence`, oldest first; from memory where they are recent. */
   async after(sequence: number, filter: { taskId?: string; identitySourceId?: string }): Promise<StoredEvent[]> {
     const oldest = this.recent[0];
-    const matches = (event: StoredEvent) =>
-      event.sequence > sequence &&
-      (filter.taskId === undefined || event.taskId === filter.taskId) &&
-      (filter.identitySourceId === undefined || event.identitySourceId === filter.identitySourceId);
-    if (oldest && oldest.sequence - oldest.size <= sequence) return this.recent.filter(matches);
+    if (oldest && oldest.sequence - oldest.size <= sequence) {
+      const matches = (event: StoredEvent) =>
+        (filter.taskId === undefined || event.taskId === filter.taskId) &&
+        (filter.identitySourceId === undefined || event.identitySourceId === filter.identitySourceId);
+      // Who listens has had all but the last few.
+      let begin = this.recent.length;
+      while (begin > 0 && (this.recent[begin - 1] as StoredEvent).sequence > sequence) begin -= 1;
+      return this.recent.slice(begin).filter(matches);
+    }
     return this.dataSource.query(
       `SELECT ${COLUMNS} FROM event
         WHERE sequence > $1 AND ($2::uuid IS NULL OR task_id = $2) AND ($3::uuid IS NULL OR identity_source_id = $3)
@@ -85,18 +99,24 @@ export class EventLog {
     );
   }
 
-  /** Resolves at the next news, or when the log or the caller stops. */
-  async nextNews(signal: AbortSignal): Promise<void> {
-    if (this.stopped || signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        this.wakeups.off('news', done).off('stop', done);
-        signal.removeEventListener('abort', done);
+  /** Resolves at the next news, or when the log or the listener stops. */
+  nextNews(listener: Listener): Promise<void> {
+    if (this.stopped || listener.isGone) return Promise.resolve();
+    this.waiting.delete(listener.wake);
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.waiting.delete(wake);
         resolve();
       };
-      this.wakeups.once('news', done).once('stop', done);
-      signal.addEventListener('abort', done, { once: true });
+      this.waiting.add(wake);
+      listener.wake = wake;
     });
+  }
+
+  private wake(): void {
+    const woken = [...this.waiting];
+    this.waiting.clear();
+    for (const wake of woken) wake();
   }
 
   get isStopped(): boolean {
@@ -122,7 +142,7 @@ export class EventLog {
     if (!last) return;
     this.readUpTo = last.sequence;
     this.recent = [...this.recent, ...events].slice(-READ_AT_ONCE);
-    this.wakeups.emit('news');
+    this.wake();
     if (events.length === READ_AT_ONCE) await this.readOnce();
   }
 

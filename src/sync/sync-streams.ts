@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
 import { badRequest } from '../api/errors';
-import type { EventLog, StoredEvent } from './event-log';
+import { type EventLog, Listener, type StoredEvent } from './event-log';
 import { recordsBetween } from './sync-record.list';
 import { SyncRecordEvent, type SyncRecordFilter, toSyncRecord } from './sync-record.type';
 import { SyncTask, type SyncTaskStatusName, type TaskState } from './sync-task.entity';
@@ -21,7 +21,7 @@ export interface StreamSources {
 type TaskEvent = StoredEvent & { readonly taskId: string; readonly payload: TaskState };
 
 /** The task as it is now (or, with `after`, nothing first), then every change until it ends. */
-export async function* taskStream(from: StreamSources, taskId: string, after: number | undefined, signal: AbortSignal) {
+export async function* taskStream(from: StreamSources, taskId: string, after: number | undefined, listener: Listener) {
   const task = await from.dataSource.manager.findOneBy(SyncTask, { id: taskId });
   if (!task) return;
   if (after === undefined) {
@@ -30,9 +30,9 @@ export async function* taskStream(from: StreamSources, taskId: string, after: nu
   }
   const start = after ?? task.lastSequence;
   if (await isOver(from.dataSource, taskId, start)) return;
-  for await (const event of follow(from, start, { taskId }, signal)) {
+  for await (const event of follow(from, start, { taskId }, listener)) {
     if (!isTaskEvent(event)) continue;
-    yield taskEvent(task, event.payload, event.sequence);
+    yield toldOnce(task, event);
     if (!OPEN.has(event.payload.status)) return;
   }
 }
@@ -42,7 +42,7 @@ export async function* tasksStream(
   from: StreamSources,
   identitySourceId: string | undefined,
   after: number | undefined,
-  signal: AbortSignal,
+  listener: Listener,
 ) {
   // The number is taken first: what happens while the snapshot is read is delivered after it, never lost.
   const start = after ?? (await from.events.last());
@@ -56,13 +56,13 @@ export async function* tasksStream(
     }
   }
   const filter = identitySourceId === undefined ? {} : { identitySourceId };
-  for await (const event of follow(from, start, filter, signal)) {
+  for await (const event of follow(from, start, filter, listener)) {
     if (!isTaskEvent(event)) continue;
     const task = rows.get(event.taskId) ?? (await from.dataSource.manager.findOneBy(SyncTask, { id: event.taskId }));
     if (!task) continue;
     if (OPEN.has(event.payload.status)) rows.set(event.taskId, task);
     else rows.delete(event.taskId);
-    yield taskEvent(task, event.payload, event.sequence);
+    yield toldOnce(task, event);
   }
 }
 
@@ -72,11 +72,11 @@ export async function* recordStream(
   taskId: string,
   after: number | undefined,
   filter: SyncRecordFilter | undefined,
-  signal: AbortSignal,
+  listener: Listener,
 ) {
   const start = after ?? (await latestRecordsStart(from.dataSource, taskId));
   if (await isOver(from.dataSource, taskId, start)) return;
-  for await (const event of follow(from, start, { taskId }, signal)) {
+  for await (const event of follow(from, start, { taskId }, listener)) {
     if (event.kind === 'RECORDS') yield* expand(from, event, start, filter);
     else if (isTaskEvent(event) && !OPEN.has(event.payload.status)) return;
   }
@@ -140,12 +140,12 @@ export async function* follow(
   from: { readonly events: EventLog },
   after: number,
   filter: { taskId?: string; identitySourceId?: string },
-  signal: AbortSignal,
+  listener: Listener,
 ): AsyncGenerator<StoredEvent> {
   let cursor = after;
-  while (!signal.aborted && !from.events.isStopped) {
+  while (!listener.isGone && !from.events.isStopped) {
     // Asked for before reading, so that news that comes meanwhile is not slept through.
-    const news = from.events.nextNews(signal);
+    const news = from.events.nextNews(listener);
     const events = await from.events.after(cursor, filter);
     for (const event of events) {
       cursor = event.sequence;
@@ -159,22 +159,31 @@ function isTaskEvent(event: StoredEvent): event is TaskEvent {
   return event.kind === 'TASK';
 }
 
+const told = new WeakMap<StoredEvent, SyncTaskEvent>();
+
+/** The one object for an event, whoever listens, so that what is asked of it is worked out once. */
+function toldOnce(task: SyncTask, event: TaskEvent): SyncTaskEvent {
+  const known = told.get(event) ?? taskEvent(task, event.payload, event.sequence);
+  told.set(event, known);
+  return known;
+}
+
 function taskEvent(task: SyncTask, state: TaskState | undefined, sequence: number): SyncTaskEvent {
   return Object.assign(new SyncTaskEvent(), { sequence, task: toSyncTask(task, state, sequence) });
 }
 
 /** A stream that ends at once when its subscriber goes, also while it waits for news. */
-export function abortable<T>(open: (signal: AbortSignal) => AsyncGenerator<T>): AsyncIterableIterator<T> {
-  const controller = new AbortController();
-  const generator = open(controller.signal);
+export function abortable<T>(open: (listener: Listener) => AsyncGenerator<T>): AsyncIterableIterator<T> {
+  const listener = new Listener();
+  const generator = open(listener);
   return {
     next: () => generator.next(),
     return: (value) => {
-      controller.abort();
+      listener.leave();
       return generator.return(value);
     },
     throw: (error) => {
-      controller.abort();
+      listener.leave();
       return generator.throw(error);
     },
     [Symbol.asyncIterator]() {

@@ -128,7 +128,7 @@ export class SyncTaskResolver {
     subscribe: ({ args, context }) => {
       const id = uuidOf('task', args['id']);
       const after = sequence(args['afterSequence']);
-      return abortable((signal) => taskStream(context, id, after, signal)) as never;
+      return abortable((listener) => taskStream(context, id, after, listener)) as never;
     },
   })
   syncTaskSubscription(
@@ -151,7 +151,7 @@ export class SyncTaskResolver {
       const given = args['identitySourceId'];
       const source = given == null ? undefined : uuidOf('source', given);
       const after = sequence(args['afterSequence']);
-      return abortable((signal) => tasksStream(context, source, after, signal)) as never;
+      return abortable((listener) => tasksStream(context, source, after, listener)) as never;
     },
   })
   syncTasksSubscription(
@@ -174,7 +174,7 @@ export class SyncTaskResolver {
       const id = uuidOf('task', args['taskId']);
       const after = sequence(args['afterSequence']);
       const filter = args['filter'] ?? undefined;
-      return abortable((signal) => recordStream(context, id, after, filter, signal)) as never;
+      return abortable((listener) => recordStream(context, id, after, filter, listener)) as never;
     },
   })
   syncRecords(

@@ -72,13 +72,18 @@ DELETE FROM membership m USING sync_record r
      SELECT FROM jsonb_array_elements(CASE jsonb_typeof(r.edges -> 'departments') WHEN 'array' THEN r.edges -> 'departments' ELSE '[]' END) d
       WHERE (d ->> 0)::uuid = m.department_id)))`;
 
-export const WRITE_MEMBERSHIPS = `
+const membershipsOf = (actions: string) => `
 INSERT INTO membership (employee_id, department_id, is_leader, "order")
 SELECT r.local_id, (d ->> 0)::uuid, (d ->> 1)::boolean, (d ->> 2)::bigint
   FROM sync_record r, jsonb_array_elements(r.edges -> 'departments') d
- WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND 'departments' = ANY (r.changed)
+ WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND ${actions} AND 'departments' = ANY (r.changed)
    AND jsonb_typeof(r.edges -> 'departments') = 'array'
- ORDER BY r.ordinal
+ ORDER BY r.ordinal`;
+
+/** Who is new has none yet, so that nothing has to be looked for before it is written. */
+export const CREATE_MEMBERSHIPS = membershipsOf(`r.action = 'CREATE'`);
+
+export const WRITE_MEMBERSHIPS = `${membershipsOf(`r.action <> 'CREATE'`)}
 ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_leader, "order" = excluded."order"
  WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`;
 
@@ -88,15 +93,21 @@ UPDATE link l SET external_key = r.external_key, external_id = r.external_id
   FROM sync_record r WHERE ${OPEN} AND r.action = 'RENAME_ID' AND l.local_id = r.local_id`;
 
 /** A value that could not be used leaves no hash, so that the object is compared again. */
-export const WRITE_LINKS = `
+const linksOf = (actions: string) => `
 INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at, unresolved)
 SELECT $2, r.object_type, r.external_key, r.external_id, r.local_id,
        CASE WHEN r.reason_code IS DISTINCT FROM 'INVALID_VALUE' THEN r.hash END, r.read_at,
        CASE WHEN jsonb_typeof(r.edges -> 'unresolved') = 'array'
             THEN ARRAY(SELECT jsonb_array_elements_text(r.edges -> 'unresolved')) END
   FROM sync_record r
- WHERE ${OPEN} AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID')
- ORDER BY r.ordinal
+ WHERE ${OPEN} AND ${actions}
+ ORDER BY r.ordinal`;
+
+/** What is new in a snapshot's plan has no link: that it still has none was looked at when applying began. */
+export const CREATE_LINKS = linksOf(`r.action = 'CREATE'`);
+
+/** @param actions those of the records, as an SQL list */
+export const writeLinks = (actions: string) => `${linksOf(`r.action IN (${actions})`)}
 ON CONFLICT (identity_source_id, kind, external_key) DO UPDATE SET external_id = excluded.external_id, hash = excluded.hash,
        read_at = excluded.read_at, unresolved = excluded.unresolved, missing_since = NULL, rejected_at = NULL`;
 
