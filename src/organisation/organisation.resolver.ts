@@ -23,7 +23,7 @@ import {
 import { readTimeline, TimelineConnection, TimelineEntry } from './timeline';
 
 const AS_OF =
-  'As it was at this moment by the database’s clock, with everything below it: synchronized, edited here and undone changes that had been committed by then. Now when absent. How far back goes is configured.';
+  'As it was at this moment by the database’s clock, with everything below it: synchronized, edited here and undone changes that had been committed by then. Now when absent. How far back goes is configured. Former names are found and sorted as they are written, not by pinyin.';
 
 @Resolver(() => DepartmentObject)
 export class DepartmentResolver {

@@ -35,18 +35,23 @@ SELECT count(*)::int AS before FROM sync_record r JOIN sync_task t ON t.id = r.t
    AND t.applied_at > coalesce((SELECT max(f.applied_at) FROM sync_task f WHERE f.identity_source_id = $1 AND f.trigger <> 'EVENT'
                                    AND f.applied_at IS NOT NULL), '-infinity')`;
 
+export type RemovableType = keyof typeof REMOVALS;
+
 /**
  * The fourth step: removals over a limit wait for approval; so does every removal when what can be seen shrank.
  * @param lost what could be seen the last time and no longer can
+ * @param types whose removals have been planned and are to be judged now
  */
-export async function gate(client: PoolClient, run: Run, lost: readonly string[]): Promise<void> {
+export async function gate(
+  client: PoolClient,
+  run: Run,
+  lost: readonly string[],
+  types: readonly RemovableType[],
+): Promise<void> {
   const { id, identitySourceId, settings, trigger } = run.task;
-  const { rows: planned } = await client.query<{ type: keyof typeof REMOVALS; action: string; total: number }>(
-    PLANNED,
-    [id],
-  );
+  const { rows: planned } = await client.query<{ type: RemovableType; action: string; total: number }>(PLANNED, [id]);
   for (const { type, action, total } of planned) {
-    if (action !== REMOVALS[type]) continue;
+    if (!types.includes(type) || action !== REMOVALS[type]) continue;
     const [known] = (await client.query(KNOWN, [identitySourceId, type])).rows;
     const earlier =
       trigger === 'EVENT' ? (await client.query(BY_EVENTS, [identitySourceId, type, action])).rows[0].before : 0;

@@ -83,11 +83,13 @@ export async function plan(dataSource: DataSource, run: Run, findings: Findings)
     await client.query(`SET LOCAL work_mem = '64MB'; SET LOCAL default_statistics_target = ${STATISTICS_TARGET}`);
     await client.query('DELETE FROM sync_record WHERE task_id = $1', [run.task.id]);
     await execute(client, run, statements(run, findings.same));
+    await gate(client, run, findings.lost, ['EMPLOYEE', 'DEPARTMENT']);
     if (run.task.includesEmployees) {
+      // After the gate: somebody whose leaving waits for approval is here, and so are their values.
       await refuseTakenValues(client, run);
       await planGroups(client, run);
+      await gate(client, run, findings.lost, ['GROUP']);
     }
-    await gate(client, run, findings.lost);
     const counters = await countPlanned(client, run, findings.same);
     await client.query(`UPDATE sync_task SET planned_at = now(), counters = $2 WHERE id = $1`, [
       run.task.id,

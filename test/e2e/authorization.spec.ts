@@ -39,7 +39,7 @@ describe('authorization by QR code', () => {
 
   const templateUrl = () => rollcall.url.replace('/graphql', '/callbacks/wecom');
   const until = async (sql: string, values: unknown[] = []) => {
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 600; i++) {
       const { rows } = await rollcall.sql.query(sql, values);
       if (rows.length > 0) return rows;
       await new Promise((resolve) => setTimeout(resolve, 25));
@@ -272,7 +272,7 @@ describe('authorization by QR code', () => {
   it('goes on with a code that was exchanged before the rest failed', async () => {
     const id = await pending();
     const { url } = await link(id);
-    rollcall.sandbox.faults.add({ kind: 'http500', path: 'service/v2/get_auth_info', times: 5 });
+    rollcall.sandbox.faults.add({ kind: 'http500', path: 'service/v2/get_auth_info', times: 4 });
     await rollcall.sandbox.provider.authorize({ url: url ?? '' });
     await rollcall.sandbox.settled();
     await until(`SELECT 1 FROM provider_callback WHERE sealed_answer IS NOT NULL`);

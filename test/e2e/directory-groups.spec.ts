@@ -34,8 +34,12 @@ describe('directory groups', () => {
       environment: { ROLLCALL_PUBLIC_URL: 'https://rollcall.example.com' },
     });
     const { corpId, agentId, secret } = rollcall.sandbox.company.settings;
-    const callback = { callbackToken: KEYS.token, callbackEncodingAesKey: KEYS.encodingAesKey };
-    const input = { type: 'WECOM', name: 'WeCom', wecomSelfBuilt: { corpId, agentId, secret, ...callback } };
+    const input = {
+      type: 'WECOM',
+      name: 'WeCom',
+      wecomSelfBuilt: { corpId, agentId, secret },
+      wecomCallback: KEYS,
+    };
     source = (await createSource(rollcall.api, input)).identitySource?.id ?? '';
   });
   afterEach(() => rollcall.stop());

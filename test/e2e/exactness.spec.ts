@@ -355,16 +355,21 @@ describe('synchronization is exact', () => {
             }
             company.change(() => company.organization.replace(toOrganization(now)));
             const somebody = now.users.some((u) => u.status !== 5);
-            const task = await synchronize(rollcall, source);
-            if (task.status === 'HELD') await decide(rollcall.api, { taskId: task.id, approve: true });
+            const tasks = [await synchronize(rollcall, source)];
+            // Values of those whose leaving is held are given to others by the run after the approval.
+            if (tasks[0]?.status === 'HELD') {
+              await decide(rollcall.api, { taskId: tasks[0].id, approve: true });
+              tasks.push(await synchronize(rollcall, source));
+            }
+            expect(tasks.map((task) => task.failure)).toEqual(tasks.map(() => null));
+            const recorded = async (objectType: string) =>
+              (await Promise.all(tasks.map((task) => recordsOf(rollcall.api, task.id, { objectType })))).flat();
             const before = model;
             model = expected(known, now);
             for (const [id, row] of model) known.set(id, row);
             expect(Object.fromEntries(await actual(rollcall))).toEqual(Object.fromEntries(model));
             expect(await actualTree(rollcall)).toEqual(expectedTree(now));
-            const records = (await recordsOf(rollcall.api, task.id, { objectType: 'EMPLOYEE' })).map(
-              (r) => r.externalId,
-            );
+            const records = (await recorded('EMPLOYEE')).map((r) => r.externalId);
             const differing = [...new Set([...before.keys(), ...model.keys()])].filter(
               (id) => JSON.stringify(before.get(id)) !== JSON.stringify(model.get(id)),
             );
@@ -373,7 +378,7 @@ describe('synchronization is exact', () => {
             for (const id of records) expect([id, differing.includes(id)]).toEqual([id, true]);
             const groupsNow = expectedGroups(now, groupNames);
             expect(await actualGroups(rollcall)).toEqual(groupsNow);
-            const touched = (await recordsOf(rollcall.api, task.id, { objectType: 'GROUP' })).map((r) => r.externalId);
+            const touched = (await recorded('GROUP')).map((r) => r.externalId);
             const lineOf = (lines: string[], id: string) => lines.find((line) => line.startsWith(`["${id}"`));
             // Somebody's new id makes no difference to the groups that they are in.
             const stood = groupsBefore.map((line) => withNewMembers(line, now.renamed));

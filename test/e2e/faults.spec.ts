@@ -114,7 +114,7 @@ describe('whatever WeCom answers', () => {
   const lastRecords = async () =>
     (
       await rollcall.sql.query(
-        'SELECT action, external_id AS id, result FROM sync_record WHERE task_id = (SELECT id FROM sync_task ORDER BY id DESC LIMIT 1)',
+        'SELECT object_type AS type, action, external_id AS id, result FROM sync_record WHERE task_id = (SELECT id FROM sync_task ORDER BY id DESC LIMIT 1)',
       )
     ).rows;
   /** Changes with every write to the organisation. */
@@ -151,14 +151,17 @@ describe('whatever WeCom answers', () => {
     expect(await suspended()).toEqual([]);
     // Who is seen in fewer departments is in fewer; only leaving takes more than that.
     const records = await lastRecords();
-    if (!shrinks) expect([records, await written()]).toEqual([[], before]);
+    // A tag that is read twice and has nobody both times is empty; those who were in it are here all the same.
+    const emptied = kind.kind === 'empty' && hits.path === 'tag/get';
+    const others = records.filter((r) => !emptied || r.type !== 'GROUP');
+    if (!shrinks) expect([others, await written()]).toEqual([[], before]);
     const told = [...(task.certificate?.reasons ?? []), task.failure?.message ?? ''].join(' ');
     if (records.some((r) => r.result === 'HELD')) expect(told).toContain('What can be seen shrank');
     if (task.status !== 'SUCCEEDED') expect(told).not.toBe('');
     const whole = HARMLESS.has(kind.kind) || (kind.kind === 'listless' && WITHOUT_LISTS.includes(hits.path ?? ''));
     if (whole) expect(task.status).toBe('SUCCEEDED');
     else if (!PLAUSIBLE.has(kind.kind)) expect(['PARTIALLY_SUCCEEDED', 'FAILED']).toContain(task.status);
-    if (!shrinks) return;
+    if (!shrinks && !emptied) return;
     faults.clear();
     company.setRange(RANGE);
     await synchronize(rollcall, source);
@@ -239,7 +242,7 @@ describe('whatever WeCom answers', () => {
     await named('zhaoliu');
     await until(async () => (await lastRecords())[0]?.result === 'HELD');
     expect([await lastRecords(), await suspended()]).toEqual([
-      [{ action: 'SUSPEND', id: 'zhaoliu', result: 'HELD' }],
+      [{ type: 'EMPLOYEE', action: 'SUSPEND', id: 'zhaoliu', result: 'HELD' }],
       expect.not.arrayContaining([{ username: 'zhaoliu' }]),
     ]);
     rollcall.sandbox.company.setRange(RANGE);
@@ -253,6 +256,6 @@ describe('whatever WeCom answers', () => {
     const task = await synchronize(rollcall, source);
     expect(task.status).toBe('HELD');
     expect(task.certificate?.reasons.join()).toContain('What can be seen shrank: department 1, group 7 no longer can.');
-    expect(await lastRecords()).toEqual([{ action: 'SUSPEND', id: 'zhaoliu', result: 'HELD' }]);
+    expect(await lastRecords()).toEqual([{ type: 'EMPLOYEE', action: 'SUSPEND', id: 'zhaoliu', result: 'HELD' }]);
   });
 });

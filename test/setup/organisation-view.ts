@@ -18,7 +18,7 @@ const EMPLOYEE = `id username displayName englishName position email mobile tele
 const VIEW = `query ($asOf: DateTime) {
   departments(first: 200, asOf: $asOf) { totalCount nodes { ${DEPARTMENT} } }
   employees(first: 200, asOf: $asOf, filter: ${ALL}) { totalCount nodes { ${EMPLOYEE} } }
-  present: employees(first: 200, asOf: $asOf, orderBy: { field: DISPLAY_NAME, direction: DESC }) { totalCount nodes { id } }
+  present: employees(first: 200, asOf: $asOf, orderBy: { field: USERNAME, direction: DESC }) { totalCount nodes { id } }
 }`;
 
 /** Everything that the API shows of the organisation, now or as of a moment, but when objects were last touched. */

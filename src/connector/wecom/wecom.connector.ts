@@ -33,7 +33,7 @@ import {
   parseGroup,
 } from './wecom.dto';
 import { WecomError } from './wecom.errors';
-import { mayNotReadTags, WecomGroups } from './wecom.groups';
+import { mayNotReadTags, saysWhoIsIn, WecomGroups } from './wecom.groups';
 import { wecomKey } from './wecom.ids';
 
 const CONCURRENCY = 8;
@@ -242,8 +242,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const page = { key: `group:${id}`, readAt: new Date() };
     try {
       const body = await this.read('tag/get', { tagid: id }, signal);
-      if (!Array.isArray(body['userlist']) && !Array.isArray(body['partylist']))
-        throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
+      if (!saysWhoIsIn(body)) throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
       return parseGroup(id, body);
     } catch (error) {
       signal.throwIfAborted();

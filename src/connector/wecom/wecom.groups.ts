@@ -57,7 +57,8 @@ export class WecomGroups {
   async group(externalId: string, signal: AbortSignal): Promise<ThirdPartyGroup | undefined> {
     try {
       const { body } = await this.client.get('tag/get', { tagid: externalId }, signal);
-      return parseGroup(externalId, body ?? {});
+      if (!saysWhoIsIn(body)) throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
+      return parseGroup(externalId, body);
     } catch (error) {
       if (isCode(error, UNKNOWN_TAG)) return undefined;
       if (!(error instanceof WecomError && FORBIDDEN.has(error.errcode))) throw error;
@@ -85,12 +86,21 @@ export class WecomGroups {
 }
 
 function readContent(id: string, body: Json, digest: string): PageContent<ThirdPartyGroup> {
+  if (!saysWhoIsIn(body)) {
+    const problems = ['The answer has neither a list "userlist" nor a list "partylist".'];
+    return { kind: 'read', digest, objects: [], problems };
+  }
   const problems: string[] = [];
   if (!Array.isArray(body['userlist'])) problems.push('The answer has no list "userlist".');
   const group = parseGroup(id, body);
   const nameless = list(body, 'userlist').length - group.employeeIds.length;
   if (nameless > 0) problems.push(`${nameless} members without a userid`);
   return { kind: 'read', digest, objects: [group], problems };
+}
+
+/** Without either list an answer says nothing, least of all that nobody is in the group. */
+export function saysWhoIsIn(body: Json | undefined): body is Json {
+  return body !== undefined && (Array.isArray(body['userlist']) || Array.isArray(body['partylist']));
 }
 
 /** @throws NotPermitted for these codes, and whatever no single page is the reason of */

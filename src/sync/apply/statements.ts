@@ -92,11 +92,11 @@ export const RENAME_LINKS = `
 UPDATE link l SET external_key = r.external_key, external_id = r.external_id
   FROM sync_record r WHERE ${OPEN} AND r.action = 'RENAME_ID' AND l.local_id = r.local_id`;
 
-/** A value that could not be used leaves no hash, so that the object is compared again. */
+/** A value that could not be used, or is somebody else's, leaves no hash, so that the object is compared again. */
 const linksOf = (actions: string) => `
 INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at, unresolved)
 SELECT $2, r.object_type, r.external_key, r.external_id, r.local_id,
-       CASE WHEN r.reason_code IS DISTINCT FROM 'INVALID_VALUE' THEN r.hash END, r.read_at,
+       CASE WHEN coalesce(r.reason_code, '') NOT IN ('INVALID_VALUE', 'VALUE_TAKEN') THEN r.hash END, r.read_at,
        CASE WHEN jsonb_typeof(r.edges -> 'unresolved') = 'array'
             THEN ARRAY(SELECT jsonb_array_elements_text(r.edges -> 'unresolved')) END
   FROM sync_record r
