@@ -142,7 +142,6 @@ describe('a year of hourly runs', () => {
       await age(30);
       await retention.cleanUp();
     }
-    for (const table of after[0]?.keys() ?? []) console.log(table, after.map((m) => m.get(table)).join(' '));
     for (const table of after[0]?.keys() ?? []) {
       const course = after.map((month) => month.get(table) ?? 0);
       const [earlier, later] = [Math.max(...course.slice(0, FULL + 1)), Math.max(...course.slice(FULL + 1))];

@@ -336,22 +336,24 @@ UPDATE sync_record r
 
 /**
  * A unique extension value that somebody present has, or gets, already: whoever is here keeps theirs, and the other keeps what
- * they had, which for a newcomer is nothing. Run until it finds nothing more. The key comes from the table of fields.
+ * they had, which for a newcomer, and for somebody who comes back, is nothing. Run until it finds nothing more. The key comes from the table of fields.
  */
 export function refuseTakenExtension(key: string): string {
   const field = `extension.${key}`;
+  const gets = `('${field}' = ANY (r.changed) OR r.action = 'RESTORE')`;
   const value = (json: string) => `canonical('${key}', ${json} ->> '${field}')`;
   return `
 UPDATE sync_record r
    SET reason_code = 'VALUE_TAKEN', kept = coalesce(r.kept, '{}') || '{"${field}": "TAKEN"}',
-       after = (r.after - '${field}') || CASE WHEN r.before ? '${field}' THEN jsonb_build_object('${field}', r.before ->> '${field}')
-                                              ELSE '{}' END,
-       changed = array_remove(r.changed, '${field}'),
-       result = CASE WHEN cardinality(array_remove(r.changed, '${field}')) = 0 THEN 'FAILED' END
+       after = (r.after - '${field}') || CASE WHEN r.action <> 'RESTORE' AND r.before ? '${field}'
+                                              THEN jsonb_build_object('${field}', r.before ->> '${field}') ELSE '{}' END,
+       changed = array_remove(r.changed, '${field}') || CASE WHEN r.action = 'RESTORE' AND r.before ? '${field}'
+                                                             THEN ARRAY['${field}'] ELSE '{}' END,
+       result = CASE WHEN r.action <> 'RESTORE' AND cardinality(array_remove(r.changed, '${field}')) = 0 THEN 'FAILED' END
   FROM (
     SELECT id, row_number() OVER (PARTITION BY value ORDER BY newcomer, external_key) AS place
       FROM (
-        SELECT r.id, ${value('r.after')} AS value, r.external_key, CASE WHEN '${field}' = ANY (r.changed) THEN 1 ELSE 0 END AS newcomer
+        SELECT r.id, ${value('r.after')} AS value, r.external_key, CASE WHEN ${gets} THEN 1 ELSE 0 END AS newcomer
           FROM sync_record r
          WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL AND r.action <> 'SUSPEND' AND r.action <> 'REMOVE'
            AND r.after ? '${field}'
@@ -361,5 +363,5 @@ UPDATE sync_record r
            AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = u.object_id AND x.result IS NULL)
       ) holders
   ) ranked
- WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1 AND '${field}' = ANY (r.changed)`;
+ WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1 AND ${gets} AND r.after ? '${field}'`;
 }
