@@ -112,11 +112,10 @@ const CREATE = `mutation ($input: CreateIdentitySourceInput!) {
 /** A source that reads the sandbox, with callbacks. @returns its id */
 export async function connect(api: ApiClient): Promise<string> {
   const { corpId, agentId, secret } = DEFAULT_COMPANY;
-  const { token: callbackToken, encodingAesKey: callbackEncodingAesKey } = CALLBACK_KEYS;
-  const wecomSelfBuilt = { corpId, agentId, secret, callbackToken, callbackEncodingAesKey };
+  const wecomSelfBuilt = { corpId, agentId, secret };
   const { createIdentitySource: made } = await api.request<{
     createIdentitySource: { identitySource: { id: string } | null; userErrors: { message: string }[] };
-  }>(CREATE, { input: { type: 'WECOM', name: 'Benchmark', wecomSelfBuilt } });
+  }>(CREATE, { input: { type: 'WECOM', name: 'Benchmark', wecomSelfBuilt, wecomCallback: CALLBACK_KEYS } });
   if (!made.identitySource) throw new Error(made.userErrors.map((e) => e.message).join('\n'));
   return made.identitySource.id;
 }

@@ -69,6 +69,7 @@ const ANALYSE_AFTER = new Map([
   [departments.COLLECT_TARGETS, 'department_target (external_key, local_id, stays)'],
   [groups.COLLECT_GROUPS, 'plan_group'],
   [groups.COLLECT_GROUP_EDGES, 'group_edge'],
+  [groups.COLLECT_MEMBER_RECORDS, 'member_record'],
 ]);
 
 /** Of a table that lives as long as one transaction a small sample tells enough. */

@@ -80,16 +80,27 @@ SELECT group_id, kind, member_id, bool_or(told) AS told, bool_or(NOT told) AS he
   ) edges
  GROUP BY group_id, kind, member_id`;
 
+/**
+ * What this run makes of the members, found in one pass: records were only just written, so that the planner would take their
+ * number for small and look through all of them for each member.
+ */
+export const COLLECT_MEMBER_RECORDS = `
+CREATE TEMP TABLE member_record ON COMMIT DROP AS
+SELECT r.local_id, r.external_id, r.after ->> 'displayName' AS display_name
+  FROM sync_record r
+ WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
+   AND r.local_id = ANY (ARRAY(SELECT DISTINCT member_id FROM group_edge WHERE kind = 'EMPLOYEE'))`;
+
 /** Members as people read them: somebody's name with their id, a department's path; before and after the run. */
 const MEMBER_NAMES = `
   LEFT JOIN employee w ON x.kind = 'EMPLOYEE' AND w.id = x.member_id
   LEFT JOIN link l ON l.local_id = w.id
-  LEFT JOIN sync_record r ON r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.local_id = x.member_id AND r.result IS NULL
+  LEFT JOIN member_record r ON x.kind = 'EMPLOYEE' AND r.local_id = x.member_id
   LEFT JOIN department_target t ON x.kind = 'DEPARTMENT' AND t.local_id = x.member_id
   CROSS JOIN LATERAL (
     SELECT CASE x.kind WHEN 'EMPLOYEE' THEN w.display_name || ' (' || l.external_id || ')' ELSE t.path_before END AS before,
            CASE x.kind WHEN 'EMPLOYEE'
-             THEN coalesce(r.after ->> 'displayName', w.display_name) || ' (' || coalesce(r.external_id, l.external_id) || ')'
+             THEN coalesce(r.display_name, w.display_name) || ' (' || coalesce(r.external_id, l.external_id) || ')'
              ELSE t.path_after END AS after) named`;
 
 const shownMembers = (when: 'before' | 'after', kind: string, condition: string) =>
@@ -186,6 +197,7 @@ export const GROUP_STATEMENTS = [
   COLLECT_SEEN_GROUPS,
   COLLECT_GROUPS,
   COLLECT_GROUP_EDGES,
+  COLLECT_MEMBER_RECORDS,
   RECORD_GROUPS,
   RECORD_GROUP_REMOVALS,
 ];
