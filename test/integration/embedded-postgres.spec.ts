@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Client } from 'pg';
+import { pino } from 'pino';
 import { startEmbeddedPostgres } from '../../src/database/embedded/embedded-postgres';
 
 describe('the embedded PostgreSQL', () => {
@@ -44,17 +45,24 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('comes back at the same address when it ends by itself', async () => {
-    const postgres = await startEmbeddedPostgres({ dataDir });
+    const said: string[] = [];
+    const log = pino({}, { write: (line: string) => said.push(line) });
+    const postgres = await startEmbeddedPostgres({ dataDir, log });
     await query(postgres.url, `CREATE TABLE kept AS SELECT 1 AS one`);
     for (const signal of ['SIGQUIT', 'SIGKILL'] as const) {
       const former = postmasterOf(postgres.url);
+      const limit = Date.now() + 12_000;
       process.kill(former, signal);
       const again = async (): Promise<unknown[]> =>
         query(postgres.url, 'SELECT one FROM kept').then(
           ({ rows }) => (postmasterOf(postgres.url) === former ? later() : rows),
           () => later(),
         );
-      const later = () => new Promise((resolve) => setTimeout(resolve, 50)).then(again);
+      const later = async () => {
+        if (Date.now() > limit) throw new Error(`It did not come back after ${signal}:\n${said.join('')}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return again();
+      };
       expect(await again()).toMatchObject([{ one: 1 }]);
     }
     await postgres.stop();
