@@ -369,6 +369,52 @@ describe('authorization by QR code', () => {
     await until(`SELECT 1 FROM employee WHERE display_name = '张三丰'`);
   });
 
+  it.each(['encrypted', 'plain'] as const)(
+    'reads changes at an app’s own address, with keys of its own, under the %s corp id',
+    async (receiveId) => {
+      const { provider, company } = rollcall.sandbox;
+      const id = await pending();
+      const { corpId } = provider.authorize({ url: (await link(id)).url ?? '', permissions: ALL_PERMISSIONS });
+      await workedOff();
+      await synchronize(rollcall, id);
+      const keys = { token: 'ownToken1', encodingAesKey: KEYS.encodingAesKey.split('').reverse().join('') };
+      const wecomCallback = { wecomCallback: keys };
+      expect((await mutate('updateIdentitySource', { id, ...wecomCallback })).userErrors).toEqual([]);
+      provider.configure({ receiveId });
+      const address = { ...keys, url: `${templateUrl()}/${id}` };
+      const app = provider.appOf(corpId);
+      await app.deliveries.verify(address, DEFAULT_PROVIDER.corpId);
+      app.callback = { address, form: 'full' };
+      for (const name of ['张三丰', '张无忌']) {
+        company.change(() => {
+          const zhangsan = company.organization.users.get('zhangsan');
+          if (zhangsan) company.organization.users.set('zhangsan', { ...zhangsan, name });
+        });
+        await until('SELECT 1 FROM employee WHERE display_name = $1', [name]);
+      }
+      // A plain corp id is asked about once.
+      expect(rollcall.sandbox.calls.get('service/corpid_to_opencorpid') ?? 0).toBe(receiveId === 'plain' ? 1 : 0);
+      expect((await fetch(`${address.url}?echostr=x&msg_signature=x&timestamp=1&nonce=1`)).status).toBe(403);
+    },
+  );
+
+  it('also knows companies that authorized before ids were encrypted', async () => {
+    const { provider } = rollcall.sandbox;
+    const id = await pending();
+    const { corpId } = provider.authorize({
+      url: (await link(id)).url ?? '',
+      permissions: ALL_PERMISSIONS,
+      plainIds: true,
+    });
+    expect(corpId).toMatch(/^ww[0-9a-f]{16}$/);
+    await workedOff();
+    expect((await synchronize(rollcall, id)).status).toBe('SUCCEEDED');
+    expect((await rollcall.sql.query(`SELECT username FROM employee WHERE username = 'lisi'`)).rowCount).toBe(1);
+    provider.cancel(corpId);
+    await workedOff();
+    expect((await sourceOf(id)).authorization.status).toBe('CANCELED');
+  });
+
   it('tells subscribers of the list what appears, changes and goes', async () => {
     const news: string[] = [];
     const query = `subscription { identitySourceChanged { sequence kind identitySource { name status } } }`;
