@@ -1,3 +1,7 @@
+import DataLoader from 'dataloader';
+import type { DataSource } from 'typeorm';
+import { selectRows } from '../database/rows';
+
 /** Rows of one statement in the order of the ids that it was asked for; null where there is none. Pure. */
 export function inOrder<T>(ids: readonly string[], rows: readonly T[], key: (row: T) => string): (T | null)[] {
   const found = new Map(rows.map((row) => [key(row), row]));
@@ -5,7 +9,7 @@ export function inOrder<T>(ids: readonly string[], rows: readonly T[], key: (row
 }
 
 /** The same where an id can have any number of rows, which keep their order. Pure. */
-export function group<T extends { key: string }>(ids: readonly string[], rows: readonly T[]): T[][] {
+function group<T extends { key: string }>(ids: readonly string[], rows: readonly T[]): T[][] {
   const found = new Map<string, T[]>();
   for (const row of rows) {
     const list = found.get(row.key);
@@ -13,4 +17,22 @@ export function group<T extends { key: string }>(ids: readonly string[], rows: r
     else found.set(row.key, [row]);
   }
   return ids.map((id) => found.get(id) ?? []);
+}
+
+/** Makes loaders of one statement each, which takes the ids as its one parameter. */
+export function statementLoaders(dataSource: DataSource, options: { readonly cache: boolean }) {
+  return {
+    /** Any number of rows for an id, its `key`. */
+    grouped: <T extends { key: string }>(sql: string, complete: (row: T) => T = (row) => row) =>
+      new DataLoader<string, T[]>(
+        async (ids) => group(ids, (await selectRows<T>(dataSource, sql, [ids])).map(complete)),
+        options,
+      ),
+    /** A number for an id; 0 where the statement has no row for it. */
+    counted: (sql: string) =>
+      new DataLoader<string, number>(async (ids) => {
+        const rows = await selectRows<{ key: string; total: number }>(dataSource, sql, [ids]);
+        return inOrder(ids, rows, (row) => row.key).map((row) => row?.total ?? 0);
+      }, options),
+  };
 }

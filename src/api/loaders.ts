@@ -2,7 +2,6 @@ import DataLoader from 'dataloader';
 import { In } from 'typeorm';
 import type { RoleName } from '../access/actor';
 import { AUTHORIZATION_COLUMNS, type SourceAuthorization } from '../authorization/source-authorization';
-import { selectRows } from '../database/rows';
 import { type ExtensionFieldObject, toExtensionField } from '../extension-field/extension-field.resolver';
 import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
 import { IdentitySource } from '../identity-source/identity-source.entity';
@@ -10,7 +9,7 @@ import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { type AsOf, type Moment, momentOf } from '../organisation/history';
 import { type OrganisationLoaders, organisationLoaders } from '../organisation/organisation.loaders';
 import { SyncTask } from '../sync/sync-task.entity';
-import { group, inOrder } from './batches';
+import { inOrder, statementLoaders } from './batches';
 import type { Services } from './context';
 
 /** One question each, asked once for all who ask it in the same moment. */
@@ -27,13 +26,7 @@ export function createLoaders({ dataSource, extensionFields }: Services, role: R
       const rows = await dataSource.manager.find(entity, { where: { id: In([...ids]) } as never });
       return inOrder(ids, rows, (row) => row.id);
     }, options);
-  const grouped = <T extends { key: string }>(sql: string) =>
-    new DataLoader<string, T[]>(async (ids) => group(ids, await selectRows<T>(dataSource, sql, [ids])), options);
-  const counted = (sql: string) =>
-    new DataLoader<string, number>(async (ids) => {
-      const rows = await selectRows<{ key: string; total: number }>(dataSource, sql, [ids]);
-      return inOrder(ids, rows, (row) => row.key).map((row) => row?.total ?? 0);
-    }, options);
+  const { grouped, counted } = statementLoaders(dataSource, options);
   const now = organisationLoaders(dataSource, null, role, options);
   const past = new Map<Moment, OrganisationLoaders>();
   return {

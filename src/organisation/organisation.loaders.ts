@@ -1,7 +1,7 @@
 import DataLoader from 'dataloader';
 import type { DataSource } from 'typeorm';
 import type { RoleName } from '../access/actor';
-import { group, inOrder } from '../api/batches';
+import { inOrder, statementLoaders } from '../api/batches';
 import { selectRows } from '../database/rows';
 import { type AsOf, rowsOf } from './history';
 import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
@@ -40,16 +40,7 @@ export function organisationLoaders(
       const rows = await selectRows<Row>(dataSource, sql, [ids]);
       return inOrder(ids, rows.map(toObject), (object) => object.uuid);
     }, options);
-  const grouped = <T extends { key: string }>(sql: string, complete: (row: T) => T = (row) => row) =>
-    new DataLoader<string, T[]>(
-      async (ids) => group(ids, (await selectRows<T>(dataSource, sql, [ids])).map(complete)),
-      options,
-    );
-  const counted = (sql: string) =>
-    new DataLoader<string, number>(async (ids) => {
-      const rows = await selectRows<{ key: string; total: number }>(dataSource, sql, [ids]);
-      return inOrder(ids, rows, (row) => row.key).map((row) => row?.total ?? 0);
-    }, options);
+  const { grouped, counted } = statementLoaders(dataSource, options);
   return {
     department: objects<Department, DepartmentObject>(
       `SELECT ${DEPARTMENT_COLUMNS} FROM ${department} d WHERE d.id = ANY ($1)`,

@@ -13,9 +13,6 @@ export type SyncTaskStatusName =
   | 'CANCELED';
 export type SyncPhaseName = 'WAITING' | 'FETCHING' | 'PLANNING' | 'APPLYING' | 'FINISHED';
 
-/** Statuses in which a task still has work before it. */
-export const OPEN_STATUSES: readonly SyncTaskStatusName[] = ['QUEUED', 'RUNNING'];
-
 /** How far a task has come. Departments and employees count objects read, or in the later phases planned and applied. */
 export interface ProgressState {
   phase: SyncPhaseName;
