@@ -1,30 +1,8 @@
-import { Client } from 'pg';
+import { statementsOfRequests } from '../setup/request-statements';
 import { createSource, startRollcall, type TestRollcall } from '../setup/rollcall';
 
 // biome-ignore lint/suspicious/noExplicitAny: each test looks at another part of these answers.
 type Answer = any;
-
-interface Sent {
-  readonly text: string;
-  readonly values: unknown[];
-}
-
-/** The statements about people that this process, which is the server's, sends while something runs. */
-async function statementsOf(work: () => Promise<unknown>): Promise<Sent[]> {
-  const sent: Sent[] = [];
-  const query = Client.prototype.query;
-  Client.prototype.query = function (this: Client, ...args: unknown[]) {
-    const [text, values] = args;
-    if (typeof text === 'string' && /cursor_values/.test(text)) sent.push({ text, values: values as unknown[] });
-    return (query as (...a: unknown[]) => unknown).apply(this, args);
-  } as typeof query;
-  try {
-    await work();
-  } finally {
-    Client.prototype.query = query;
-  }
-  return sent;
-}
 
 describe('what a console’s lists ask at 100,000 people', () => {
   let rollcall: TestRollcall;
@@ -88,11 +66,12 @@ describe('what a console’s lists ask at 100,000 people', () => {
 
   /** Scans of whole tables of people in the plans of what a list asks. */
   const scans = async (variables: Record<string, unknown>, tables = PEOPLE): Promise<string[]> => {
-    const sent = await statementsOf(() => rollcall.api.request(LIST, variables));
+    const asked = await statementsOfRequests(() => rollcall.api.request(LIST, variables));
+    const sent = asked.filter(({ text }) => /cursor_values/.test(text));
     expect(sent).not.toEqual([]);
     const plans: string[] = [];
     for (const { text, values } of sent) {
-      const { rows } = await rollcall.sql.query(`EXPLAIN ${text}`, values);
+      const { rows } = await rollcall.sql.query(`EXPLAIN ${text}`, [...values]);
       plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'));
     }
     return plans.filter((plan) => tables.test(plan));
