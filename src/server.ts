@@ -24,25 +24,25 @@ import type { ConnectorEnvironment } from './connector/registry';
 import { WecomProvider } from './connector/wecom/wecom.provider';
 import { createDataSource, migrate } from './database/data-source';
 import { startEmbeddedPostgres } from './database/embedded/embedded-postgres';
+import { EventLog } from './events/event-log';
+import { PostgresWakeUps, RedisWakeUps, type WakeUps } from './events/wake-ups';
 import { ExtensionFieldService } from './extension-field/extension-field.service';
 import { DatabaseTokenStore } from './identity-source/access-token.store';
 import { IdentitySourceService } from './identity-source/identity-source.service';
 import { SettingsService } from './identity-source/settings.service';
 import { SharedPace } from './identity-source/shared-pace';
 import { ThirdPartyService } from './identity-source/third-party.service';
+import { Worker } from './jobs/worker';
 import { DepartmentService } from './organisation/department.service';
 import { EmployeeService } from './organisation/employee.service';
 import { AppError } from './platform/app-error';
 import { createMetrics } from './platform/metrics';
 import { SecretBox } from './platform/secret-box';
-import { DerivedTasks } from './sync/derived-tasks';
-import { EventLog } from './sync/event-log';
-import { Retention } from './sync/retention';
-import { Scheduler } from './sync/scheduler';
-import { SyncService } from './sync/sync.service';
 import { SyncRunner } from './sync/sync-runner';
-import { PostgresWakeUps, RedisWakeUps, type WakeUps } from './sync/wake-ups';
-import { Worker } from './sync/worker';
+import { DerivedTasks } from './sync/task/derived-tasks';
+import { Retention } from './sync/task/retention';
+import { Scheduler } from './sync/task/scheduler';
+import { SyncService } from './sync/task/sync.service';
 
 /** A running Rollcall server. */
 export interface RollcallServer {

@@ -3,15 +3,15 @@ import type { Actor } from '../access/actor';
 import type { ApiTokenService } from '../access/api-token.service';
 import type { AuditLog } from '../access/audit';
 import type { AuthorizationService } from '../authorization/authorization.service';
+import type { EventLog } from '../events/event-log';
 import type { ExtensionFieldService } from '../extension-field/extension-field.service';
 import type { IdentitySourceService } from '../identity-source/identity-source.service';
 import type { SettingsService } from '../identity-source/settings.service';
 import type { ThirdPartyService } from '../identity-source/third-party.service';
 import type { DepartmentService } from '../organisation/department.service';
 import type { EmployeeService } from '../organisation/employee.service';
-import type { DerivedTasks } from '../sync/derived-tasks';
-import type { EventLog } from '../sync/event-log';
-import type { SyncService } from '../sync/sync.service';
+import type { DerivedTasks } from '../sync/task/derived-tasks';
+import type { SyncService } from '../sync/task/sync.service';
 import type { Loaders } from './loaders';
 
 /** The services behind the resolvers; made once. */

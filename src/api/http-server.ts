@@ -27,7 +27,7 @@ import { CALLBACK_PATH } from '../callbacks/callback-server';
 import type { AppConfig } from '../config/config';
 import { employeeExport } from '../organisation/employee-export';
 import type { Metrics } from '../platform/metrics';
-import { EXPORT_PATH, recordExport } from '../sync/record-export';
+import { EXPORT_PATH, recordExport } from '../sync/api/record-export';
 import { CompiledOperations } from './compiled-operations';
 import type { RequestContext, Services } from './context';
 import { Documents } from './documents';

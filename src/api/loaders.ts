@@ -8,7 +8,7 @@ import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { type AsOf, type Moment, momentOf } from '../organisation/history';
 import { type OrganisationLoaders, organisationLoaders } from '../organisation/organisation.loaders';
-import { SyncTask } from '../sync/sync-task.entity';
+import { SyncTask } from '../sync/task/sync-task.entity';
 import { inOrder, statementLoaders } from './batches';
 import type { Services } from './context';
 

@@ -5,8 +5,8 @@ import { toIdentitySource } from '../identity-source/identity-source.type';
 import { loadDirectoryGroup } from '../organisation/directory-group.resolver';
 import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
 import { fromTypedId, prefixOf } from '../platform/typed-id';
-import { loadTask } from '../sync/sync.resolver';
-import { findRecord } from '../sync/sync-record.list';
+import { loadTask } from '../sync/api/sync.resolver';
+import { findRecord } from '../sync/api/sync-record.list';
 import type { RequestContext } from './context';
 import { Node } from './node';
 

@@ -27,9 +27,9 @@ import {
   TimelineResolver,
 } from '../organisation/organisation.resolver';
 import { DepartmentObject, EmployeeObject } from '../organisation/organisation.type';
-import { SyncRecordResolver, SyncTaskResolver } from '../sync/sync.resolver';
-import { SyncRecordObject } from '../sync/sync-record.type';
-import { SyncTaskObject } from '../sync/sync-task.type';
+import { SyncRecordResolver, SyncTaskResolver } from '../sync/api/sync.resolver';
+import { SyncRecordObject } from '../sync/api/sync-record.type';
+import { SyncTaskObject } from '../sync/api/sync-task.type';
 import { callMethodsDirectly, readPlainFields } from './direct-resolvers';
 import { NodeResolver } from './node.resolver';
 import { countOnDemand } from './pagination';

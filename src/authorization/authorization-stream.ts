@@ -1,5 +1,5 @@
-import type { EventLog, Listener } from '../sync/event-log';
-import { follow } from '../sync/sync-streams';
+import type { EventLog, Listener } from '../events/event-log';
+import { follow } from '../events/event-stream';
 import type { AuthorizationService } from './authorization.service';
 import { type AuthorizationObject, toAuthorization } from './authorization.type';
 import type { SourceAuthorization } from './source-authorization';

@@ -2,8 +2,8 @@ import { type Job, scheduleJob } from 'node-schedule';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
+import type { EventLog } from '../events/event-log';
 import { removeCompanyData } from '../organisation/remove-company-data';
-import type { EventLog } from '../sync/event-log';
 
 /** Every two seconds; each look is an indexed query. */
 const OFTEN = '*/2 * * * * *';

@@ -1,10 +1,10 @@
 import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Resolver, Root, Subscription } from 'type-graphql';
 import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
+import { abortable } from '../events/event-stream';
 import { toUserError } from '../identity-source/identity-source.resolver';
 import { IdentitySourceObject } from '../identity-source/identity-source.type';
 import { uuidOf } from '../platform/typed-id';
-import { abortable } from '../sync/sync-streams';
 import {
   AuthorizationObject,
   QrCodeFormatEnum,

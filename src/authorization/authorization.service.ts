@@ -4,8 +4,8 @@ import type { DataSource } from 'typeorm';
 import { DirectoryError } from '../connector/directory-connector';
 import type { WecomProvider } from '../connector/wecom/wecom.provider';
 import { inTransaction } from '../database/transaction';
+import type { EventLog } from '../events/event-log';
 import { lockSource, type Refusal, type RefusalCode, refusal } from '../identity-source/source-change';
-import type { EventLog } from '../sync/event-log';
 import { AUTHORIZATION_COLUMNS, endPending, type SourceAuthorization } from './source-authorization';
 
 export type StartAuthorizationOutcome =

@@ -6,7 +6,7 @@ import { closeSource } from '../identity-source/close-source';
 import { enableWithinLimits, type SourceLimits } from '../identity-source/source-limits';
 import { asSourceName, freeName } from '../identity-source/source-name';
 import type { SecretBox } from '../platform/secret-box';
-import { moveNextRun } from '../sync/new-task';
+import { moveNextRun } from '../sync/task/new-task';
 import { type CompanyDecision, decideCompany, type KnownCompany, type ScannedLink } from './company-decision';
 import { type AuthorizationFailure, endPending, fulfil, insertAuthorized } from './source-authorization';
 

@@ -9,9 +9,9 @@ import { WecomError } from '../connector/wecom/wecom.errors';
 import { wecomKey } from '../connector/wecom/wecom.ids';
 import type { WecomGrant, WecomProvider } from '../connector/wecom/wecom.provider';
 import { inTransaction } from '../database/transaction';
+import type { EventLog } from '../events/event-log';
+import type { DurableJob } from '../jobs/worker';
 import type { SecretBox } from '../platform/secret-box';
-import type { EventLog } from '../sync/event-log';
-import type { DurableJob } from '../sync/worker';
 import {
   type CompanyContext,
   connectCompany,

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Client } from 'pg';
 import { projectRoot } from '../platform/project-root';
 import { toTypedId } from '../platform/typed-id';
-import { NO_PROGRESS } from '../sync/sync-task.entity';
+import { NO_PROGRESS } from '../sync/task/sync-task.entity';
 import { type Bench, connect, withClient, withServer } from './environment';
 import type { Figure } from './figure';
 import { freePort, startProgram } from './processes';

@@ -4,7 +4,7 @@ import type { OidcSettings } from '../access/oidc';
 import type { OperationLimits } from '../api/limits';
 import { isEncodingAesKey } from '../connector/wecom/wecom.callback-crypto';
 import { AppError } from '../platform/app-error';
-import type { RetentionSettings } from '../sync/retention';
+import type { RetentionSettings } from '../sync/task/retention';
 
 /** A value that must not be printed: it shows as `[secret]` in logs, JSON and string interpolation. */
 export class Secret {

@@ -13,7 +13,7 @@ import { SharedPace1805000000000 } from '../../migrations/1805000000000-shared-p
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
-import { SyncTask } from '../sync/sync-task.entity';
+import { SyncTask } from '../sync/task/sync-task.entity';
 
 const INT8 = 20;
 // Sequence numbers and WeCom's orders stay below 2^53, so a JavaScript number holds them exactly.

@@ -18,7 +18,7 @@ import { UserError, UserErrorCode } from '../api/user-error';
 import type { MappedObjectType } from '../field-mapping/field-mapping';
 import { ExtensionFieldTypeEnum } from '../identity-source/third-party.type';
 import { toTypedId, uuidOf } from '../platform/typed-id';
-import { SyncObjectTypeEnum } from '../sync/sync-task.type';
+import { SyncObjectTypeEnum } from '../sync/api/sync-task.type';
 import type { ExtensionFieldRow, FieldOutcome } from './extension-field.service';
 import type { ExtensionFieldTypeName } from './extension-value';
 

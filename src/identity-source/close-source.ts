@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import { cancelOpenTask } from '../sync/sync.service';
+import { cancelOpenTask } from '../sync/task/sync.service';
 
 /** Closes a source and cancels its open tasks, previews excepted, in the caller's transaction. */
 export async function closeSource(client: PoolClient, id: string): Promise<void> {

@@ -13,8 +13,8 @@ import {
   EmployeeOrder,
 } from '../organisation/organisation.type';
 import { uuidOf } from '../platform/typed-id';
-import { listTasks, SyncTaskConnection, SyncTaskFilter } from '../sync/sync-task.list';
-import { SyncTaskObject, toSyncTask } from '../sync/sync-task.type';
+import { listTasks, SyncTaskConnection, SyncTaskFilter } from '../sync/api/sync-task.list';
+import { SyncTaskObject, toSyncTask } from '../sync/api/sync-task.type';
 import { IdentitySource } from './identity-source.entity';
 import { schemaWarning, suggestedSchema } from './identity-source.rules';
 import {

@@ -12,11 +12,11 @@ import {
   openConnector,
 } from '../connector/registry';
 import { inTransaction } from '../database/transaction';
+import type { EventLog } from '../events/event-log';
 import { AppError } from '../platform/app-error';
 import type { SecretBox } from '../platform/secret-box';
-import type { EventLog } from '../sync/event-log';
-import { moveNextRun } from '../sync/new-task';
-import { formerEffect, rememberEffect } from '../sync/sync.service';
+import { moveNextRun } from '../sync/task/new-task';
+import { formerEffect, rememberEffect } from '../sync/task/sync.service';
 import { closeSource } from './close-source';
 import {
   IdentitySource,

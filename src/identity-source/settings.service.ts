@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { endPending } from '../authorization/source-authorization';
-import type { EventLog } from '../sync/event-log';
+import type { EventLog } from '../events/event-log';
 import { changeSource, lockSource, notFound, refusal, type SourceOutcome, versionConflict } from './source-change';
 import { freeName } from './source-name';
 import { changeProblems, extensionKeys, type SynchronizationChange, storeChange } from './synchronization-settings';

@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
-import { SETTINGS_COLUMNS, type SettingsRow } from '../sync/new-task';
+import { SETTINGS_COLUMNS, type SettingsRow } from '../sync/task/new-task';
 import { IdentitySource } from './identity-source.entity';
 
 /** Something the caller can act on, with the place in the input it is about. */

@@ -2,8 +2,8 @@ import { Arg, Ctx, FieldResolver, ID, Resolver, Root, Subscription } from 'type-
 import { Role } from '../access/role';
 import type { RequestContext } from '../api/context';
 import { SafeInt } from '../api/scalars';
+import { abortable, sequence } from '../events/event-stream';
 import { uuidOf } from '../platform/typed-id';
-import { abortable, sequence } from '../sync/sync-streams';
 import { IdentitySourceObject, toIdentitySource } from './identity-source.type';
 import { IdentitySourceEvent, sourceStream } from './source-stream';
 

@@ -1,8 +1,8 @@
 import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
 import { SafeInt } from '../api/scalars';
+import type { EventLog, Listener, StoredEvent } from '../events/event-log';
+import { follow } from '../events/event-stream';
 import { toTypedId } from '../platform/typed-id';
-import type { EventLog, Listener, StoredEvent } from '../sync/event-log';
-import { follow } from '../sync/sync-streams';
 
 export const ChangeKindEnum = { ADDED: 'ADDED', CHANGED: 'CHANGED', REMOVED: 'REMOVED' } as const;
 export type ChangeKindName = keyof typeof ChangeKindEnum;

@@ -10,8 +10,8 @@ import {
   NEVER_EMPTY,
 } from '../field-mapping/field-mapping';
 import { transformProblem } from '../field-mapping/transforms';
-import { moveNextRun, type SettingsRow } from '../sync/new-task';
-import type { SafeguardState, ScopeState } from '../sync/sync-task.entity';
+import { moveNextRun, type SettingsRow } from '../sync/task/new-task';
+import type { SafeguardState, ScopeState } from '../sync/task/sync-task.entity';
 import type { Refusal } from './source-change';
 
 /** Automatic synchronization; absent (undefined) is unchanged. */

@@ -3,7 +3,7 @@ import { DateTime, JSONObject } from '../api/scalars';
 import { UserError } from '../api/user-error';
 import type { FieldMapping, FieldOwnerName, MappedObjectType } from '../field-mapping/field-mapping';
 import { FIELD_TRANSFORM_KINDS, type FieldTransform, type FieldTransformKindName } from '../field-mapping/transforms';
-import { SyncObjectTypeEnum } from '../sync/sync-task.type';
+import { SyncObjectTypeEnum } from '../sync/api/sync-task.type';
 import { IdentitySourceObject } from './identity-source.type';
 import { AutomaticSynchronizationInput } from './synchronization-settings.input';
 

@@ -1,7 +1,7 @@
 import { Field, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { PageInfo } from '../api/pagination';
 import { DateTime } from '../api/scalars';
-import { SyncObjectTypeEnum } from '../sync/sync-task.type';
+import { SyncObjectTypeEnum } from '../sync/api/sync-task.type';
 import { SyncScopeModeEnum } from './synchronization-settings.type';
 
 @ObjectType({ description: 'A department as the directory shows it.' })

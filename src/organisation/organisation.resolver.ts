@@ -5,7 +5,7 @@ import { type Page, PageArgs } from '../api/pagination';
 import { DateTime } from '../api/scalars';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import { fromTypedId } from '../platform/typed-id';
-import { SyncTaskObject, toSyncTask } from '../sync/sync-task.type';
+import { SyncTaskObject, toSyncTask } from '../sync/api/sync-task.type';
 import type { AsOf } from './history';
 import { listDepartments, listEmployees } from './organisation.list';
 import {

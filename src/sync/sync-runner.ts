@@ -1,24 +1,21 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
-import { openEventTask } from '../callbacks/directory-events';
-import { type DirectoryConnector, DirectoryError, hasGroups, NotPermitted } from '../connector/directory-connector';
+import { DirectoryError } from '../connector/directory-connector';
 import type { OpenedConnector } from '../connector/registry';
 import { isConnectionLost } from '../database/connection-lost';
 import { inTransaction } from '../database/transaction';
+import type { EventLog } from '../events/event-log';
 import { AppError } from '../platform/app-error';
-import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply';
-import { confirmAbsences, type Findings, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
-import type { EventLog } from './event-log';
-import { Lease, type Run } from './lease';
-import { plan } from './plan';
-import { ProgressReporter } from './progress';
-import { readMissingAgain } from './read-again';
-import { claimEvents, groupsToRead, readNamed } from './read-named';
-import { SnapshotConnector } from './snapshot-connector';
-import { COUNTED, Stage, type StagedBatch, type StagedType } from './stage';
-import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './sync-task.entity';
-import { tidy } from './tidy';
+import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply/apply';
+import { plan } from './plan/plan';
+import type { Findings } from './read/certify';
+import { SnapshotReader } from './read/snapshot-reader';
+import { openEventTask } from './task/event-task';
+import { Lease, type Run } from './task/lease';
+import { ProgressReporter } from './task/progress';
+import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './task/sync-task.entity';
+import { tidy } from './task/tidy';
 
 /** So many changes of one kind make the planner's figures wrong. */
 const MANY = 1_000;
@@ -126,167 +123,11 @@ export class SyncRunner {
   }
 
   private async readAndPlan(run: Run, progress: ProgressReporter) {
-    const { connector: real, notTold } = await this.openConnector(run.task.identitySourceId);
-    const { snapshotTaskId } = run.task.settings;
-    const connector = snapshotTaskId ? new SnapshotConnector(this.dataSource, snapshotTaskId, real) : real;
-    const stage = (type: StagedType) => new Stage(this.dataSource, connector, run, type, notTold);
-    if (run.task.trigger === 'EVENT') return this.readEvents(connector, stage, run, progress);
-    const read = await this.read(connector, stage, run, progress);
-    let certified = await storeCertificate(this.dataSource, connector, run, read);
-    if (certified.certificate.complete && !certified.findings.same && !snapshotTaskId) {
-      const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
-      if (certified.certificate.groupsComplete) types.push('GROUP');
-      await this.readMissing(types, connector, stage, run, progress);
-      certified = await confirmAbsences(this.dataSource, connector, run, certified);
-    }
-    const { employeesRead } = certified.certificate;
-    const people = run.task.includesEmployees ? { employeesDone: employeesRead, employeesTotal: employeesRead } : {};
-    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls, ...people });
+    const opened = await this.openConnector(run.task.identitySourceId);
+    const certified = await new SnapshotReader(this.dataSource, opened, run, progress).read();
     await plan(this.dataSource, run, certified.findings);
     await this.events.publish();
     return certified;
-  }
-
-  /** An event task reads only what callbacks named; nothing is concluded from what it does not read. */
-  private async readEvents(
-    connector: DirectoryConnector,
-    stage: (type: StagedType) => Stage,
-    run: Run,
-    progress: ProgressReporter,
-  ) {
-    progress.update({ phase: 'FETCHING' });
-    await claimEvents(this.dataSource, run);
-    const types: StagedType[] = run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
-    const called = () => progress.update({ sourceCalls: connector.statistics().calls });
-    for (const type of types) {
-      const named = stage(type);
-      await named.open();
-      await named.write(readNamed(this.dataSource, connector, run, type), called);
-    }
-    if (run.task.includesEmployees && hasGroups(connector) && (await groupsToRead(this.dataSource, run))) {
-      const groups = stage('GROUP');
-      await groups.open();
-      await groups.write(readNamed(this.dataSource, connector, run, 'GROUP'), called);
-    }
-    const certified = await storeEventCertificate(this.dataSource, connector, run);
-    progress.update({ phase: 'PLANNING', sourceCalls: connector.statistics().calls });
-    await plan(this.dataSource, run, certified.findings);
-    await this.events.publish();
-    return certified;
-  }
-
-  private async read(
-    connector: DirectoryConnector,
-    stage: (type: StagedType) => Stage,
-    run: Run,
-    progress: ProgressReporter,
-  ): Promise<WhatWasRead> {
-    progress.update({ phase: 'FETCHING' });
-    const extent = await connector.extent(run.signal);
-    const departments = stage('DEPARTMENT');
-    await departments.open();
-    await departments.write(connector.departments(extent, departments.options()), () => undefined);
-    const tree = await this.departmentsInScope(run);
-    progress.update({ departmentsTotal: tree.length });
-    if (!run.task.includesEmployees) {
-      progress.update({ departmentsDone: tree.length, sourceCalls: connector.statistics().calls });
-      return { extent, groups: false, groupsLeftAlone: undefined };
-    }
-    const employees = stage('EMPLOYEE');
-    await employees.open();
-    const ids = tree.map((d) => d.id);
-    const onBatch = await this.reportBatches(connector, run, tree, progress);
-    await employees.write(connector.employees(extent, ids, employees.options()), onBatch);
-    progress.update({ departmentsDone: tree.length });
-    return { extent, ...(await this.readGroups(connector, stage, progress)) };
-  }
-
-  /** After the people, so that whoever is in a group has been read. Without the permission everything else goes on. */
-  private async readGroups(
-    connector: DirectoryConnector,
-    stage: (type: StagedType) => Stage,
-    progress: ProgressReporter,
-  ): Promise<Omit<WhatWasRead, 'extent'>> {
-    if (!hasGroups(connector)) return { groups: false, groupsLeftAlone: undefined };
-    const groups = stage('GROUP');
-    await groups.open();
-    try {
-      await groups.write(connector.groups(groups.options()), () =>
-        progress.update({ sourceCalls: connector.statistics().calls }),
-      );
-      return { groups: true, groupsLeftAlone: undefined };
-    } catch (error) {
-      if (!(error instanceof NotPermitted)) throw error;
-      return { groups: true, groupsLeftAlone: `${error.message} ${error.advice}` };
-    }
-  }
-
-  private async reportBatches(
-    connector: DirectoryConnector,
-    run: Run,
-    tree: readonly { id: string; name: string }[],
-    progress: ProgressReporter,
-  ): Promise<(batch: StagedBatch) => void> {
-    const [expected] = await this.dataSource.query(
-      `SELECT count(*)::int AS total FROM link WHERE identity_source_id = $1 AND kind = 'EMPLOYEE' AND missing_since IS NULL`,
-      [run.task.identitySourceId],
-    );
-    // What an interrupted attempt has read counts, too.
-    const [read] = await this.dataSource.query(
-      `SELECT count(*)::int AS pages, coalesce(sum(${COUNTED}), 0)::int AS people
-         FROM task_page tp LEFT JOIN snapshot_page p ON p.id = tp.page_id WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`,
-      [run.task.id],
-    );
-    const names = new Map(tree.map((d) => [d.id, d.name]));
-    const total = expected.total > 0 ? expected.total : null;
-    progress.update({ employeesTotal: total });
-    let { pages, people } = read;
-    return (batch) => {
-      pages += batch.pages;
-      people += batch.objects;
-      progress.update({
-        departmentsDone: Math.min(pages, tree.length),
-        employeesDone: people,
-        employeesTotal: total === null ? null : Math.max(total, people),
-        sourceCalls: connector.statistics().calls,
-        throttledMs: connector.statistics().throttledMs,
-        currentDepartment: names.get(batch.lastPageKey.split(':')[1] ?? '') ?? null,
-      });
-    };
-  }
-
-  private async readMissing(
-    types: readonly StagedType[],
-    connector: DirectoryConnector,
-    stage: (type: StagedType) => Stage,
-    run: Run,
-    progress: ProgressReporter,
-  ): Promise<void> {
-    for (const type of types) {
-      const again = stage(type);
-      await again.open();
-      await again.write(readMissingAgain(this.dataSource, connector, run, type), () =>
-        progress.update({ sourceCalls: connector.statistics().calls }),
-      );
-    }
-  }
-
-  /** The departments whose people are to be read: all, or the chosen ones with what is below them. */
-  private async departmentsInScope(run: Run): Promise<{ id: string; name: string }[]> {
-    const { mode, departmentIds } = run.task.settings.scope;
-    return this.dataSource.query(
-      `WITH RECURSIVE staged AS MATERIALIZED (
-         SELECT DISTINCT ON (s.external_key) s.external_key, s.external_id, s.parent_key, s.mapped ->> 'name' AS name
-           FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
-          WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' ORDER BY s.external_key
-       ), chosen AS (
-         SELECT staged.* FROM staged WHERE $2 = 'ALL' OR external_id = ANY ($3)
-         UNION
-         SELECT staged.* FROM staged JOIN chosen ON staged.parent_key = chosen.external_key
-       )
-       SELECT external_id AS id, name FROM chosen ORDER BY external_key`,
-      [run.task.id, mode, departmentIds],
-    );
   }
 
   private async finishPreview(run: Run, complete: boolean): Promise<SyncTaskStatusName> {

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import type { DataSource } from 'typeorm';
 import { createDataSource, migrate } from '../../src/database/data-source';
 import { type Moment, momentOf, rowsOf, VERSIONED_COLUMNS, type VersionedTable } from '../../src/organisation/history';
-import { Retention } from '../../src/sync/retention';
+import { Retention } from '../../src/sync/task/retention';
 import { createTestDatabase } from '../setup/databases';
 
 type Queryable = { query(text: string): Promise<unknown> };

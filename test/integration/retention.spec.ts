@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { createDataSource } from '../../src/database/data-source';
-import { Retention } from '../../src/sync/retention';
+import { Retention } from '../../src/sync/task/retention';
 import { change, connectSource, recordsOf, startRollcall, synchronize, user } from '../setup/rollcall';
 
 it('what has outlived its use goes; the last snapshot and recent records stay', async () => {

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import type { DataSource } from 'typeorm';
 import { createDataSource } from '../../src/database/data-source';
 import { uuidOf } from '../../src/platform/typed-id';
-import { Retention } from '../../src/sync/retention';
+import { Retention } from '../../src/sync/task/retention';
 import { type Answer, mutate } from '../setup/organisation-view';
 import {
   change,

@@ -1,4 +1,4 @@
-import { certify, type SnapshotFacts } from '../../src/sync/certify';
+import { certify, type SnapshotFacts } from '../../src/sync/read/certify';
 
 const extent = { departmentIds: ['1'], employeeIds: [], groupIds: [], chosenDepartmentIds: [] };
 const whole: SnapshotFacts = {

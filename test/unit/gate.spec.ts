@@ -1,4 +1,4 @@
-import { removalLimit } from '../../src/sync/gate';
+import { removalLimit } from '../../src/sync/plan/gate';
 
 const safeguards = { maxRemovals: 50, maxRemovalPercent: 10, minimumObjects: 5, leaverGraceDays: 7 };
 

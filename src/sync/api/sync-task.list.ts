@@ -1,8 +1,8 @@
 import { Field, ID, InputType } from 'type-graphql';
-import type { RequestContext } from '../api/context';
-import { type Page, type PageArgs, readPage } from '../api/pagination';
-import { uuidOf } from '../platform/typed-id';
-import type { SyncTask, SyncTaskModeName, SyncTaskStatusName } from './sync-task.entity';
+import type { RequestContext } from '../../api/context';
+import { type Page, type PageArgs, readPage } from '../../api/pagination';
+import { uuidOf } from '../../platform/typed-id';
+import type { SyncTask, SyncTaskModeName, SyncTaskStatusName } from '../task/sync-task.entity';
 import { SyncTaskModeEnum, type SyncTaskObject, SyncTaskStatusEnum, toSyncTask } from './sync-task.type';
 
 export { SyncTaskConnection } from './sync-task.type';

@@ -1,15 +1,15 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { inTransaction } from '../database/transaction';
-import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
-import type { Findings } from './certify';
+import { inTransaction } from '../../database/transaction';
+import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
+import type { Findings } from '../read/certify';
+import type { Run } from '../task/lease';
+import type { CounterState } from '../task/sync-task.entity';
+import * as departments from './departments';
+import * as employees from './employees';
+import * as fields from './fields';
 import { gate } from './gate';
-import type { Run } from './lease';
-import * as departments from './plan/departments';
-import * as employees from './plan/employees';
-import * as fields from './plan/fields';
-import * as groups from './plan/groups';
-import type { CounterState } from './sync-task.entity';
+import * as groups from './groups';
 
 const DEPARTMENT_STATEMENTS = [
   fields.COLLECT_MAPPED_FIELDS,

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
-import { inTransaction } from '../database/transaction';
-import { makeAnnouncedSearch, makeOverdueSearch, type RunQuery } from '../organisation/search-index';
+import { inTransaction } from '../../database/transaction';
+import { makeAnnouncedSearch, makeOverdueSearch, type RunQuery } from '../../organisation/search-index';
 import { LAST_SNAPSHOTS } from './last-snapshots';
 
 /** A task that was applied. */

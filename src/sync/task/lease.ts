@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { AppError } from '../platform/app-error';
+import { AppError } from '../../platform/app-error';
 import type { SyncTask } from './sync-task.entity';
 
 /**

@@ -1,5 +1,5 @@
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
-import { UserError } from '../api/user-error';
+import { UserError } from '../../api/user-error';
 import { SyncTaskObject } from './sync-task.type';
 
 @InputType({ description: 'Which removals to approve or to reject.' })

@@ -1,23 +1,24 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root, Subscription } from 'type-graphql';
-import { Role } from '../access/role';
-import type { RequestContext } from '../api/context';
-import { type Page, PageArgs } from '../api/pagination';
-import { SafeInt } from '../api/scalars';
-import { UserErrorCode } from '../api/user-error';
-import { toUserError } from '../identity-source/identity-source.resolver';
-import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
-import { toChange } from '../identity-source/settings.resolver';
-import { loadDirectoryGroup } from '../organisation/directory-group.resolver';
-import { DirectoryGroupObject } from '../organisation/directory-group.type';
-import { loadDepartment, loadEmployee } from '../organisation/organisation.resolver';
-import { DepartmentObject, EmployeeObject } from '../organisation/organisation.type';
-import { uuidOf } from '../platform/typed-id';
-import type { DerivedOutcome } from './derived-tasks';
-import { type DecisionOutcome, decideHeldRecords } from './held-records';
-import type { CancelOutcome, StartOutcome } from './sync.service';
+import { Role } from '../../access/role';
+import type { RequestContext } from '../../api/context';
+import { type Page, PageArgs } from '../../api/pagination';
+import { SafeInt } from '../../api/scalars';
+import { UserErrorCode } from '../../api/user-error';
+import { abortable, sequence } from '../../events/event-stream';
+import { toUserError } from '../../identity-source/identity-source.resolver';
+import { IdentitySourceObject, toIdentitySource } from '../../identity-source/identity-source.type';
+import { toChange } from '../../identity-source/settings.resolver';
+import { loadDirectoryGroup } from '../../organisation/directory-group.resolver';
+import { DirectoryGroupObject } from '../../organisation/directory-group.type';
+import { loadDepartment, loadEmployee } from '../../organisation/organisation.resolver';
+import { DepartmentObject, EmployeeObject } from '../../organisation/organisation.type';
+import { uuidOf } from '../../platform/typed-id';
+import { type DecisionOutcome, decideHeldRecords } from '../apply/held-records';
+import type { DerivedOutcome } from '../task/derived-tasks';
+import type { CancelOutcome, StartOutcome } from '../task/sync.service';
 import { listRecords } from './sync-record.list';
 import { SyncRecordConnection, SyncRecordEvent, SyncRecordFilter, SyncRecordObject } from './sync-record.type';
-import { abortable, recordStream, sequence, taskStream, tasksStream } from './sync-streams';
+import { recordStream, taskStream, tasksStream } from './sync-streams';
 import {
   ApplyPreviewInput,
   ApplyPreviewPayload,

@@ -1,8 +1,8 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { inTransaction } from '../database/transaction';
-import { writeTaskEvent } from './apply';
-import type { EventLog } from './event-log';
+import { inTransaction } from '../../database/transaction';
+import type { EventLog } from '../../events/event-log';
+import { writeTaskEvent } from '../apply/apply';
 import type { Run } from './lease';
 import { NO_PROGRESS, type ProgressState, type SyncPhaseName } from './sync-task.entity';
 

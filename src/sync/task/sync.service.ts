@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import type { Actor } from '../access/actor';
-import { inTransaction } from '../database/transaction';
-import type { Refusal } from '../identity-source/source-change';
+import type { Actor } from '../../access/actor';
+import { inTransaction } from '../../database/transaction';
+import type { EventLog } from '../../events/event-log';
+import type { Refusal } from '../../identity-source/source-change';
 import {
   changeProblems,
   extensionKeys,
   type SynchronizationChange,
   withChange,
-} from '../identity-source/synchronization-settings';
-import { writeTaskEvent } from './apply';
-import type { EventLog } from './event-log';
+} from '../../identity-source/synchronization-settings';
+import { writeTaskEvent } from '../apply/apply';
 import { type EffectiveSettings, effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 import type { ScopeState, SyncTaskModeName, SyncTaskStatusName } from './sync-task.entity';
 

@@ -12,8 +12,8 @@ import {
   type ThirdPartyEmployee,
   type ThirdPartyGroup,
   type ThirdPartyStatus,
-} from '../connector/directory-connector';
-import type { SyncObjectTypeName } from '../field-mapping/field-mapping';
+} from '../../connector/directory-connector';
+import type { SyncObjectTypeName } from '../../field-mapping/field-mapping';
 
 /**
  * The last complete snapshot in the place of the directory: a preview of other settings reads what was stored, and calls nobody.

@@ -1,10 +1,10 @@
 import type { PoolClient } from 'pg';
-import { CONNECTORS } from '../connector/registry';
-import { type FieldMapping, settingsVersion } from '../field-mapping/field-mapping';
-import type { IdentitySource } from '../identity-source/identity-source.entity';
-import { writeTaskEvent } from './apply';
+import { CONNECTORS } from '../../connector/registry';
+import { type FieldMapping, settingsVersion } from '../../field-mapping/field-mapping';
+import type { IdentitySource } from '../../identity-source/identity-source.entity';
+import { SYNC_JOB } from '../../jobs/worker';
+import { writeTaskEvent } from '../apply/apply';
 import { NO_PROGRESS, type SyncTaskModeName, type SyncTaskTriggerName, type TaskSettings } from './sync-task.entity';
-import { SYNC_JOB } from './worker';
 
 /** The columns of a source that decide how it is synchronized. */
 export const SETTINGS_COLUMNS = `id, type, status, scope_mode AS "scopeMode", scope_department_ids AS "scopeDepartmentIds",

@@ -8,15 +8,15 @@ import type {
   ThirdPartyDepartment,
   ThirdPartyEmployee,
   ThirdPartyGroup,
-} from '../connector/directory-connector';
-import { type CopyValue, copyRows } from '../database/copy';
-import { inTransaction } from '../database/transaction';
-import { ExtensionFieldService } from '../extension-field/extension-field.service';
-import { normaliseValue } from '../extension-field/extension-value';
-import { EXTENSION_PREFIX, filledFields, isMapped, type SyncObjectTypeName } from '../field-mapping/field-mapping';
-import { compileMapper, type Mapper, type ValueCheck } from '../field-mapping/mapper';
-import { INVALID } from '../field-mapping/transforms';
-import type { Run } from './lease';
+} from '../../connector/directory-connector';
+import { type CopyValue, copyRows } from '../../database/copy';
+import { inTransaction } from '../../database/transaction';
+import { ExtensionFieldService } from '../../extension-field/extension-field.service';
+import { normaliseValue } from '../../extension-field/extension-value';
+import { EXTENSION_PREFIX, filledFields, isMapped, type SyncObjectTypeName } from '../../field-mapping/field-mapping';
+import { compileMapper, type Mapper, type ValueCheck } from '../../field-mapping/mapper';
+import { INVALID } from '../../field-mapping/transforms';
+import type { Run } from '../task/lease';
 
 export type StagedType = SyncObjectTypeName;
 

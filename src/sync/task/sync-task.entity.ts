@@ -1,5 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import type { FieldMapping } from '../field-mapping/field-mapping';
+import type { FieldMapping } from '../../field-mapping/field-mapping';
 
 export type SyncTaskModeName = 'APPLY' | 'PREVIEW';
 export type SyncTaskTriggerName = 'MANUAL' | 'SCHEDULED' | 'EVENT' | 'REVERT';

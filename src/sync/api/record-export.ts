@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import express, { type Response, type Router } from 'express';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
-import type { Actor } from '../access/actor';
-import type { Authenticator } from '../access/authenticator';
-import { csvCell } from '../platform/csv';
-import { uuidOf } from '../platform/typed-id';
+import type { Actor } from '../../access/actor';
+import type { Authenticator } from '../../access/authenticator';
+import { csvCell } from '../../platform/csv';
+import { uuidOf } from '../../platform/typed-id';
 import { recordsBetween } from './sync-record.list';
 import { type SyncRecordFilter, type SyncRecordObject, toSyncRecord } from './sync-record.type';
 

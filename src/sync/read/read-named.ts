@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
-import type { DirectoryConnector } from '../connector/directory-connector';
-import type { Run } from './lease';
+import type { DirectoryConnector } from '../../connector/directory-connector';
+import type { Run } from '../task/lease';
 import { readObject } from './read-again';
 import type { AnyPage, StagedType } from './stage';
 

@@ -1,10 +1,10 @@
 import { type Job, scheduleJob } from 'node-schedule';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
-import { openEventTask, SOURCES_WITH_WAITING_EVENTS } from '../callbacks/directory-events';
-import { inTransaction } from '../database/transaction';
-import { makeAnnouncedSearch } from '../organisation/search-index';
-import type { EventLog } from './event-log';
+import { inTransaction } from '../../database/transaction';
+import type { EventLog } from '../../events/event-log';
+import { makeAnnouncedSearch } from '../../organisation/search-index';
+import { openEventTask, SOURCES_WITH_WAITING_EVENTS } from './event-task';
 import { effectiveSettings, insertTask, moveNextRun, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 
 /** Every second; a look costs one indexed query. */

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
-import type { RequestContext } from '../api/context';
-import { containing, type ListQuery, type Page, type PageArgs, readPage } from '../api/pagination';
+import type { RequestContext } from '../../api/context';
+import { containing, type ListQuery, type Page, type PageArgs, readPage } from '../../api/pagination';
 import { type SyncRecordFilter, type SyncRecordObject, type SyncRecordRow, toSyncRecord } from './sync-record.type';
 
 /** A record without a result of its own has its task's: planned, and once that was applied, applied. */

@@ -2,9 +2,9 @@ import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { CONNECT_LIMIT_MS } from '../database/data-source';
+import type { SyncRunner } from '../sync/sync-runner';
+import { tidyAbandoned } from '../sync/task/tidy';
 import { KeptRunner } from './kept-runner';
-import type { SyncRunner } from './sync-runner';
-import { tidyAbandoned } from './tidy';
 
 export const SYNC_JOB = 'sync-task';
 

@@ -1,10 +1,10 @@
 import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { Node } from '../api/node';
-import { connectionOf } from '../api/pagination';
-import { DateTime, SafeInt } from '../api/scalars';
-import { UserError, UserErrorCode } from '../api/user-error';
-import { ConfigureSynchronizationInput } from '../identity-source/synchronization-settings.type';
-import { toTypedId } from '../platform/typed-id';
+import { Node } from '../../api/node';
+import { connectionOf } from '../../api/pagination';
+import { DateTime, SafeInt } from '../../api/scalars';
+import { UserError, UserErrorCode } from '../../api/user-error';
+import { ConfigureSynchronizationInput } from '../../identity-source/synchronization-settings.type';
+import { toTypedId } from '../../platform/typed-id';
 import type {
   CertificateState,
   CounterState,
@@ -16,7 +16,7 @@ import type {
   SyncTaskStatusName,
   SyncTaskTriggerName,
   TaskState,
-} from './sync-task.entity';
+} from '../task/sync-task.entity';
 
 export const SyncTaskModeEnum = { APPLY: 'APPLY', PREVIEW: 'PREVIEW' } as const;
 registerEnumType(SyncTaskModeEnum, {

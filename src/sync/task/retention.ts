@@ -1,8 +1,8 @@
 import { type Job, scheduleJob } from 'node-schedule';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
-import { RESTORE_DAYS } from '../identity-source/settings.service';
-import { outlivedHistory } from '../organisation/history-retention';
+import { RESTORE_DAYS } from '../../identity-source/settings.service';
+import { outlivedHistory } from '../../organisation/history-retention';
 import { LAST_SNAPSHOTS } from './last-snapshots';
 
 /** How long what is not needed any more is kept, in days. */

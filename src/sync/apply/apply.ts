@@ -1,21 +1,21 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { inTransaction } from '../database/transaction';
-import { holdFieldsStill } from '../extension-field/extension-field.service';
-import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
-import { announceSearch, type RunQuery, refreshSearch } from '../organisation/search-index';
-import { AppError } from '../platform/app-error';
-import { ANY_GROUPS, APPLY_GROUPS, REMEMBER_MISSING_MEMBERS } from './apply/groups';
-import * as sql from './apply/statements';
-import type { Run } from './lease';
-import * as reversal from './revert/statements';
+import { inTransaction } from '../../database/transaction';
+import { holdFieldsStill } from '../../extension-field/extension-field.service';
+import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
+import { announceSearch, type RunQuery, refreshSearch } from '../../organisation/search-index';
+import { AppError } from '../../platform/app-error';
+import type { Run } from '../task/lease';
 import {
   type CounterState,
   isProven,
   NO_PROGRESS,
   type ProgressState,
   type SyncTaskStatusName,
-} from './sync-task.entity';
+} from '../task/sync-task.entity';
+import { ANY_GROUPS, APPLY_GROUPS, REMEMBER_MISSING_MEMBERS } from './groups';
+import * as reversal from './reversal';
+import * as sql from './statements';
 
 /** So many changed people can be searched for from the commit on; of more the search text is made afterwards. */
 const FOUND_AT_ONCE = 2_000;

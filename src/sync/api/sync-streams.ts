@@ -1,10 +1,10 @@
 import type { DataSource } from 'typeorm';
-import type { Actor } from '../access/actor';
-import { badRequest } from '../api/errors';
-import { type EventLog, Listener, type StoredEvent } from './event-log';
+import type { Actor } from '../../access/actor';
+import type { EventLog, Listener, StoredEvent } from '../../events/event-log';
+import { follow } from '../../events/event-stream';
+import { SyncTask, type SyncTaskStatusName, type TaskState } from '../task/sync-task.entity';
 import { recordsBetween } from './sync-record.list';
 import { SyncRecordEvent, type SyncRecordFilter, toSyncRecord } from './sync-record.type';
-import { SyncTask, type SyncTaskStatusName, type TaskState } from './sync-task.entity';
 import { SyncTaskEvent, toSyncTask } from './sync-task.type';
 
 const RECORDS_AT_ONCE = 500;
@@ -128,33 +128,6 @@ async function latestRecordsStart(dataSource: DataSource, taskId: string): Promi
   return row?.start ?? 0;
 }
 
-/** The number that a subscriber resumes after. @throws GraphQLError BAD_USER_INPUT for a negative one */
-export function sequence(given: unknown): number | undefined {
-  if (given == null) return undefined;
-  if (typeof given === 'number' && given >= 0) return given;
-  throw badRequest('afterSequence is a number of an event: 0 or more.');
-}
-
-/** Every event after a number, for as long as somebody listens. */
-export async function* follow(
-  from: { readonly events: EventLog },
-  after: number,
-  filter: { taskId?: string; identitySourceId?: string },
-  listener: Listener,
-): AsyncGenerator<StoredEvent> {
-  let cursor = after;
-  while (!listener.isGone && !from.events.isStopped) {
-    // Asked for before reading, so that news that comes meanwhile is not slept through.
-    const news = from.events.nextNews(listener);
-    const events = await from.events.after(cursor, filter);
-    for (const event of events) {
-      cursor = event.sequence;
-      yield event;
-    }
-    if (events.length === 0) await news;
-  }
-}
-
 function isTaskEvent(event: StoredEvent): event is TaskEvent {
   return event.kind === 'TASK';
 }
@@ -170,24 +143,4 @@ function toldOnce(task: SyncTask, event: TaskEvent): SyncTaskEvent {
 
 function taskEvent(task: SyncTask, state: TaskState | undefined, sequence: number): SyncTaskEvent {
   return Object.assign(new SyncTaskEvent(), { sequence, task: toSyncTask(task, state, sequence) });
-}
-
-/** A stream that ends at once when its subscriber goes, also while it waits for news. */
-export function abortable<T>(open: (listener: Listener) => AsyncGenerator<T>): AsyncIterableIterator<T> {
-  const listener = new Listener();
-  const generator = open(listener);
-  return {
-    next: () => generator.next(),
-    return: (value) => {
-      listener.leave();
-      return generator.return(value);
-    },
-    throw: (error) => {
-      listener.leave();
-      return generator.throw(error);
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
 }

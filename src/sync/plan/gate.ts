@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
-import type { Run } from './lease';
-import type { SafeguardState } from './sync-task.entity';
+import type { Run } from '../task/lease';
+import type { SafeguardState } from '../task/sync-task.entity';
 
 /**
  * How many removals of one object type go through without approval. Pure.

@@ -1,11 +1,11 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { inTransaction } from '../database/transaction';
+import { inTransaction } from '../../database/transaction';
+import type { EventLog } from '../../events/event-log';
+import type { SyncTaskStatusName, TaskSettings } from '../task/sync-task.entity';
 import { beginApplying, endIfDecided } from './apply';
-import { REMOVE_GROUPS } from './apply/groups';
-import * as sql from './apply/statements';
-import type { EventLog } from './event-log';
-import type { SyncTaskStatusName, TaskSettings } from './sync-task.entity';
+import { REMOVE_GROUPS } from './groups';
+import * as sql from './statements';
 
 export interface Decision {
   readonly taskId: string;

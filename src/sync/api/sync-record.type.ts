@@ -1,9 +1,9 @@
 import { Field, InputType, ObjectType, registerEnumType } from 'type-graphql';
-import type { RoleName } from '../access/actor';
-import { isPersonal, seesMasked, shown } from '../access/masking';
-import { Node } from '../api/node';
-import { connectionOf } from '../api/pagination';
-import { SafeInt } from '../api/scalars';
+import type { RoleName } from '../../access/actor';
+import { isPersonal, seesMasked, shown } from '../../access/masking';
+import { Node } from '../../api/node';
+import { connectionOf } from '../../api/pagination';
+import { SafeInt } from '../../api/scalars';
 import {
   EXTENSION_PREFIX,
   type FieldMapping,
@@ -11,8 +11,8 @@ import {
   STRUCTURAL_FIELDS,
   type SyncObjectTypeName,
   supplyingField,
-} from '../field-mapping/field-mapping';
-import { toTypedId } from '../platform/typed-id';
+} from '../../field-mapping/field-mapping';
+import { toTypedId } from '../../platform/typed-id';
 import { SyncActionEnum, SyncObjectTypeEnum } from './sync-task.type';
 
 export const SyncResultEnum = {

@@ -1,10 +1,10 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import type { Actor } from '../access/actor';
-import { inTransaction } from '../database/transaction';
-import type { EventLog } from './event-log';
+import type { Actor } from '../../access/actor';
+import { inTransaction } from '../../database/transaction';
+import type { EventLog } from '../../events/event-log';
+import * as sql from '../apply/reversal';
 import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
-import * as sql from './revert/statements';
 import type { SyncTaskModeName, SyncTaskStatusName, SyncTaskTriggerName } from './sync-task.entity';
 
 export type DerivedOutcome =

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
-import { type DirectoryConnector, DirectoryError, hasGroups } from '../connector/directory-connector';
-import type { Run } from './lease';
+import { type DirectoryConnector, DirectoryError, hasGroups } from '../../connector/directory-connector';
+import type { Run } from '../task/lease';
 import type { AnyPage, StagedObject, StagedType } from './stage';
 
 /** Missing objects are read in batches of this size, so that a whole company missing is never held in memory. */

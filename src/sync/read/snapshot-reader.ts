@@ -1,0 +1,172 @@
+import type { DataSource } from 'typeorm';
+import { type DirectoryConnector, hasGroups, NotPermitted } from '../../connector/directory-connector';
+import type { OpenedConnector } from '../../connector/registry';
+import type { Run } from '../task/lease';
+import type { ProgressReporter } from '../task/progress';
+import { type Certified, confirmAbsences, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
+import { readMissingAgain } from './read-again';
+import { claimEvents, groupsToRead, readNamed } from './read-named';
+import { SnapshotConnector } from './snapshot-connector';
+import { COUNTED, Stage, type StagedBatch, type StagedType } from './stage';
+
+interface NamedDepartment {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** The first two steps of a task: the directory's answers become rows, and the snapshot that they make is certified. */
+export class SnapshotReader {
+  private readonly connector: DirectoryConnector;
+  private readonly notTold: OpenedConnector['notTold'];
+
+  constructor(
+    private readonly dataSource: DataSource,
+    opened: OpenedConnector,
+    private readonly run: Run,
+    private readonly progress: ProgressReporter,
+  ) {
+    const { snapshotTaskId } = run.task.settings;
+    this.connector = snapshotTaskId
+      ? new SnapshotConnector(dataSource, snapshotTaskId, opened.connector)
+      : opened.connector;
+    this.notTold = opened.notTold;
+  }
+
+  /** Reads and certifies; what an interrupted attempt has stored is not read again. */
+  async read(): Promise<Certified> {
+    this.progress.update({ phase: 'FETCHING' });
+    const certified = this.run.task.trigger === 'EVENT' ? await this.readEvents() : await this.readSnapshot();
+    this.progress.update({ phase: 'PLANNING' });
+    this.showCalls();
+    return certified;
+  }
+
+  /** An event task reads only what callbacks named; nothing is concluded from what it does not read. */
+  private async readEvents(): Promise<Certified> {
+    const { dataSource, connector, run } = this;
+    await claimEvents(dataSource, run);
+    for (const type of this.types()) await this.stageNamed(type);
+    // Also those that wait for what was read just now.
+    if (run.task.includesEmployees && hasGroups(connector) && (await groupsToRead(dataSource, run)))
+      await this.stageNamed('GROUP');
+    return storeEventCertificate(dataSource, connector, run);
+  }
+
+  private async stageNamed(type: StagedType): Promise<void> {
+    const stage = await this.stage(type);
+    await stage.write(readNamed(this.dataSource, this.connector, this.run, type), this.showCalls);
+  }
+
+  private async readSnapshot(): Promise<Certified> {
+    const { dataSource, connector, run } = this;
+    const read = await this.readAll();
+    let certified = await storeCertificate(dataSource, connector, run, read);
+    const { certificate, findings } = certified;
+    if (certificate.complete && !findings.same && !run.task.settings.snapshotTaskId) {
+      const types = this.types();
+      if (certificate.groupsComplete) types.push('GROUP');
+      for (const type of types) {
+        const stage = await this.stage(type);
+        await stage.write(readMissingAgain(dataSource, connector, run, type), this.showCalls);
+      }
+      certified = await confirmAbsences(dataSource, connector, run, certified);
+    }
+    const { employeesRead } = certified.certificate;
+    if (run.task.includesEmployees)
+      this.progress.update({ employeesDone: employeesRead, employeesTotal: employeesRead });
+    return certified;
+  }
+
+  private async readAll(): Promise<WhatWasRead> {
+    const { connector, run } = this;
+    const extent = await connector.extent(run.signal);
+    const departments = await this.stage('DEPARTMENT');
+    await departments.write(connector.departments(extent, departments.options()), () => undefined);
+    const tree = await this.departmentsInScope();
+    this.progress.update({ departmentsTotal: tree.length });
+    if (!run.task.includesEmployees) {
+      this.progress.update({ departmentsDone: tree.length });
+      return { extent, groups: false, groupsLeftAlone: undefined };
+    }
+    const employees = await this.stage('EMPLOYEE');
+    const ids = tree.map((department) => department.id);
+    const onBatch = await this.showBatches(tree);
+    await employees.write(connector.employees(extent, ids, employees.options()), onBatch);
+    this.progress.update({ departmentsDone: tree.length });
+    return { extent, ...(await this.readGroups()) };
+  }
+
+  /** After the people, so that whoever is in a group has been read. Without the permission everything else goes on. */
+  private async readGroups(): Promise<Omit<WhatWasRead, 'extent'>> {
+    const { connector } = this;
+    if (!hasGroups(connector)) return { groups: false, groupsLeftAlone: undefined };
+    const groups = await this.stage('GROUP');
+    try {
+      await groups.write(connector.groups(groups.options()), this.showCalls);
+      return { groups: true, groupsLeftAlone: undefined };
+    } catch (error) {
+      if (!(error instanceof NotPermitted)) throw error;
+      return { groups: true, groupsLeftAlone: `${error.message} ${error.advice}` };
+    }
+  }
+
+  private types(): StagedType[] {
+    return this.run.task.includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT'];
+  }
+
+  private async stage(type: StagedType): Promise<Stage> {
+    const stage = new Stage(this.dataSource, this.connector, this.run, type, this.notTold);
+    await stage.open();
+    return stage;
+  }
+
+  private readonly showCalls = () => this.progress.update({ sourceCalls: this.connector.statistics().calls });
+
+  private async showBatches(tree: readonly NamedDepartment[]): Promise<(batch: StagedBatch) => void> {
+    const [expected] = await this.dataSource.query(
+      `SELECT count(*)::int AS total FROM link WHERE identity_source_id = $1 AND kind = 'EMPLOYEE' AND missing_since IS NULL`,
+      [this.run.task.identitySourceId],
+    );
+    // What an interrupted attempt has read counts, too.
+    const [read] = await this.dataSource.query(
+      `SELECT count(*)::int AS pages, coalesce(sum(${COUNTED}), 0)::int AS people
+         FROM task_page tp LEFT JOIN snapshot_page p ON p.id = tp.page_id WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`,
+      [this.run.task.id],
+    );
+    const names = new Map(tree.map((d) => [d.id, d.name]));
+    const total = expected.total > 0 ? expected.total : null;
+    this.progress.update({ employeesTotal: total });
+    let { pages, people } = read;
+    return (batch) => {
+      pages += batch.pages;
+      people += batch.objects;
+      const { calls, throttledMs } = this.connector.statistics();
+      this.progress.update({
+        departmentsDone: Math.min(pages, tree.length),
+        employeesDone: people,
+        employeesTotal: total === null ? null : Math.max(total, people),
+        sourceCalls: calls,
+        throttledMs,
+        currentDepartment: names.get(batch.lastPageKey.split(':')[1] ?? '') ?? null,
+      });
+    };
+  }
+
+  /** The departments whose people are to be read: all, or the chosen ones with what is below them. */
+  private async departmentsInScope(): Promise<NamedDepartment[]> {
+    const { mode, departmentIds } = this.run.task.settings.scope;
+    return this.dataSource.query(
+      `WITH RECURSIVE staged AS MATERIALIZED (
+         SELECT DISTINCT ON (s.external_key) s.external_key, s.external_id, s.parent_key, s.mapped ->> 'name' AS name
+           FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
+          WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' ORDER BY s.external_key
+       ), chosen AS (
+         SELECT staged.* FROM staged WHERE $2 = 'ALL' OR external_id = ANY ($3)
+         UNION
+         SELECT staged.* FROM staged JOIN chosen ON staged.parent_key = chosen.external_key
+       )
+       SELECT external_id AS id, name FROM chosen ORDER BY external_key`,
+      [this.run.task.id, mode, departmentIds],
+    );
+  }
+}
