@@ -10,6 +10,7 @@ import { DirectoryGroups1801000000000 } from '../../migrations/1801000000000-dir
 import { History1802000000000 } from '../../migrations/1802000000000-history';
 import { PeopleLists1803000000000 } from '../../migrations/1803000000000-people-lists';
 import { SharedPace1805000000000 } from '../../migrations/1805000000000-shared-pace';
+import { NotedRecords1806000000000 } from '../../migrations/1806000000000-noted-records';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -55,6 +56,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       History1802000000000,
       PeopleLists1803000000000,
       SharedPace1805000000000,
+      NotedRecords1806000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

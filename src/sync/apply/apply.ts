@@ -13,8 +13,9 @@ import {
   type ProgressState,
   type SyncTaskStatusName,
 } from '../task/sync-task.entity';
-import { ANY_GROUPS, APPLY_GROUPS, REMEMBER_MISSING_MEMBERS } from './groups';
+import { APPLY_GROUPS, READ_GROUPS, REMEMBER_MISSING_MEMBERS } from './groups';
 import * as reversal from './reversal';
+import type { Step } from './statements';
 import * as sql from './statements';
 
 /** So many changed people can be searched for from the commit on; of more the search text is made afterwards. */
@@ -66,7 +67,7 @@ async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
 /** A reversal follows no snapshot: whatever it brings back, the next run compares anew. */
 async function applyReversal(client: PoolClient, run: Run): Promise<void> {
   await execute(client, reversal.SKIP_CHANGED, run);
-  await execute(client, sql.createDepartments(true), run);
+  await execute(client, sql.createDepartments(true).sql, run);
   await execute(client, reversal.DROP_LOST_EDGES, run);
   await applyRecords(client, run);
   await execute(client, reversal.FORGET_HASHES, run);
@@ -79,42 +80,55 @@ export async function beginApplying(client: PoolClient, identitySourceId: string
   await holdFieldsStill(client);
 }
 
-async function applyRecords(client: PoolClient, run: Run): Promise<void> {
-  const { id, mappings, settings } = run.task;
+/** What a task's records do, in its order, but for the departments that go. */
+function steps(run: Run): Step[] {
   const undoing = run.task.trigger === 'REVERT';
-  const extensionsMapped = undoing || mappings.some((mapping) => mapping.localField.startsWith(EXTENSION_PREFIX));
-  if (!undoing) await execute(client, sql.createDepartments(extensionsMapped), run);
-  await execute(client, sql.updateDepartments(extensionsMapped), run);
-  let touched = await execute(client, sql.createEmployees(extensionsMapped), run);
-  touched += await execute(client, sql.updateEmployees(extensionsMapped), run);
-  await client.query(sql.SUSPEND_EMPLOYEES, [id, settings.safeguards.leaverGraceDays]);
-  await execute(client, sql.REMOVE_EMPLOYEES, run);
-  await execute(client, sql.DELETE_MEMBERSHIPS, run);
-  await execute(client, sql.CREATE_MEMBERSHIPS, run);
-  await execute(client, sql.WRITE_MEMBERSHIPS, run);
-  await execute(client, sql.RENAME_LINKS, run);
-  // A reversal brings back what may have kept its link.
-  if (!undoing) await execute(client, sql.CREATE_LINKS, run);
-  await execute(client, sql.writeLinks(`${undoing ? `'CREATE', ` : ''}'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID'`), run);
-  await execute(client, sql.MARK_MISSING, run);
-  await applyGroups(client, run);
-  await deleteDepartments(client, run);
-  const query: RunQuery = async (text, parameters) => (await client.query(text, parameters)).rows;
-  if (touched <= FOUND_AT_ONCE) await refreshSearch(query, { taskId: id });
-  else await announceSearch(query, run.task.identitySourceId);
+  const extensionsMapped =
+    undoing || run.task.mappings.some(({ localField }) => localField.startsWith(EXTENSION_PREFIX));
+  return [
+    // Those of a reversal came first, since edges lead to them.
+    ...(undoing ? [] : [sql.createDepartments(extensionsMapped)]),
+    sql.updateDepartments(extensionsMapped),
+    sql.createEmployees(extensionsMapped),
+    sql.updateEmployees(extensionsMapped),
+    sql.SUSPEND_EMPLOYEES,
+    sql.REMOVE_EMPLOYEES,
+    sql.DELETE_MEMBERSHIPS,
+    sql.CREATE_MEMBERSHIPS,
+    sql.WRITE_MEMBERSHIPS,
+    sql.RENAME_LINKS,
+    ...(undoing ? [sql.RESTORE_LINKS] : [sql.CREATE_LINKS, sql.WRITE_LINKS]),
+    sql.MARK_MISSING,
+    ...APPLY_GROUPS,
+  ];
 }
 
-/** A run that brings departments only has neither records of groups nor answers about them. */
-async function applyGroups(client: PoolClient, run: Run): Promise<void> {
-  const { rows } = await client.query(ANY_GROUPS, [run.task.id]);
-  if (rows[0].records) for (const statement of APPLY_GROUPS) await execute(client, statement, run);
-  if (rows[0].pages) await execute(client, REMEMBER_MISSING_MEMBERS, run);
+async function applyRecords(client: PoolClient, run: Run): Promise<void> {
+  const { rows } = await client.query<sql.OpenRecords>(sql.COUNT_OPEN, [run.task.id]);
+  for (const step of steps(run)) if (sql.count(rows, step) > 0) await execute(client, step.sql, run);
+  if (sql.count(rows, sql.DELETE_DEPARTMENTS) > 0) await deleteDepartments(client, run);
+  await rememberMissingMembers(client, run);
+  const renamed = sql.count(rows, { objectType: 'EMPLOYEE', actions: ['CREATE', ...sql.CHANGES] });
+  await renewSearch(client, run, renamed);
+}
+
+/** A run that brings departments only has no answers about groups. */
+async function rememberMissingMembers(client: PoolClient, run: Run): Promise<void> {
+  const { rows } = await client.query(READ_GROUPS, [run.task.id]);
+  if (rows[0].any) await execute(client, REMEMBER_MISSING_MEMBERS, run);
 }
 
 async function deleteDepartments(client: PoolClient, run: Run): Promise<void> {
-  while ((await execute(client, sql.DELETE_DEPARTMENTS, run)) > 0);
-  await execute(client, sql.KEEP_FILLED_DEPARTMENTS, run);
-  await execute(client, sql.DELETE_DEPARTMENT_LINKS, run);
+  while ((await execute(client, sql.DELETE_DEPARTMENTS.sql, run)) > 0);
+  await execute(client, sql.KEEP_FILLED_DEPARTMENTS.sql, run);
+  await execute(client, sql.DELETE_DEPARTMENT_LINKS.sql, run);
+}
+
+/** @param people whose names and other searched values may have changed */
+async function renewSearch(client: PoolClient, run: Run, people: number): Promise<void> {
+  const query: RunQuery = async (text, parameters) => (await client.query(text, parameters)).rows;
+  if (people > FOUND_AT_ONCE) await announceSearch(query, run.task.identitySourceId);
+  else if (people > 0) await refreshSearch(query, { taskId: run.task.id });
 }
 
 /** Statements name $2 only where they need it; PostgreSQL refuses a parameter that none does. */

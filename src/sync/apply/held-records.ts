@@ -2,9 +2,10 @@ import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
 import type { EventLog } from '../../events/event-log';
-import type { SyncTaskStatusName, TaskSettings } from '../task/sync-task.entity';
+import type { SyncTaskStatusName } from '../task/sync-task.entity';
 import { beginApplying, endIfDecided } from './apply';
 import { REMOVE_GROUPS } from './groups';
+import type { Step } from './statements';
 import * as sql from './statements';
 
 export interface Decision {
@@ -23,7 +24,6 @@ export type DecisionOutcome =
 interface HeldTask {
   readonly identitySourceId: string;
   readonly status: SyncTaskStatusName;
-  readonly settings: TaskSettings;
 }
 
 /** The decided records stand in a table of the transaction, so that the same statements apply them that apply a whole task. */
@@ -50,7 +50,7 @@ async function decideIn(client: PoolClient, decision: Decision): Promise<Decisio
   // The same order of locks as a task that applies: first the source, then the task.
   await beginApplying(client, named.id);
   const { rows } = await client.query<HeldTask>(
-    `SELECT identity_source_id AS "identitySourceId", status, settings FROM sync_task WHERE id = $1 FOR UPDATE`,
+    `SELECT identity_source_id AS "identitySourceId", status FROM sync_task WHERE id = $1 FOR UPDATE`,
     [taskId],
   );
   const task = rows[0] as HeldTask;
@@ -65,14 +65,14 @@ async function decideIn(client: PoolClient, decision: Decision): Promise<Decisio
     const asked = new Set(recordIds).size;
     if (left.count < asked) return { kind: 'notHeld', count: asked - left.count };
   }
-  if (approve) await applyDecided(client, taskId, task);
+  if (approve) await applyDecided(client, taskId);
   else await keepDecided(client, taskId, task);
   const { rows: decided } = await client.query('SELECT array_agg(ordinal ORDER BY ordinal) AS ordinals FROM decided');
   await endIfDecided(client, taskId, decided[0].ordinals ?? []);
   return { kind: 'decided', taskId };
 }
 
-async function applyDecided(client: PoolClient, taskId: string, task: HeldTask): Promise<void> {
+async function applyDecided(client: PoolClient, taskId: string): Promise<void> {
   await client.query(
     `UPDATE sync_record r
         SET applied_at = now(), result = CASE WHEN coalesce(d.id, e.id, g.id) IS NULL THEN 'SKIPPED' END,
@@ -85,15 +85,12 @@ async function applyDecided(client: PoolClient, taskId: string, task: HeldTask):
       WHERE decided.id = r.id AND x.id = r.id AND r.task_id = $1`,
     [taskId],
   );
-  const { leaverGraceDays } = task.settings.safeguards;
-  const run = (statement: string, parameters: unknown[]) =>
-    client.query(statement.replaceAll(sql.OPEN, DECIDED), parameters);
-  await run(sql.SUSPEND_EMPLOYEES, [taskId, leaverGraceDays]);
-  await run(sql.MARK_MISSING, [taskId]);
-  for (const statement of REMOVE_GROUPS) await run(statement, [taskId]);
-  while (((await run(sql.DELETE_DEPARTMENTS, [taskId])).rowCount ?? 0) > 0);
-  await run(sql.KEEP_FILLED_DEPARTMENTS, [taskId]);
-  await run(sql.DELETE_DEPARTMENT_LINKS, [taskId]);
+  const run = async (step: Step) =>
+    (await client.query(step.sql.replaceAll(sql.OPEN, DECIDED), [taskId])).rowCount ?? 0;
+  for (const step of [sql.SUSPEND_EMPLOYEES, sql.MARK_MISSING, ...REMOVE_GROUPS]) await run(step);
+  while ((await run(sql.DELETE_DEPARTMENTS)) > 0);
+  await run(sql.KEEP_FILLED_DEPARTMENTS);
+  await run(sql.DELETE_DEPARTMENT_LINKS);
   // What can be seen now becomes what the next run is compared with.
   await client.query('UPDATE sync_task SET extent_accepted = true WHERE id = $1', [taskId]);
 }

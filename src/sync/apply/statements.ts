@@ -1,9 +1,54 @@
+import type { SyncObjectTypeName } from '../../field-mapping/field-mapping';
+import type { SyncActionName } from '../task/sync-task.entity';
+
 /**
  * The plan's records become the local organisation. Parameters: $1 task, $2 identity source. Every statement reads the
  * records whose result is still open, so what was shown is what happens.
  */
 
 export const OPEN = `r.task_id = $1 AND r.result IS NULL`;
+
+/** A statement about the open records of certain actions, left out where a task has none: each would look through all of them. */
+export interface Step {
+  /** Undefined: of every type. */
+  readonly objectType: SyncObjectTypeName | undefined;
+  readonly actions: readonly SyncActionName[];
+  readonly sql: string;
+}
+
+/** How many open records a task has of a type and action. */
+export interface OpenRecords {
+  readonly objectType: SyncObjectTypeName;
+  readonly action: SyncActionName;
+  readonly total: number;
+}
+
+/** How many of them a step is about. Pure. */
+export function count(
+  open: readonly OpenRecords[],
+  { objectType, actions }: Pick<Step, 'objectType' | 'actions'>,
+): number {
+  return open
+    .filter((r) => r.objectType === (objectType ?? r.objectType) && actions.includes(r.action))
+    .reduce((sum, r) => sum + r.total, 0);
+}
+
+/** @param sql makes the statement from the condition that picks the step's records, `r` */
+export function step(
+  objectType: SyncObjectTypeName | undefined,
+  actions: readonly SyncActionName[],
+  sql: (records: string) => string,
+): Step {
+  const ofType = objectType ? `AND r.object_type = '${objectType}' ` : '';
+  return {
+    objectType,
+    actions,
+    sql: sql(`${OPEN} ${ofType}AND r.action IN (${actions.map((a) => `'${a}'`).join(', ')})`),
+  };
+}
+
+/** What is done to somebody or something that is here, or was, and stays. */
+export const CHANGES: readonly SyncActionName[] = ['UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID'];
 
 /** The parts for extension fields, left out where no mapping names one: what is not mapped keeps its values. */
 interface ExtensionParts {
@@ -23,26 +68,45 @@ const MANAGER = `CASE WHEN (r.edges ->> 'manager')::uuid NOT IN (
   SELECT failed.local_id FROM sync_record failed WHERE failed.task_id = $1 AND failed.result = 'FAILED')
   THEN (r.edges ->> 'manager')::uuid END`;
 
-export const createDepartments = (extensionsMapped: boolean) => `
+export const createDepartments = (extensionsMapped: boolean) =>
+  step(
+    'DEPARTMENT',
+    ['CREATE'],
+    (records) => `
 INSERT INTO department (id, identity_source_id, parent_id, name, english_name, "order"${extensionParts(extensionsMapped).column})
 SELECT r.local_id, $2, (r.edges ->> 'parent')::uuid, r.after ->> 'name', r.after ->> 'englishName', (r.after ->> 'order')::bigint${extensionParts(extensionsMapped).value}
-  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'CREATE' ORDER BY r.ordinal`;
+  FROM sync_record r WHERE ${records} ORDER BY r.ordinal`,
+  );
 
-export const updateDepartments = (extensionsMapped: boolean) => `
+export const updateDepartments = (extensionsMapped: boolean) =>
+  step(
+    'DEPARTMENT',
+    ['UPDATE', 'MOVE'],
+    (records) => `
 UPDATE department d SET parent_id = (r.edges ->> 'parent')::uuid, name = r.after ->> 'name', english_name = r.after ->> 'englishName',
        "order" = (r.after ->> 'order')::bigint, updated_at = now()${extensionParts(extensionsMapped).assignment}
-  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action IN ('UPDATE', 'MOVE') AND d.id = r.local_id`;
+  FROM sync_record r WHERE ${records} AND d.id = r.local_id`,
+  );
 
-export const createEmployees = (extensionsMapped: boolean) => `
+export const createEmployees = (extensionsMapped: boolean) =>
+  step(
+    'EMPLOYEE',
+    ['CREATE'],
+    (records) => `
 INSERT INTO employee (id, identity_source_id, username, display_name, english_name, position, email, mobile, telephone, address, gender,
                       employment_status, status, main_department_id, manager_id${extensionParts(extensionsMapped).column})
 SELECT r.local_id, $2, r.after ->> 'username', r.after ->> 'displayName', r.after ->> 'englishName', r.after ->> 'position',
        r.after ->> 'email', r.after ->> 'mobile', r.after ->> 'telephone', r.after ->> 'address', r.after ->> 'gender',
        coalesce(r.after ->> 'employmentStatus', 'UNKNOWN'), r.after ->> 'status', (r.edges ->> 'main')::uuid,
        ${MANAGER}${extensionParts(extensionsMapped).value}
-  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'CREATE' ORDER BY r.ordinal`;
+  FROM sync_record r WHERE ${records} ORDER BY r.ordinal`,
+  );
 
-export const updateEmployees = (extensionsMapped: boolean) => `
+export const updateEmployees = (extensionsMapped: boolean) =>
+  step(
+    'EMPLOYEE',
+    CHANGES,
+    (records) => `
 UPDATE employee e SET username = r.after ->> 'username', display_name = r.after ->> 'displayName',
        english_name = r.after ->> 'englishName', position = r.after ->> 'position', email = r.after ->> 'email',
        mobile = r.after ->> 'mobile', telephone = r.after ->> 'telephone', address = r.after ->> 'address',
@@ -52,78 +116,107 @@ UPDATE employee e SET username = r.after ->> 'username', display_name = r.after 
        suspended_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END,
        removal_due_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END, updated_at = now()${extensionParts(extensionsMapped).assignment}
   FROM sync_record r
- WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action IN ('UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID') AND e.id = r.local_id`;
+ WHERE ${records} AND e.id = r.local_id`,
+  );
 
-/** $2: days of grace before the removal. */
-export const SUSPEND_EMPLOYEES = `
-UPDATE employee e SET status = 'SUSPENDED', suspended_at = now(), removal_due_at = now() + make_interval(days => $2),
-       updated_at = now()
-  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'SUSPEND' AND e.id = r.local_id`;
+/** With the days of grace of the task's settings before the removal. */
+export const SUSPEND_EMPLOYEES = step(
+  'EMPLOYEE',
+  ['SUSPEND'],
+  (records) => `
+UPDATE employee e SET status = 'SUSPENDED', suspended_at = now(), updated_at = now(),
+       removal_due_at = now() + make_interval(days => (t.settings #>> '{safeguards,leaverGraceDays}')::int)
+  FROM sync_record r JOIN sync_task t ON t.id = r.task_id WHERE ${records} AND e.id = r.local_id`,
+);
 
-export const REMOVE_EMPLOYEES = `
+export const REMOVE_EMPLOYEES = step(
+  'EMPLOYEE',
+  ['REMOVE'],
+  (records) => `
 UPDATE employee e SET status = 'REMOVED', removal_due_at = NULL, main_department_id = NULL, manager_id = NULL, updated_at = now()
-  FROM sync_record r WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'REMOVE' AND e.id = r.local_id`;
+  FROM sync_record r WHERE ${records} AND e.id = r.local_id`,
+);
 
 /** Memberships as a difference of edges: what stays the same is not written. */
-export const DELETE_MEMBERSHIPS = `
+export const DELETE_MEMBERSHIPS = step(
+  'EMPLOYEE',
+  [...CHANGES, 'REMOVE'],
+  (records) => `
 DELETE FROM membership m USING sync_record r
- WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND m.employee_id = r.local_id
+ WHERE ${records} AND m.employee_id = r.local_id
    AND (r.action = 'REMOVE' OR ('departments' = ANY (r.changed) AND NOT EXISTS (
      SELECT FROM jsonb_array_elements(CASE jsonb_typeof(r.edges -> 'departments') WHEN 'array' THEN r.edges -> 'departments' ELSE '[]' END) d
-      WHERE (d ->> 0)::uuid = m.department_id)))`;
+      WHERE (d ->> 0)::uuid = m.department_id)))`,
+);
 
-const membershipsOf = (actions: string) => `
+const toldMemberships = (records: string) => `
 INSERT INTO membership (employee_id, department_id, is_leader, "order")
 SELECT r.local_id, (d ->> 0)::uuid, (d ->> 1)::boolean, (d ->> 2)::bigint
   FROM sync_record r, jsonb_array_elements(r.edges -> 'departments') d
- WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND ${actions} AND 'departments' = ANY (r.changed)
-   AND jsonb_typeof(r.edges -> 'departments') = 'array'
+ WHERE ${records} AND 'departments' = ANY (r.changed) AND jsonb_typeof(r.edges -> 'departments') = 'array'
  ORDER BY r.ordinal`;
 
 /** Who is new has none yet, so that nothing has to be looked for before it is written. */
-export const CREATE_MEMBERSHIPS = membershipsOf(`r.action = 'CREATE'`);
+export const CREATE_MEMBERSHIPS = step('EMPLOYEE', ['CREATE'], toldMemberships);
 
-export const WRITE_MEMBERSHIPS = `${membershipsOf(`r.action <> 'CREATE'`)}
+export const WRITE_MEMBERSHIPS = step(
+  'EMPLOYEE',
+  CHANGES,
+  (records) => `${toldMemberships(records)}
 ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_leader, "order" = excluded."order"
- WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`;
+ WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`,
+);
 
 /** The same person under another id: the link goes along, so that nobody leaves and nobody comes. */
-export const RENAME_LINKS = `
+export const RENAME_LINKS = step(
+  'EMPLOYEE',
+  ['RENAME_ID'],
+  (records) => `
 UPDATE link l SET external_key = r.external_key, external_id = r.external_id
-  FROM sync_record r WHERE ${OPEN} AND r.action = 'RENAME_ID' AND l.local_id = r.local_id`;
+  FROM sync_record r WHERE ${records} AND l.local_id = r.local_id`,
+);
 
 /** A value that could not be used, or is somebody else's, leaves no hash, so that the object is compared again. */
-const linksOf = (actions: string) => `
+const toldLinks = (records: string) => `
 INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at, unresolved)
 SELECT $2, r.object_type, r.external_key, r.external_id, r.local_id,
        CASE WHEN coalesce(r.reason_code, '') NOT IN ('INVALID_VALUE', 'VALUE_TAKEN') THEN r.hash END, r.read_at,
        CASE WHEN jsonb_typeof(r.edges -> 'unresolved') = 'array'
             THEN ARRAY(SELECT jsonb_array_elements_text(r.edges -> 'unresolved')) END
   FROM sync_record r
- WHERE ${OPEN} AND ${actions}
+ WHERE ${records}
  ORDER BY r.ordinal`;
 
 /** What is new in a snapshot's plan has no link: that it still has none was looked at when applying began. */
-export const CREATE_LINKS = linksOf(`r.action = 'CREATE'`);
+export const CREATE_LINKS = step(undefined, ['CREATE'], toldLinks);
 
-/** @param actions those of the records, as an SQL list */
-export const writeLinks = (actions: string) => `${linksOf(`r.action IN (${actions})`)}
+const replaceLinks = (records: string) => `${toldLinks(records)}
 ON CONFLICT (identity_source_id, kind, external_key) DO UPDATE SET external_id = excluded.external_id, hash = excluded.hash,
        read_at = excluded.read_at, unresolved = excluded.unresolved, missing_since = NULL, rejected_at = NULL`;
 
-export const MARK_MISSING = `
-UPDATE link l SET missing_since = now()
-  FROM sync_record r
- WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action = 'SUSPEND' AND l.local_id = r.local_id`;
+export const WRITE_LINKS = step(undefined, CHANGES, replaceLinks);
+
+/** A reversal brings back what may have kept its link. */
+export const RESTORE_LINKS = step(undefined, ['CREATE', ...CHANGES], replaceLinks);
+
+export const MARK_MISSING = step(
+  'EMPLOYEE',
+  ['SUSPEND'],
+  (records) => `
+UPDATE link l SET missing_since = now() FROM sync_record r WHERE ${records} AND l.local_id = r.local_id`,
+);
 
 /**
  * Leaf first, and only where nobody present and no other department is left; run until nothing more goes. A group that a
  * department is still in is compared again by the next run.
  */
-export const DELETE_DEPARTMENTS = `
+export const DELETE_DEPARTMENTS = step(
+  'DEPARTMENT',
+  ['REMOVE'],
+  (records) => `
 WITH gone AS (
   DELETE FROM department d USING sync_record r
-   WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND d.id = r.local_id
+   WHERE ${records} AND d.id = r.local_id
      AND NOT EXISTS (SELECT FROM department c WHERE c.parent_id = d.id)
      AND NOT EXISTS (SELECT FROM membership m JOIN employee e ON e.id = m.employee_id
                       WHERE m.department_id = d.id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED'))
@@ -131,19 +224,27 @@ WITH gone AS (
 ), reached AS (
   UPDATE link l SET hash = NULL FROM gone JOIN directory_group_department m ON m.department_id = gone.id WHERE l.local_id = m.group_id
 )
-SELECT id FROM gone`;
+SELECT id FROM gone`,
+);
 
 /** Where the people in it are leavers who wait for approval, the department waits with them. */
-export const KEEP_FILLED_DEPARTMENTS = `
+export const KEEP_FILLED_DEPARTMENTS = step(
+  'DEPARTMENT',
+  ['REMOVE'],
+  (records) => `
 UPDATE sync_record r
    SET result = CASE WHEN EXISTS (SELECT FROM sync_record h WHERE h.task_id = $1 AND h.result = 'HELD') THEN 'HELD' ELSE 'SKIPPED' END,
        reason_code = 'DEPARTMENT_NOT_EMPTY',
        edges_before = coalesce(r.edges_before, '{}') || jsonb_build_object('reason', r.reason_code)
- WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND EXISTS (SELECT FROM department d WHERE d.id = r.local_id)`;
+ WHERE ${records} AND EXISTS (SELECT FROM department d WHERE d.id = r.local_id)`,
+);
 
-export const DELETE_DEPARTMENT_LINKS = `
-DELETE FROM link l USING sync_record r
- WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND l.local_id = r.local_id`;
+export const DELETE_DEPARTMENT_LINKS = step(
+  'DEPARTMENT',
+  ['REMOVE'],
+  (records) => `
+DELETE FROM link l USING sync_record r WHERE ${records} AND l.local_id = r.local_id`,
+);
 
 /** The local organisation now reflects this snapshot's pages and no others. A page with a failed object is compared again. */
 export const MARK_PAGES_APPLIED = `
@@ -167,7 +268,7 @@ UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
 export const IS_OUTDATED = `
 SELECT EXISTS (
   SELECT FROM sync_record r JOIN employee e ON e.id = r.local_id
-   WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND e.updated_at IS DISTINCT FROM r.local_version
+   WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND e.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
   SELECT FROM sync_record r JOIN department d ON d.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND d.updated_at IS DISTINCT FROM r.local_version
@@ -220,6 +321,10 @@ UPDATE directory_event e SET task_id = $1 FROM sync_task t
  WHERE t.id = $1 AND e.identity_source_id = $2 AND e.task_id IS NULL AND e.received_at < t.started_at
    AND (t.certificate ->> 'complete')::boolean AND t.includes_employees
    AND (e.object_type <> 'GROUP' OR (t.certificate ->> 'groupsComplete')::boolean)`;
+
+/** A task's open records, counted. */
+export const COUNT_OPEN = `
+SELECT r.object_type AS "objectType", r.action, count(*)::int AS total FROM sync_record r WHERE ${OPEN} GROUP BY r.object_type, r.action`;
 
 /** What became of the records, by object type and action. */
 export const COUNT_RESULTS = `

@@ -11,6 +11,8 @@ export type SyncTaskStatusName =
   | 'PARTIALLY_SUCCEEDED'
   | 'FAILED'
   | 'CANCELED';
+/** What a task does to an object. */
+export type SyncActionName = 'CREATE' | 'UPDATE' | 'MOVE' | 'SUSPEND' | 'REMOVE' | 'RESTORE' | 'RENAME_ID';
 export type SyncPhaseName = 'WAITING' | 'FETCHING' | 'PLANNING' | 'APPLYING' | 'FINISHED';
 
 /** How far a task has come. Departments and employees count objects read, or in the later phases planned and applied. */
