@@ -12,6 +12,7 @@ import type { RequestContext } from './context';
 const SHARED_MS = 2_000;
 
 type Result = ExecutionResult | Promise<ExecutionResult>;
+type Step = IteratorResult<ExecutionResult>;
 
 /**
  * Subscriptions that ask the same, with the same variables and role, have each event's answer worked out once: however many
@@ -29,10 +30,12 @@ export class SharedSubscriptions {
     if (!(Symbol.asyncIterator in source)) return source as ExecutionResult;
     const events = source[Symbol.asyncIterator]();
     const question = this.questionOf(args);
-    const answer = async (step: IteratorResult<unknown>): Promise<IteratorResult<ExecutionResult>> =>
-      step.done
-        ? { done: true, value: undefined }
-        : { done: false, value: await this.answer(question, args, step.value) };
+    // An answer that is at hand is given as it is: with thousands of listeners every promise in between counts.
+    const answer = (step: IteratorResult<unknown>): Step | Promise<Step> => {
+      if (step.done) return { done: true, value: undefined };
+      const result = this.answer(question, args, step.value);
+      return 'then' in result ? result.then((value) => ({ done: false, value })) : { done: false, value: result };
+    };
     const results: AsyncIterableIterator<ExecutionResult> = {
       next: () => events.next().then(answer),
       return: async () => answer(await (events.return?.() ?? { done: true, value: undefined })),
@@ -58,6 +61,7 @@ export class SharedSubscriptions {
     if (known) return known;
     const result = run(args, event);
     answers.set(question, result);
+    if ('then' in result) void result.then((value) => answers.has(question) && answers.set(question, value));
     // Whoever comes back later asks again, and what was asked about more than the event is then as it is by then.
     setTimeout(() => answers.delete(question), SHARED_MS).unref();
     return result;

@@ -12,6 +12,12 @@ export interface Program {
 
 const DIST = path.join(projectRoot(), 'dist', 'src');
 
+/** Node's options of `npm start`, which whatever is measured beside the server is given too. */
+function nodeOptions(): string[] {
+  const { scripts } = JSON.parse(readFileSync(path.join(projectRoot(), 'package.json'), 'utf8'));
+  return (scripts.start as string).split(' ').slice(1, -1);
+}
+
 /** Starts a built program and waits until it answers at an address. */
 export async function startProgram(
   script: string,
@@ -19,7 +25,7 @@ export async function startProgram(
   environment: NodeJS.ProcessEnv,
   readyUrl: string,
 ): Promise<Program> {
-  const child = spawn(process.execPath, [path.join(DIST, script), ...args], {
+  const child = spawn(process.execPath, [...nodeOptions(), path.join(DIST, script), ...args], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
