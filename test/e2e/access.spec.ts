@@ -187,6 +187,14 @@ describe('access to the API', () => {
       'cost',
       '{ departments(first: 500) { nodes { employees(first: 500) { nodes { memberships { department { name } } } } } } }',
     ],
+    [
+      'rootFields',
+      `{ ...F } fragment F on Query { ${Array.from({ length: 21 }, (_, i) => `a${i}: __typename`).join(' ')} }`,
+    ],
+    [
+      'cost',
+      'query ($n: Int = 500, $none: Int) { departments(first: $none, last: 500) { nodes { employees(first: $n) { nodes { memberships { isMain } } } } } }',
+    ],
   ])('refuses an operation over the limit of %s, with the figure', async (limit, query) => {
     const { token } = await clientOf('VIEWER');
     const { errors, status } = await refusal(rollcall.url, token, query);
@@ -194,15 +202,20 @@ describe('access to the API', () => {
     expect(errors).toMatchObject([{ extensions: { code: 'LIMIT_EXCEEDED', limit, allowed: expect.any(Number) } }]);
   });
 
-  it('refuses a huge body, a batch, and a document of endless tokens', async () => {
-    const post = (body: string) =>
-      fetch(rollcall.url, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: 'Bearer x' },
-        body,
-      });
-    expect((await post(JSON.stringify({ query: ' '.repeat(6_000_000) }))).status).toBe(413);
+  it('measures fragments that are spread in each other at once, however much they stand for', async () => {
     const { token } = await clientOf('VIEWER');
+    const doubled = Array.from({ length: 40 }, (_, i) => `fragment F${i} on Query { ...F${i + 1} ...F${i + 1} }`);
+    const query = `{ ...F0 } ${doubled.join(' ')} fragment F40 on Query { __typename }`;
+    const begun = Date.now();
+    expect(await refusal(rollcall.url, token, query)).toMatchObject({ status: 400 });
+    expect(Date.now() - begun).toBeLessThan(5_000);
+  });
+
+  it('refuses a huge body, a batch, and a document of endless tokens', async () => {
+    const { token } = await clientOf('VIEWER');
+    const huge = await refusal(rollcall.url, token, ' '.repeat(6_000_000));
+    expect(huge).toMatchObject({ status: 413, errors: [{ extensions: { limit: 'bodyBytes', allowed: 5_000_000 } }] });
+    expect((await refusal(rollcall.url, 'x', ' '.repeat(6_000_000))).status).toBe(401);
     const many = await refusal(rollcall.url, token, `{ ${'viewer '.repeat(30_000)} }`);
     expect(many.errors[0]?.message).toMatch(/token/i);
     const batch = await fetch(rollcall.url, {
