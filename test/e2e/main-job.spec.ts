@@ -167,7 +167,8 @@ describe('synchronizing a WeCom company', () => {
     const task = await synchronize(rollcall, source);
     const base = rollcall.url.replace('/graphql', `/exports/sync-tasks/${task.id}`);
     const headers = { authorization: `Bearer ${rollcall.config.adminToken?.reveal()}` };
-    const csv = await (await fetch(`${base}/records.csv?objectType=EMPLOYEE&text=lisi`, { headers })).text();
+    const filter = new URLSearchParams({ filter: JSON.stringify({ objectType: 'EMPLOYEE', text: 'lisi' }) });
+    const csv = await (await fetch(`${base}/records.csv?${filter}`, { headers })).text();
     expect(csv.split('\r\n')[0]).toMatch(/^\ufeff?externalId,objectType,name,action,result/);
     expect(csv).toContain('lisi,EMPLOYEE,"李, ""四""",CREATE,APPLIED,,position,position,');
     expect(csv).toContain(`"'=HYPERLINK(""http://evil"")"`);
@@ -180,6 +181,8 @@ describe('synchronizing a WeCom company', () => {
     expect(records[0]).toMatchObject({ objectType: 'DEPARTMENT', action: 'CREATE', comparison: expect.any(Array) });
     expect((await fetch(`${base}/records.csv`)).status).toBe(401);
     expect((await fetch(`${base}/records.xml`, { headers })).status).toBe(404);
+    const wrong = await fetch(`${base}/records.csv?filter={"action":"NEVER"}`, { headers });
+    expect([wrong.status, await wrong.text()]).toEqual([400, expect.stringContaining('SyncAction')]);
   });
 
   it('suspends nobody when the company looks empty, a page is lost, or the range shrank', async () => {
