@@ -7,6 +7,7 @@ import { CONNECTORS } from '../connector/registry';
 import { ExtensionFieldObject } from '../extension-field/extension-field.resolver';
 import { defaultOwner, EXTENSION_PREFIX, type FieldMapping } from '../field-mapping/field-mapping';
 import { uuidOf } from '../platform/typed-id';
+import type { Proposal } from '../sync/task/sync.service';
 import { payload } from './identity-source.resolver';
 import {
   DeleteIdentitySourceInput,
@@ -263,8 +264,13 @@ async function live<T>(reading: Promise<T>): Promise<T> {
   }
 }
 
+/** The input of configureSynchronization as a preview's proposal. */
+export function toProposal(input: ConfigureSynchronizationInput): Proposal {
+  return { identitySourceId: uuidOf('source', input.id), version: input.version ?? undefined, change: toChange(input) };
+}
+
 /** Absent and null are both unchanged, but for the mappings, where null brings the defaults back. */
-export function toChange(input: ConfigureSynchronizationInput): SynchronizationChange {
+function toChange(input: ConfigureSynchronizationInput): SynchronizationChange {
   const { scope, safeguards, fieldMappings } = input;
   const mappings = fieldMappings?.map(
     (mapping): FieldMapping => ({

@@ -147,7 +147,20 @@ describe('synchronizing a WeCom company', () => {
     expect([second.syncTask?.id]).toEqual([first.syncTask?.id]);
     const preview = await startTask(rollcall.api, source, { mode: 'PREVIEW' });
     expect(preview.userErrors).toMatchObject([{ code: 'TASK_RUNNING' }]);
+    const keyed = await startTask(rollcall.api, source, { idempotencyKey: 'nightly' });
     await watch(rollcall.api, first.syncTask?.id ?? '');
+    const repeated = await startTask(rollcall.api, source, { idempotencyKey: 'nightly' });
+    expect([keyed.syncTask?.id, repeated.syncTask?.id]).toEqual([first.syncTask?.id, first.syncTask?.id]);
+  });
+
+  it('answers the open preview to a second request for it, and refuses one of other settings', async () => {
+    rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 400, path: 'agent/get' });
+    const preview = (proposed?: unknown) => startTask(rollcall.api, source, { mode: 'PREVIEW', proposed });
+    const { syncTask } = await preview();
+    expect((await preview({ id: source })).syncTask?.id).toBe(syncTask?.id);
+    const narrower = await preview({ id: source, scope: { mode: 'PARTIAL', departmentIds: ['2'] } });
+    expect(narrower).toMatchObject({ syncTask: null, userErrors: [{ code: 'TASK_RUNNING' }] });
+    await watch(rollcall.api, syncTask?.id ?? '');
   });
 
   it('plans in a preview and changes nothing', async () => {
