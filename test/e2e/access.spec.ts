@@ -154,6 +154,18 @@ describe('access to the API', () => {
     const { rows } = await rollcall.sql.query('SELECT * FROM audit_entry');
     expect(JSON.stringify(rows)).not.toContain(secret);
     expect(JSON.stringify(rows)).not.toContain('rollcall_');
+    const made = await rollcall.api.request<Answer>(
+      'mutation { createExtensionField(input: { key: "grade", displayName: "职级" }) { extensionField { id } } }',
+    );
+    const { id } = made.createExtensionField.extensionField;
+    await rollcall.api.request(
+      `mutation { updateExtensionField(input: { id: "${id}", displayName: "级" }) { userErrors { code } } }`,
+    );
+    const about = `{ auditLog(filter: { objectId: "${id}" }) { nodes { mutation before after } } }`;
+    expect((await rollcall.api.request<Answer>(about)).auditLog.nodes).toMatchObject([
+      { mutation: 'updateExtensionField', before: { display_name: '职级' }, after: { display_name: '级' } },
+      { mutation: 'createExtensionField', before: null, after: { display_name: '职级' } },
+    ]);
     const filtered = `{ auditLog(filter: { outcome: FORBIDDEN, actor: "VIEWER token" }) { totalCount nodes { mutation } } }`;
     expect((await rollcall.api.request<Answer>(filtered)).auditLog.nodes.length).toBeGreaterThan(0);
   });
