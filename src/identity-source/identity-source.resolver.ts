@@ -213,13 +213,14 @@ export class IdentitySourceResolver {
   }
 }
 
-const LATEST_AUTHORIZATION = `SELECT a.status FROM source_authorization a
-  WHERE a.identity_source_id = identity_source.id ORDER BY a.id DESC LIMIT 1`;
+/** PENDING where none was asked for yet: the source waits all the same. */
+const LATEST_AUTHORIZATION = `coalesce((SELECT a.status FROM source_authorization a
+  WHERE a.identity_source_id = identity_source.id ORDER BY a.id DESC LIMIT 1), CASE WHEN appeared_at IS NULL THEN 'PENDING' END)`;
 
 function sourceList(filter: IdentitySourceFilter | undefined, orderBy = 'CREATED_AT'): ListQuery {
   const parameters: unknown[] = [];
   const where = ['deleted_at IS NULL'];
-  if (filter?.authorization) where.push(`(${LATEST_AUTHORIZATION}) = $${parameters.push(filter.authorization)}`);
+  if (filter?.authorization) where.push(`${LATEST_AUTHORIZATION} = $${parameters.push(filter.authorization)}`);
   else where.push('appeared_at IS NOT NULL');
   if (filter?.type) where.push(`type = $${parameters.push(filter.type)}`);
   if (filter?.status) where.push(`status = $${parameters.push(filter.status)}`);

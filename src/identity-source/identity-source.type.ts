@@ -159,7 +159,7 @@ export class IdentitySourceFilter {
   @Field(() => AuthorizationStatusEnum, {
     nullable: true,
     description:
-      'Whose newest authorization stands so; then also those that wait for their first one, which are left out otherwise.',
+      'Whose newest authorization stands so; then also those that wait for their first one, which are left out otherwise. PENDING also finds those for which none was started yet.',
   })
   authorization?: AuthorizationStatusName | null;
 

@@ -35,6 +35,15 @@ describe('identity sources', () => {
       expect(codes(await custom(name))).toEqual(['INVALID_NAME']);
   });
 
+  it('take no settings that their type does not have', async () => {
+    expect(codes(await custom('Custom', { automaticSynchronization: { enabled: true } }))).toEqual([
+      'SYNC_NOT_APPLICABLE',
+    ]);
+    const { identitySource } = await custom('Custom');
+    const schema = 'wwauth0123456789abcdef000002';
+    expect(codes(await mutate('updateIdentitySource', { id: identitySource?.id, schema }))).toEqual(['INVALID_INPUT']);
+  });
+
   it('check WeCom credentials by a live call, store them sealed, and never show them', async () => {
     const { corpId, agentId, secret } = rollcall.sandbox.company.settings;
     const wrong = await createSource(rollcall.api, {
