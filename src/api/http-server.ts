@@ -146,7 +146,6 @@ function addGraphql(
   app.use('/graphql', (request, response, next) => {
     const requestId = response.locals['requestId'];
     const end = options.metrics.requests.startTimer();
-    response.setHeader('cache-control', 'no-store');
     response.on('finish', () => {
       end({ status: String(response.statusCode) });
       options.log.debug({ requestId, method: request.method, status: response.statusCode }, 'api.request');

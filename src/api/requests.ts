@@ -21,6 +21,8 @@ export function requireCredential({ authenticator, log }: CredentialOptions, rat
     return actor;
   };
   return async (request, response, next) => {
+    // What is told to one caller is nobody else's.
+    response.set('cache-control', 'no-store');
     try {
       response.locals['actor'] = await identify(request.headers.authorization);
     } catch (error) {

@@ -64,7 +64,7 @@ export function describeRules(rules: ValueRules): string {
     case 'TEXT':
       return `a text of at most ${MAX_TEXT} characters`;
     case 'NUMBER':
-      return 'a decimal number';
+      return 'a decimal number, with at most 15 digits before the point and 10 after it';
     case 'BOOLEAN':
       return 'true or false';
     case 'DATE':
