@@ -27,6 +27,7 @@ import { requireRoles } from '../access/authorize';
 import { CALLBACK_PATH } from '../callbacks/callback-server';
 import type { AppConfig } from '../config/config';
 import { employeeExport } from '../organisation/employee-export';
+import { AppError } from '../platform/app-error';
 import type { Metrics } from '../platform/metrics';
 import { recordExport } from '../sync/api/record-export';
 import { CompiledOperations } from './compiled-operations';
@@ -88,7 +89,6 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
   const rate = new RequestRate(options.config.requestsPerMinute);
   const server = http.createServer(app);
   const isApi = options.config.role !== 'worker';
-  const sockets = isApi ? serveSubscriptions(options, server, rate) : undefined;
   const apollo = new ApolloServer<RequestContext>({
     schema: options.schema,
     introspection: true,
@@ -120,10 +120,8 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
     app.use(explorer({ graphqlPath: '/graphql' }));
   }
   app.use(refuseUnknownPath, refuseFault(options.log));
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
+  await listen(server, port, host);
+  const sockets = isApi ? serveSubscriptions(options, server, rate) : undefined;
   return {
     port: (server.address() as AddressInfo).port,
     close: async () => {
@@ -135,6 +133,22 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
       await closed;
     },
   };
+}
+
+async function listen(server: http.Server, port: number, host: string): Promise<void> {
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'something listens there already: stop it, or choose another PORT.',
+    EACCES: 'this user may not: choose a PORT above 1023.',
+    EADDRNOTAVAIL: 'this machine has no such address: choose another HOST.',
+    ENOTFOUND: 'there is no such address: choose another HOST.',
+  };
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const reason = reasons[cause.code ?? ''] ?? cause.message;
+      reject(new AppError('CONFIG_INVALID', `Cannot listen on ${host}:${port}: ${reason}`, { cause }));
+    });
+    server.listen(port, host, resolve);
+  });
 }
 
 function addGraphql(

@@ -68,7 +68,7 @@ export function refuseUnreadableBody(limit: number): ErrorRequestHandler {
 /** The last answer there is: for an address that nothing serves. */
 export const refuseUnknownPath: RequestHandler = (_request, response) => {
   answer(response, 404, {
-    message: 'There is nothing at this address: GraphQL is at /graphql, the explorer at /explorer.',
+    message: 'There is nothing at this address.',
     extensions: { code: 'NOT_FOUND' },
   });
 };
