@@ -21,6 +21,12 @@ const REQUEST_CODES: Readonly<Record<string, string>> = {
   GRAPHQL_PARSE_FAILED: 'The document is not GraphQL; `locations` has the place.',
   GRAPHQL_VALIDATION_FAILED:
     'The document does not fit schema/schema.graphql; the message names the field or type. At most five are told.',
+  UPSTREAM_RATE_LIMITED:
+    'Of a field that is read live: the directory asked to slow down for longer than we wait. Try again later.',
+  AUTHORIZATION_REQUIRED:
+    'Of a field that is read live: no company has authorized the source. startAuthorization first.',
+  SECRET_UNREADABLE:
+    'Of a field that is read live: the source’s secret was sealed with another encryption key; see above.',
   UPSTREAM_UNREACHABLE: 'Of a field that is read live: the directory did not answer. Try again.',
   UPSTREAM_REFUSED: 'Of a field that is read live: the directory refused; the message says what to do.',
   INTERNAL_SERVER_ERROR:

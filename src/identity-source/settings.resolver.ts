@@ -253,13 +253,15 @@ export class WecomSettingsResolver {
   }
 }
 
+const OF_THE_CONNECTION: ReadonlySet<string> = new Set(['AUTHORIZATION_REQUIRED', 'SECRET_UNREADABLE']);
+
 /** What cannot be read live is an error of that field alone, with the directory's own words. */
 async function live<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;
   } catch (error) {
     const { code, message, advice } = error as { code?: string; message?: string; advice?: string };
-    if (!code?.startsWith('UPSTREAM_') && code !== 'AUTHORIZATION_REQUIRED') throw error;
+    if (!code?.startsWith('UPSTREAM_') && !OF_THE_CONNECTION.has(code ?? '')) throw error;
     throw Object.assign(badRequest([message, advice].filter(Boolean).join(' ')), { extensions: { code } });
   }
 }
