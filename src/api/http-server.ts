@@ -328,7 +328,7 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
           extra.socket.close(TRY_AGAIN_CLOSE, 'Try again later.');
         }
         if (!actor) return false;
-        Object.assign(extra, { actor, running: 0, address: extra.request.socket.remoteAddress ?? null });
+        Object.assign(extra, { actor, running: 0, address: addressOf(extra.request, options.config.trustProxy) });
         open.set(extra.socket, actor);
         return true;
       },
@@ -363,6 +363,16 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
       await served.dispose();
     },
   };
+}
+
+/** Where a connection comes from, as Express tells it of a request. */
+function addressOf({ headers, socket }: http.IncomingMessage, trustProxy: boolean): string | null {
+  const forwarded = trustProxy
+    ? String(headers['x-forwarded-for'] ?? '')
+        .split(',')[0]
+        ?.trim()
+    : undefined;
+  return forwarded || (socket.remoteAddress ?? null);
 }
 
 /** Parses, validates and guards one operation as an HTTP request would be. */

@@ -1,6 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createClient } from 'graphql-ws';
 import { exportJWK, generateKeyPair, type KeyLike, SignJWT } from 'jose';
+import { WebSocket } from 'ws';
 import { ApiClient } from '../../src/demo/api-client';
 import { connectSource, startRollcall, synchronize, type TestRollcall } from '../setup/rollcall';
 
@@ -283,6 +285,7 @@ describe('tokens of an OpenID Connect issuer', () => {
     url = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}`;
     rollcall = await startRollcall({
       environment: {
+        ROLLCALL_TRUST_PROXY: 'true',
         ROLLCALL_OIDC_ISSUER: url,
         ROLLCALL_OIDC_AUDIENCE: 'rollcall',
         ROLLCALL_OIDC_ROLE_CLAIM: 'realm_access.roles',
@@ -316,6 +319,30 @@ describe('tokens of an OpenID Connect issuer', () => {
     expect(body.data.viewer).toMatchObject({ name: 'ada', role: 'ADMINISTRATOR' });
     const weak = await viewer(await jwt({ realm_access: { roles: ['VIEWER', 'x'] } }).sign(keys.privateKey));
     expect(weak.body.data.viewer.role).toBe('VIEWER');
+  });
+
+  it('of callers behind a trusted proxy are audited with the caller’s address, over WebSocket too', async () => {
+    const authorization = `Bearer ${await jwt().sign(keys.privateKey)}`;
+    const query = 'mutation { revokeApiToken(input: { id: "x" }) { userErrors { code } } }';
+    const headers = { 'x-forwarded-for': '203.0.113.7, 10.0.0.1', 'content-type': 'application/json', authorization };
+    await fetch(rollcall.url, { method: 'POST', headers, body: JSON.stringify({ query }) });
+    class ThroughProxy extends WebSocket {
+      constructor(address: string, protocol: string) {
+        super(address, protocol, { headers: { 'x-forwarded-for': '203.0.113.8' } });
+      }
+    }
+    const socket = createClient({
+      url: rollcall.url.replace('http', 'ws'),
+      webSocketImpl: ThroughProxy,
+      connectionParams: { authorization },
+    });
+    await socket.iterate({ query }).next();
+    await socket.dispose();
+    const { rows } = await rollcall.sql.query('SELECT actor, address FROM audit_entry ORDER BY id');
+    expect(rows).toEqual([
+      { actor: 'ada', address: '203.0.113.7' },
+      { actor: 'ada', address: '203.0.113.8' },
+    ]);
   });
 
   it.each<[string, () => Promise<string>]>([
