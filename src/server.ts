@@ -63,7 +63,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
   try {
     const url = await databaseUrl(config, log, stops);
     const dataSource = createDataSource(url, config.leaseSeconds);
-    await dataSource.initialize();
+    await connect(dataSource);
     stops.push(() => dataSource.destroy());
     await migrate(dataSource);
     await runMigrations({ connectionString: url });
@@ -120,7 +120,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       }
     }
     const tokens = new ApiTokenService(dataSource);
-    const newAdministratorToken = await tokens.ensureAdministrator(config.adminToken);
+    if (config.adminToken) await tokens.storeConfigured(config.adminToken);
     const sync = new SyncService(dataSource, events);
     const settings = new SettingsService(dataSource, events);
     const addresses = new CallbackAddresses(dataSource, secrets, config.wecomProvider);
@@ -173,10 +173,21 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       await events.stop();
       await http.close();
     });
+    // Last, so that no start which fails keeps a token that nobody was shown.
+    const newAdministratorToken = config.adminToken ? undefined : await tokens.ensureAdministrator();
     return { port: http.port, newAdministratorToken, stop: stopAll };
   } catch (error) {
     await stopAll();
     throw error;
+  }
+}
+
+async function connect(dataSource: DataSource): Promise<void> {
+  try {
+    await dataSource.initialize();
+  } catch (cause) {
+    const reason = (cause as Error).message || String(cause);
+    throw new AppError('CONFIG_INVALID', `The database cannot be used: ${reason}. See DATABASE_URL.`, { cause });
   }
 }
 

@@ -28,14 +28,10 @@ export class ApiTokenService {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * Sees to it that an administrator can come in: with the configured token, or else with one made now.
+   * Sees to it that an administrator can come in, where no token is configured.
    * @returns the token when it was made now: the only time it can be shown
    */
-  async ensureAdministrator(configured: Secret | undefined): Promise<string | undefined> {
-    if (configured) {
-      await this.storeConfigured(configured.reveal());
-      return undefined;
-    }
+  async ensureAdministrator(): Promise<string | undefined> {
     const [existing] = await this.dataSource.query(
       `SELECT 1 FROM api_token WHERE role = 'ADMINISTRATOR' AND ${USABLE}`,
     );
@@ -92,8 +88,9 @@ export class ApiTokenService {
     return new Set(rows.map((row: { id: string }) => row.id));
   }
 
-  /** A configured token that was changed replaces the former one, which stops working. */
-  private async storeConfigured(token: string): Promise<void> {
+  /** The configured administrator's token; one that was changed replaces the former one, which stops working. */
+  async storeConfigured(configured: Secret): Promise<void> {
+    const token = configured.reveal();
     const name = 'administrator (configured)';
     await this.dataSource.query(`DELETE FROM api_token WHERE name = $1 AND token_hash <> $2`, [name, hashOf(token)]);
     await this.dataSource.query(

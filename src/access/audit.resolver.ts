@@ -47,13 +47,19 @@ export class AuditEntry extends Node {
   @Field(() => [String], { description: 'Codes of the refusal; empty when it was not refused.' })
   errorCodes: string[];
 
-  @Field(() => ID, { nullable: true, description: 'The object it was about; null where it named none.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'The object that it made or was about; null where there is none, or several.',
+  })
   objectId: string | null;
 
   @Field(() => JSONObject, { nullable: true, description: 'What was sent.' })
   input: Record<string, unknown> | null;
 
-  @Field(() => JSONObject, { nullable: true, description: 'The object before; null where there was none.' })
+  @Field(() => JSONObject, {
+    nullable: true,
+    description: 'The object before; null where there was none, as of one that it made.',
+  })
   before: Record<string, unknown> | null;
 
   @Field(() => JSONObject, { nullable: true, description: 'The object afterwards; null where nothing was done.' })

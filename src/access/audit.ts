@@ -1,7 +1,9 @@
-import type { GraphQLFieldResolver, GraphQLSchema } from 'graphql';
+import { GraphQLError, type GraphQLFieldResolver, type GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { RequestContext } from '../api/context';
+import { badRequest } from '../api/errors';
+import { unstorableAt } from '../platform/storable-text';
 import { fromTypedId, type IdPrefix, prefixOf } from '../platform/typed-id';
 import { withoutSecrets } from './masking';
 
@@ -13,6 +15,7 @@ const TABLES: Partial<Record<IdPrefix, string>> = {
   department: 'department',
   employee: 'employee',
   token: 'api_token',
+  field: 'extension_field',
 };
 
 /** Large and derived columns, which say nothing about what a person changed. */
@@ -103,7 +106,7 @@ export function auditMutations(schema: GraphQLSchema): GraphQLSchema {
       const input = (args['input'] ?? args) as Record<string, unknown>;
       const named = firstId(Object.values(input));
       const before = await context.audit.stateOf(named);
-      const write = async (outcome: AuditOutcome, errorCodes: readonly string[], objectId: string | null) =>
+      const write = async (outcome: AuditOutcome, errorCodes: readonly string[], objectId = named) =>
         context.audit.write({
           actor: context.actor.name,
           address: context.address,
@@ -112,18 +115,28 @@ export function auditMutations(schema: GraphQLSchema): GraphQLSchema {
           objectId,
           outcome,
           errorCodes,
-          before,
+          // Of what was made there was nothing before.
+          before: objectId === named ? before : null,
           after: outcome === 'ACCEPTED' ? await context.audit.stateOf(objectId) : null,
         });
       try {
         const payload = (await resolve(root, args, context, info)) as Payload;
         const codes = (payload.userErrors ?? []).map((error) => error.code);
+        // What the input names may only be where the new object belongs: a person's source, a preview's task.
         const made = firstId(Object.values(payload).map((value) => (value as { id?: unknown } | null)?.id));
-        await write(codes.length > 0 ? 'REFUSED' : 'ACCEPTED', codes, named ?? made);
+        await write(codes.length > 0 ? 'REFUSED' : 'ACCEPTED', codes, made ?? named);
         return payload;
       } catch (error) {
-        await write('FAILED', [], named);
-        throw error;
+        const unstorable = unstorableAt(args);
+        if (unstorable === undefined || error instanceof GraphQLError) {
+          await write('FAILED', []);
+          throw error;
+        }
+        const refusal = badRequest(
+          `${unstorable} has a character that cannot be stored: U+0000, or half of a surrogate pair.`,
+        );
+        await write('REFUSED', [String(refusal.extensions['code'])]);
+        throw refusal;
       }
     };
   }

@@ -1,3 +1,4 @@
+import { storable } from '../platform/storable-text';
 import type { RoleName } from './actor';
 
 /** Fields that viewers see masked, by their local and third-party names. */
@@ -33,18 +34,18 @@ export function shown<T extends string | null | undefined>(field: string, value:
 
 const SECRET = /secret|token|password|aes_?key|encoding|sealed|hash|permanent_?code|authorization/i;
 
-/** Any JSON value without secrets and with personal values masked: what a log may keep. Pure. */
+/** Any JSON value without secrets, with personal values masked, and with nothing that cannot be stored: what a log may keep. Pure. */
 export function withoutSecrets(value: unknown, key = ''): unknown {
   if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, key));
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(
       Object.entries(value)
         .filter(([name]) => !SECRET.test(name) || /^(taskId|idempotencyKey)$/.test(name))
-        .map(([name, item]) => [name, withoutSecrets(item, name)]),
+        .map(([name, item]) => [storable(name), withoutSecrets(item, name)]),
     );
   }
   if (typeof value !== 'string') return value;
   // A file of people is full of personal values.
   if (key === 'csv') return `(${value.length} characters)`;
-  return isPersonal(key) ? masked(value) : value;
+  return storable(isPersonal(key) ? masked(value) : value);
 }

@@ -1,4 +1,4 @@
-import { type DocumentNode, type GraphQLError, type GraphQLSchema, parse, validate } from 'graphql';
+import { type DocumentNode, GraphQLError, type GraphQLSchema, parse, validate } from 'graphql';
 
 const KEPT = 1_000;
 /** Longer documents are not kept: a thousand of them must not fill the memory. */
@@ -14,7 +14,7 @@ export class Documents {
     private readonly maxTokens: number,
   ) {}
 
-  /** @throws GraphQLError for what is no GraphQL */
+  /** The document, or what is wrong with it, with the codes that errors over HTTP have. */
   prepare(text: string): { document: DocumentNode } | { problems: readonly GraphQLError[] } {
     const known = this.valid.get(text);
     if (known) {
@@ -22,11 +22,24 @@ export class Documents {
       this.valid.set(text, known);
       return { document: known };
     }
-    const document = parse(text, { maxTokens: this.maxTokens });
+    const document = this.parsed(text);
+    if (document instanceof GraphQLError) return { problems: [coded(document, 'GRAPHQL_PARSE_FAILED')] };
     const problems = validate(this.schema, document);
-    if (problems.length > 0) return { problems };
+    if (problems.length > 0) return { problems: problems.map((p) => coded(p, 'GRAPHQL_VALIDATION_FAILED')) };
     if (text.length <= MAX_KEPT_LENGTH) this.valid.set(text, document);
     if (this.valid.size > KEPT) this.valid.delete(this.valid.keys().next().value as string);
     return { document };
   }
+
+  private parsed(text: string): DocumentNode | GraphQLError {
+    try {
+      return parse(text, { maxTokens: this.maxTokens });
+    } catch (error) {
+      return error instanceof GraphQLError ? error : new GraphQLError((error as Error).message);
+    }
+  }
+}
+
+function coded(error: GraphQLError, code: string): GraphQLError {
+  return Object.assign(error, { extensions: { ...error.extensions, code } });
 }

@@ -7,6 +7,11 @@ export function badRequest(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
 }
 
+/** An address of a file that is not there. */
+export function notFound(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'NOT_FOUND', http: { status: 404 } } });
+}
+
 /** @param message what to do about the missing or refused credential */
 export function unauthenticated(message: string): GraphQLError {
   return new GraphQLError(message, {
@@ -17,31 +22,51 @@ export function unauthenticated(message: string): GraphQLError {
 export const NO_CREDENTIAL =
   'This needs a valid API token: send "Authorization: Bearer <token>", over WebSocket in the connection_init payload. The administrator’s token was printed at the first start, or is the one in ROLLCALL_ADMIN_TOKEN.';
 
+/** So many tell what is wrong with a document; more would only make a long answer of a short request. */
+export const MAX_DOCUMENT_ERRORS = 5;
+
+/** What is wrong with a request, as the caller sees it. */
+export function presentErrors(
+  errors: readonly (GraphQLError | GraphQLFormattedError)[],
+  requestId: string,
+  log: Logger,
+): GraphQLFormattedError[] {
+  const isInvalid = errors.some((error) => error.extensions?.['code'] === 'GRAPHQL_VALIDATION_FAILED');
+  const told = isInvalid ? errors.slice(0, MAX_DOCUMENT_ERRORS) : errors;
+  return told.map((error) => presentError(error, requestId, log));
+}
+
+/** PostgreSQL: the text has a character that no text of it can have. Source: its manual, appendix A */
+const UNSTORABLE_TEXT = '22021';
+
 /**
  * An error as the caller sees it. GraphQL's own errors and those raised on purpose pass; an internal fault is logged and shows
  * nothing but the request's id.
  */
-export function presentError(error: GraphQLError | GraphQLFormattedError, requestId: string, log: Logger) {
+function presentError(
+  error: GraphQLError | GraphQLFormattedError,
+  requestId: string,
+  log: Logger,
+): GraphQLFormattedError {
   const original = error instanceof GraphQLError ? error.originalError : undefined;
   const raised = original === undefined || original === null || original instanceof GraphQLError;
   const code = error.extensions?.['code'];
-  if (
-    raised ||
-    original instanceof ArgumentValidationError ||
-    (code !== undefined && code !== 'INTERNAL_SERVER_ERROR')
-  ) {
-    return withoutStack(error);
+  const isKnown = code !== undefined && code !== 'INTERNAL_SERVER_ERROR';
+  if (raised || isKnown || original instanceof ArgumentValidationError) return forCaller(error);
+  const path = error.path ? { path: error.path } : {};
+  if ((original as { code?: unknown }).code === UNSTORABLE_TEXT) {
+    const message = 'A text has the character U+0000, which can be neither stored nor found: leave it out.';
+    return { message, ...path, extensions: { code: 'BAD_USER_INPUT' } };
   }
   log.error({ err: original, requestId, path: error.path }, 'api.internal-fault');
-  return new GraphQLError(`An internal fault. The server log has it under request id ${requestId}.`, {
-    ...(error.path ? { path: error.path } : {}),
-    extensions: { code: 'INTERNAL_SERVER_ERROR', requestId },
-  }).toJSON();
+  const message = `An internal fault. The server log has it under request id ${requestId}.`;
+  return { message, ...path, extensions: { code: 'INTERNAL_SERVER_ERROR', requestId } };
 }
 
-function withoutStack(error: GraphQLError | GraphQLFormattedError): GraphQLFormattedError {
+/** Without what is for the server alone (stack, HTTP status and headers), and never without a code. */
+function forCaller(error: GraphQLError | GraphQLFormattedError): GraphQLFormattedError {
   const formatted = error instanceof GraphQLError ? error.toJSON() : error;
-  if (!formatted.extensions || !('stacktrace' in formatted.extensions)) return formatted;
-  const { stacktrace: _, ...extensions } = formatted.extensions;
-  return { ...formatted, extensions };
+  // What GraphQL itself says before anything has a path is about variables that do not fit.
+  const { stacktrace: _stack, http: _http, ...extensions } = formatted.extensions ?? {};
+  return { ...formatted, extensions: { code: 'BAD_USER_INPUT', ...extensions } };
 }

@@ -7,10 +7,11 @@ import {
   ApolloServerPluginLandingPageDisabled,
 } from '@apollo/server/plugin/disabled';
 import { expressMiddleware } from '@as-integrations/express5';
-import express, { type ErrorRequestHandler, type Express, type Router } from 'express';
+import express, { type Express, type Router } from 'express';
 import {
   type DocumentNode,
   type ExecutionArgs,
+  type FormattedExecutionResult,
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
@@ -26,15 +27,18 @@ import { requireRoles } from '../access/authorize';
 import { CALLBACK_PATH } from '../callbacks/callback-server';
 import type { AppConfig } from '../config/config';
 import { employeeExport } from '../organisation/employee-export';
+import { AppError } from '../platform/app-error';
 import type { Metrics } from '../platform/metrics';
-import { EXPORT_PATH, recordExport } from '../sync/api/record-export';
+import { recordExport } from '../sync/api/record-export';
 import { CompiledOperations } from './compiled-operations';
 import type { RequestContext, Services } from './context';
 import { Documents } from './documents';
-import { NO_CREDENTIAL, presentError, unauthenticated } from './errors';
+import { badRequest, NO_CREDENTIAL, presentErrors, unauthenticated } from './errors';
 import { explorer } from './explorer/explorer';
+import { EXPORT_PATH } from './exports';
 import { RequestRate, requireWithinLimits } from './limits';
 import { createLoaders } from './loaders';
+import { actorOf, refuseFault, refuseUnknownPath, refuseUnreadableBody, requireCredential } from './requests';
 import { SharedSubscriptions } from './shared-subscriptions';
 
 /** How soon a revoked or expired credential's connections end. */
@@ -45,6 +49,8 @@ const MAX_TOKENS = 20_000;
 const TRY_AGAIN_CLOSE = 1013;
 /** Close code of graphql-transport-ws that clients do not answer by trying again. */
 const UNAUTHORIZED_CLOSE = 4401;
+const NOT_OVER_HTTP =
+  'Subscriptions come over WebSocket, on the same path with the subprotocol graphql-transport-ws; schema/README.md has a client.';
 
 export interface HttpServerOptions {
   readonly schema: GraphQLSchema;
@@ -72,20 +78,27 @@ export interface HttpServer {
 export async function startHttpServer(options: HttpServerOptions, port: number, host: string): Promise<HttpServer> {
   const app = express();
   app.disable('x-powered-by');
+  app.use((_request, response, next) => {
+    response.locals['requestId'] = randomUUID();
+    response.set({ 'x-request-id': response.locals['requestId'], 'x-content-type-options': 'nosniff' });
+    next();
+  });
   // An answer is made for its caller; nobody asks whether it is still the same.
   app.set('etag', false);
   app.set('trust proxy', options.config.trustProxy);
   const rate = new RequestRate(options.config.requestsPerMinute);
   const server = http.createServer(app);
   const isApi = options.config.role !== 'worker';
-  const sockets = isApi ? serveSubscriptions(options, server, rate) : undefined;
   const apollo = new ApolloServer<RequestContext>({
     schema: options.schema,
     introspection: true,
     // The credential is a header that a browser never adds by itself, so another site's page cannot ride on it.
     csrfPrevention: false,
     parseOptions: { maxTokens: MAX_TOKENS },
+    // They would be kept in memory for whoever sends some.
+    persistedQueries: false,
     includeStacktraceInErrorResponses: false,
+    logger: options.log,
     stopOnTerminationSignals: false,
     plugins: [
       ApolloServerPluginLandingPageDisabled(),
@@ -93,22 +106,22 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
       ApolloServerPluginCacheControlDisabled(),
       guardOperations(options),
       runCompiled(options.schema),
-      presentErrors(options.log),
+      presentInAnswers(options.log),
     ],
   });
   await apollo.start();
   addOperations(app, options);
   if (isApi) {
     app.use(CALLBACK_PATH, options.callbacks);
-    app.use(EXPORT_PATH, recordExport(options.services.dataSource, options.authenticator, options.log));
+    app.use(EXPORT_PATH, requireCredential(options, rate));
+    app.use(EXPORT_PATH, recordExport(options.schema, options.services.dataSource, options.log));
     app.use(EXPORT_PATH, employeeExport({ ...options, createContext: exportContext(options) }));
     addGraphql(app, apollo, options, rate);
     app.use(explorer({ graphqlPath: '/graphql' }));
   }
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
+  app.use(refuseUnknownPath, refuseFault(options.log));
+  await listen(server, port, host);
+  const sockets = isApi ? serveSubscriptions(options, server, rate) : undefined;
   return {
     port: (server.address() as AddressInfo).port,
     close: async () => {
@@ -122,6 +135,22 @@ export async function startHttpServer(options: HttpServerOptions, port: number, 
   };
 }
 
+async function listen(server: http.Server, port: number, host: string): Promise<void> {
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'something listens there already: stop it, or choose another PORT.',
+    EACCES: 'this user may not: choose a PORT above 1023.',
+    EADDRNOTAVAIL: 'this machine has no such address: choose another HOST.',
+    ENOTFOUND: 'there is no such address: choose another HOST.',
+  };
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const reason = reasons[cause.code ?? ''] ?? cause.message;
+      reject(new AppError('CONFIG_INVALID', `Cannot listen on ${host}:${port}: ${reason}`, { cause }));
+    });
+    server.listen(port, host, resolve);
+  });
+}
+
 function addGraphql(
   app: Express,
   apollo: ApolloServer<RequestContext>,
@@ -129,11 +158,8 @@ function addGraphql(
   rate: RequestRate,
 ): void {
   app.use('/graphql', (request, response, next) => {
-    const requestId = randomUUID();
+    const requestId = response.locals['requestId'];
     const end = options.metrics.requests.startTimer();
-    response.locals['requestId'] = requestId;
-    response.setHeader('x-request-id', requestId);
-    response.setHeader('cache-control', 'no-store');
     response.on('finish', () => {
       end({ status: String(response.statusCode) });
       options.log.debug({ requestId, method: request.method, status: response.statusCode }, 'api.request');
@@ -142,31 +168,14 @@ function addGraphql(
   });
   app.use(
     '/graphql',
+    requireCredential(options, rate),
     express.json({ limit: options.config.maxBodyBytes, type: ['application/json', 'application/graphql+json'] }),
     refuseUnreadableBody(options.config.maxBodyBytes),
     expressMiddleware(apollo, {
-      context: async ({ req, res }) => {
-        const actor = await options.authenticator.authenticate(req.headers.authorization);
-        if (!actor) throw unauthenticated(NO_CREDENTIAL);
-        rate.take(actor.tokenId);
-        return createContext(options.services, actor, res.locals['requestId'], req.ip ?? null, true);
-      },
+      context: async ({ req, res }) =>
+        createContext(options.services, actorOf(res), res.locals['requestId'], req.ip ?? null, true),
     }),
   );
-}
-
-/** A body that is not JSON, or too large, is the caller's to mend: say so in GraphQL's form. */
-function refuseUnreadableBody(limit: number): ErrorRequestHandler {
-  return (error, _request, response, _next) => {
-    const status = typeof error.status === 'number' ? error.status : 400;
-    const message =
-      status === 413
-        ? `The request body exceeds the limit of ${limit} bytes.`
-        : 'The request body is not valid JSON, or not in UTF-8.';
-    response
-      .status(status)
-      .json({ errors: [{ message, extensions: { code: status === 413 ? 'LIMIT_EXCEEDED' : 'BAD_REQUEST' } }] });
-  };
 }
 
 /** Refuses, before anything runs, what the caller may not do and what asks for too much. */
@@ -174,7 +183,9 @@ function guardOperations(options: HttpServerOptions): ApolloServerPlugin<Request
   return {
     requestDidStart: async () => ({
       didResolveOperation: async ({ document, operation, request, contextValue }) => {
-        if (operation) await guard(options, document, operation, request.variables ?? {}, contextValue);
+        if (!operation) return;
+        if (operation.operation === 'subscription') throw badRequest(NOT_OVER_HTTP);
+        await guard(options, document, operation, request.variables ?? {}, contextValue);
       },
     }),
   };
@@ -192,7 +203,8 @@ function runCompiled(schema: GraphQLSchema): ApolloServerPlugin<RequestContext> 
     request,
     contextValue,
   }) => {
-    const run = operations.find(document, operation);
+    // None where operationName names none: the ordinary execution says so.
+    const run = operation && operations.find(document, operation);
     if (!run) return null;
     const { data, errors } = await run(undefined, contextValue, request.variables ?? {});
     if (errors || !data) return null;
@@ -266,10 +278,11 @@ function addOperations(app: Express, options: HttpServerOptions): void {
 const WELL_FORMED: ReadonlySet<unknown> = new Set([
   'GRAPHQL_PARSE_FAILED',
   'GRAPHQL_VALIDATION_FAILED',
+  'OPERATION_RESOLUTION_FAILURE',
   'BAD_USER_INPUT',
 ]);
 
-function presentErrors(log: Logger): ApolloServerPlugin<RequestContext> {
+function presentInAnswers(log: Logger): ApolloServerPlugin<RequestContext> {
   return {
     requestDidStart: async () => ({
       willSendResponse: async ({ request, response, errors, contextValue }) => {
@@ -279,7 +292,7 @@ function presentErrors(log: Logger): ApolloServerPlugin<RequestContext> {
         if (!accepts.includes('application/graphql-response+json') && codes.every((code) => WELL_FORMED.has(code))) {
           response.http.status = 200;
         }
-        response.body.singleResult.errors = errors.map((error) => presentError(error, contextValue.requestId, log));
+        response.body.singleResult.errors = presentErrors(errors, contextValue.requestId, log);
       },
     }),
   };
@@ -315,7 +328,7 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
           extra.socket.close(TRY_AGAIN_CLOSE, 'Try again later.');
         }
         if (!actor) return false;
-        Object.assign(extra, { actor, running: 0, address: extra.request.socket.remoteAddress ?? null });
+        Object.assign(extra, { actor, running: 0, address: addressOf(extra.request, options.config.trustProxy) });
         open.set(extra.socket, actor);
         return true;
       },
@@ -336,8 +349,11 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
         extraOf(connection).running -= 1;
         options.metrics.subscriptions.dec();
       },
-      onError: (_connection, _id, _payload, errors) =>
-        errors.map((error) => presentError(error, randomUUID(), options.log)),
+      onNext: (_connection, _id, _payload, _args, { errors, ...result }) =>
+        errors && ({ ...result, errors: presentErrors(errors, randomUUID(), options.log) } as FormattedExecutionResult),
+      onError: (_connection, _id, _payload, errors) => presentErrors(errors, randomUUID(), options.log),
+      // The reason of a close is for the client, and never a fault of the server in its own words.
+      isProd: true,
     },
     sockets,
   );
@@ -347,6 +363,16 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
       await served.dispose();
     },
   };
+}
+
+/** Where a connection comes from, as Express tells it of a request. */
+function addressOf({ headers, socket }: http.IncomingMessage, trustProxy: boolean): string | null {
+  const forwarded = trustProxy
+    ? String(headers['x-forwarded-for'] ?? '')
+        .split(',')[0]
+        ?.trim()
+    : undefined;
+  return forwarded || (socket.remoteAddress ?? null);
 }
 
 /** Parses, validates and guards one operation as an HTTP request would be. */
@@ -370,7 +396,7 @@ async function prepare(
   if ('problems' in prepared) return [...prepared.problems];
   const { document } = prepared;
   const operation = getOperationAST(document, payload.operationName);
-  if (!operation) throw new GraphQLError('The document has several operations: say in operationName which one to run.');
+  if (!operation) throw badRequest('Say in operationName which one of the document’s operations to run.');
   const context = createContext(options.services, actor, randomUUID(), extra.address, false);
   await guard(options, document, operation, payload.variables ?? {}, context);
   extra.running += 1;

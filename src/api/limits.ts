@@ -2,10 +2,12 @@ import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
+  type FragmentSpreadNode,
   type GraphQLCompositeType,
   GraphQLError,
   type GraphQLSchema,
   getNamedType,
+  type InlineFragmentNode,
   isCompositeType,
   isInterfaceType,
   isListType,
@@ -13,6 +15,7 @@ import {
   isObjectType,
   type OperationDefinitionNode,
   type SelectionSetNode,
+  type ValueNode,
 } from 'graphql';
 
 /** How much one operation may ask for. */
@@ -24,11 +27,17 @@ export interface OperationLimits {
   readonly rootFields: number;
 }
 
+/** What a set of fields asks for, wherever it stands. */
 interface Measured {
-  depth: number;
+  /** Levels of fields, this one included. */
+  levels: number;
   cost: number;
   aliases: number;
+  /** Fields of this level, those of fragments included. */
+  fields: number;
 }
+
+const NOTHING: Measured = { levels: 0, cost: 0, aliases: 0, fields: 0 };
 
 const DEFAULT_PAGE = 50;
 const MAX_PAGE = 500;
@@ -46,14 +55,12 @@ export function requireWithinLimits(
   variables: Readonly<Record<string, unknown>>,
   limits: OperationLimits,
 ): void {
-  const fragments = new Map<string, FragmentDefinitionNode>();
-  for (const d of document.definitions) if (d.kind === 'FragmentDefinition') fragments.set(d.name.value, d);
-  const meter = new Meter(schema, fragments, variables, limits);
+  const meter = new Meter(schema, document, operation, variables);
   const root = schema.getRootType(operation.operation);
-  const measured = root ? meter.measure(operation.selectionSet, root, 1) : { depth: 0, cost: 0, aliases: 0 };
-  refuseOver('rootFields', operation.selectionSet.selections.length, limits.rootFields);
+  const measured = root ? meter.measure(operation.selectionSet, root) : NOTHING;
+  refuseOver('rootFields', measured.fields, limits.rootFields);
   refuseOver('aliases', measured.aliases, limits.aliases);
-  refuseOver('depth', measured.depth, limits.depth);
+  refuseOver('depth', measured.levels, limits.depth);
   refuseOver('cost', measured.cost, limits.cost);
 }
 
@@ -65,64 +72,93 @@ function refuseOver(name: keyof OperationLimits, asked: number, allowed: number)
 }
 
 class Meter {
+  /** Each fragment is measured once: spread twice in the next one, and so on, thirty of them would take a billion looks. */
+  private readonly measured = new Map<string, Measured>();
+
+  private readonly fragments = new Map<string, FragmentDefinitionNode>();
+  private readonly defaults: ReadonlyMap<string, ValueNode | undefined>;
+
   constructor(
     private readonly schema: GraphQLSchema,
-    private readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
     private readonly variables: Readonly<Record<string, unknown>>,
-    private readonly limits: OperationLimits,
-  ) {}
+  ) {
+    for (const d of document.definitions) if (d.kind === 'FragmentDefinition') this.fragments.set(d.name.value, d);
+    const declared = operation.variableDefinitions ?? [];
+    this.defaults = new Map(declared.map((d) => [d.variable.name.value, d.defaultValue]));
+  }
 
-  measure(set: SelectionSetNode, parent: GraphQLCompositeType, depth: number): Measured {
-    const total: Measured = { depth, cost: 0, aliases: 0 };
-    // Deeper is refused anyway, and looking on would cost as much as running it.
-    if (depth > this.limits.depth + 1) return total;
+  measure(set: SelectionSetNode, parent: GraphQLCompositeType): Measured {
+    const total = { ...NOTHING };
     for (const selection of set.selections) {
-      const part =
-        selection.kind === 'Field' ? this.field(selection, parent, depth) : this.spread(selection, parent, depth);
-      total.depth = Math.max(total.depth, part.depth);
-      total.cost = Math.min(Number.MAX_SAFE_INTEGER, total.cost + part.cost);
-      total.aliases += part.aliases;
+      const part = selection.kind === 'Field' ? this.field(selection, parent) : this.spread(selection, parent);
+      total.levels = Math.max(total.levels, part.levels);
+      total.cost = sum(total.cost, part.cost);
+      total.aliases = sum(total.aliases, part.aliases);
+      total.fields = sum(total.fields, part.fields);
     }
     return total;
   }
 
-  private spread(
-    selection: Exclude<SelectionSetNode['selections'][number], FieldNode>,
-    parent: GraphQLCompositeType,
-    depth: number,
-  ): Measured {
-    const fragment = selection.kind === 'FragmentSpread' ? this.fragments.get(selection.name.value) : selection;
-    if (!fragment) return { depth, cost: 0, aliases: 0 };
-    const named = fragment.typeCondition && this.schema.getType(fragment.typeCondition.name.value);
-    return this.measure(fragment.selectionSet, isCompositeType(named) ? named : parent, depth);
+  private spread(node: FragmentSpreadNode | InlineFragmentNode, parent: GraphQLCompositeType): Measured {
+    if (node.kind === 'InlineFragment') return this.fragment(node, parent);
+    const name = node.name.value;
+    const known = this.measured.get(name);
+    if (known) return known;
+    const fragment = this.fragments.get(name);
+    const measured = fragment ? this.fragment(fragment, parent) : NOTHING;
+    this.measured.set(name, measured);
+    return measured;
   }
 
-  private field(node: FieldNode, parent: GraphQLCompositeType, depth: number): Measured {
-    const aliases = node.alias ? 1 : 0;
+  private fragment(node: InlineFragmentNode | FragmentDefinitionNode, parent: GraphQLCompositeType): Measured {
+    const named = node.typeCondition && this.schema.getType(node.typeCondition.name.value);
+    return this.measure(node.selectionSet, isCompositeType(named) ? named : parent);
+  }
+
+  private field(node: FieldNode, parent: GraphQLCompositeType): Measured {
+    const leaf = { levels: 1, cost: 1, aliases: node.alias ? 1 : 0, fields: 1 };
     const name = node.name.value;
     // Introspection reads the schema alone, which is in memory.
-    if (name.startsWith('__')) return { depth, cost: 1, aliases };
+    if (name.startsWith('__')) return leaf;
     const field = isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[name] : undefined;
     const type = field && getNamedType(field.type);
-    if (!field || !node.selectionSet || !isCompositeType(type)) return { depth, cost: 1, aliases };
-    const inside = this.measure(node.selectionSet, type, depth + 1);
+    if (!field || !node.selectionSet || !isCompositeType(type)) return leaf;
+    const inside = this.measure(node.selectionSet, type);
     const isConnection = type.name.endsWith('Connection');
     const nullable = isNonNullType(field.type) ? field.type.ofType : field.type;
     const isShortList = isListType(nullable) && !parent.name.endsWith('Connection');
     const times = isConnection ? this.pageSize(node) : isShortList ? SHORT_LIST : 1;
-    return { depth: inside.depth, cost: 1 + times * inside.cost, aliases: aliases + inside.aliases };
+    return {
+      levels: 1 + inside.levels,
+      cost: sum(1, times * inside.cost),
+      aliases: sum(leaf.aliases, inside.aliases),
+      fields: 1,
+    };
   }
 
+  /** The larger of `first` and `last`, given here or as a variable; of an unknown one the default of pages. */
   private pageSize(node: FieldNode): number {
-    const given = node.arguments?.find((argument) => ['first', 'last'].includes(argument.name.value))?.value;
-    const value =
-      given?.kind === 'IntValue'
-        ? Number(given.value)
-        : given?.kind === 'Variable'
-          ? this.variables[given.name.value]
-          : undefined;
-    return typeof value === 'number' && value >= 0 ? Math.min(value, MAX_PAGE) : DEFAULT_PAGE;
+    const given = (node.arguments ?? []).filter(({ name }) => ['first', 'last'].includes(name.value));
+    const sizes = given.map(({ value }) => this.numberOf(value)).filter((size) => size !== undefined);
+    return sizes.length > 0 ? Math.min(Math.max(...sizes), MAX_PAGE) : DEFAULT_PAGE;
   }
+
+  private numberOf(node: ValueNode | undefined): number | undefined {
+    if (node?.kind === 'IntValue') return Math.max(0, Number(node.value));
+    if (node?.kind !== 'Variable') return undefined;
+    const name = node.name.value;
+    const value = this.variables[name];
+    // What is not given has the default that the operation declares.
+    if (value === undefined) return this.numberOf(this.defaults.get(name));
+    return typeof value === 'number' && value >= 0 ? value : undefined;
+  }
+}
+
+/** Never so large that it would no longer be counted exactly. */
+function sum(a: number, b: number): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, a + b);
 }
 
 /** So many requests a minute for each credential, with a burst of ten seconds’ worth. */

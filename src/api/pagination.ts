@@ -50,9 +50,9 @@ export interface Page<T> {
   totalCount(): Promise<number>;
 }
 
-/** The GraphQL connection and edge types of a node type. */
-export function connectionOf<T extends object>(node: ClassType<T>, name: string) {
-  @ObjectType(`${name}Edge`, { description: `One ${name} of a page, with its cursor.` })
+/** The GraphQL connection and edge types of a node type. @param element what its elements are called, where not as the list */
+export function connectionOf<T extends object>(node: ClassType<T>, name: string, element = name) {
+  @ObjectType(`${name}Edge`, { description: `One ${element} of a page, with its cursor.` })
   class Edge {
     @Field(() => node, { description: 'The element itself.' })
     node: T;
@@ -61,7 +61,7 @@ export function connectionOf<T extends object>(node: ClassType<T>, name: string)
     cursor: string;
   }
 
-  @ObjectType(`${name}Connection`, { description: `A page of a list of ${name}.` })
+  @ObjectType(`${name}Connection`, { description: `A page of a list of ${element}.` })
   class Connection {
     @Field(() => [Edge], { description: 'The page’s elements with their cursors.' })
     edges: readonly Edge[];

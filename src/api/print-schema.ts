@@ -13,8 +13,20 @@ const REQUEST_CODES: Readonly<Record<string, string>> = {
   LIMIT_EXCEEDED:
     'A limit was exceeded: `limit` names it, `allowed` has its figure (HTTP 400, 413 or 429): ask for less at once, or later; ROLLCALL_MAX_* and ROLLCALL_REQUESTS_PER_MINUTE set the limits.',
   BAD_USER_INPUT: 'An argument does not fit its type, or a cursor is not one of its list; the message says what fits.',
+  BAD_REQUEST:
+    'The request is no GraphQL over HTTP: the body is not JSON in UTF-8, has no `query`, or is a batch (HTTP 400 or 415), or the method does not fit (HTTP 405).',
+  OPERATION_RESOLUTION_FAILURE:
+    '`operationName` names none of the document’s operations, or is missing although there are several.',
+  NOT_FOUND: 'There is no file at this address (HTTP 404).',
   GRAPHQL_PARSE_FAILED: 'The document is not GraphQL; `locations` has the place.',
-  GRAPHQL_VALIDATION_FAILED: 'The document does not fit schema/schema.graphql; the message names the field or type.',
+  GRAPHQL_VALIDATION_FAILED:
+    'The document does not fit schema/schema.graphql; the message names the field or type. At most five are told.',
+  UPSTREAM_RATE_LIMITED:
+    'Of a field that is read live: the directory asked to slow down for longer than we wait. Try again later.',
+  AUTHORIZATION_REQUIRED:
+    'Of a field that is read live: no company has authorized the source. startAuthorization first.',
+  SECRET_UNREADABLE:
+    'Of a field that is read live: the source’s secret was sealed with another encryption key; see above.',
   UPSTREAM_UNREACHABLE: 'Of a field that is read live: the directory did not answer. Try again.',
   UPSTREAM_REFUSED: 'Of a field that is read live: the directory refused; the message says what to do.',
   INTERNAL_SERVER_ERROR:

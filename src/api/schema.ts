@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
+import { type GraphQLObjectType, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
 import { ApiTokenResolver } from '../access/api-token.resolver';
 import { auditMutations } from '../access/audit';
@@ -76,7 +76,21 @@ export function buildAppSchema(): GraphQLSchema {
     // Every subscription brings its own stream; the generator only insists on being given something.
     pubSub: { publish: notUsed, subscribe: notUsed },
   });
-  return auditMutations(completeRoles(countOnDemand(callMethodsDirectly(schema))));
+  return auditMutations(completeRoles(countOnDemand(callMethodsDirectly(describeRoots(schema)))));
+}
+
+/** The generator of the schema gives the root types no description. */
+function describeRoots(schema: GraphQLSchema): GraphQLSchema {
+  const describe = (type: GraphQLObjectType | null | undefined, description: string) => {
+    if (type) type.description = description;
+  };
+  describe(schema.getQueryType(), 'What can be read.');
+  describe(schema.getMutationType(), 'What can be changed. What the caller can act on comes back in `userErrors`.');
+  describe(
+    schema.getSubscriptionType(),
+    'What can be followed, over WebSocket: a stream ends by itself where nothing more will come, or where there is no such object.',
+  );
+  return schema;
 }
 
 function notUsed(): never {

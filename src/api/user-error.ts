@@ -84,7 +84,7 @@ registerEnumType(UserErrorCode, {
     },
     MAPPING_INVALID: {
       description:
-        'A field mapping cannot be used; the message says which and why. mappableFields lists what there is.',
+        'A field mapping cannot be used; the message says which and why. thirdPartyFields and localFields of the source list what there is.',
     },
     FIELD_MANAGED_BY_SOURCE: {
       description:

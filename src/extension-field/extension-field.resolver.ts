@@ -34,7 +34,7 @@ export class ExtensionFieldObject extends Node {
   @Field(() => String, { description: 'What people call it: 1 to 64 characters.' })
   displayName: string;
 
-  @Field(() => String, { nullable: true, description: 'What it is for.' })
+  @Field(() => String, { nullable: true, description: 'What it is for: at most 512 characters.' })
   description: string | null;
 
   @Field(() => ExtensionFieldTypeEnum, { description: 'What it holds.' })
@@ -67,7 +67,7 @@ export class CreateExtensionFieldInput {
   @Field(() => String, { description: '1 to 64 characters.' })
   displayName: string;
 
-  @Field(() => String, { nullable: true, description: 'What it is for.' })
+  @Field(() => String, { nullable: true, description: 'What it is for: at most 512 characters.' })
   description?: string | null;
 
   @Field(() => ExtensionFieldTypeEnum, { defaultValue: 'TEXT', description: 'What it holds.' })
@@ -101,7 +101,7 @@ export class UpdateExtensionFieldInput {
   @Field(() => String, { nullable: true, description: '1 to 64 characters.' })
   displayName?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'What it is for; null clears.' })
+  @Field(() => String, { nullable: true, description: 'What it is for: at most 512 characters; null clears.' })
   description?: string | null;
 
   @Field(() => ExtensionFieldTypeEnum, {

@@ -40,6 +40,7 @@ export type FieldOutcome = { readonly field: ExtensionFieldRow } | { readonly re
 const COLUMNS = `id, object_type AS "objectType", key, display_name AS "displayName", description, type, options, required,
   is_unique AS "isUnique"`;
 const MAX_OPTIONS = 500;
+const MAX_DESCRIPTION = 512;
 
 /** Extension fields: of the local organisation, for all sources. */
 export class ExtensionFieldService {
@@ -191,6 +192,9 @@ function inputProblems(input: FieldInput): FieldRefusal[] {
   }
   const { length } = [...input.displayName.trim()];
   if (length < 1 || length > 64) problems.push(at('displayName', 'A display name has 1 to 64 characters.'));
+  if ([...(input.description ?? '')].length > MAX_DESCRIPTION) {
+    problems.push(at('description', `A description has at most ${MAX_DESCRIPTION} characters.`));
+  }
   if (input.type === 'CHOICE' && (input.options.length === 0 || input.options.length > MAX_OPTIONS)) {
     problems.push(at('options', `A choice has 1 to ${MAX_OPTIONS} options.`));
   }

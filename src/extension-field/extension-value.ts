@@ -1,3 +1,5 @@
+import { isStorable } from '../platform/storable-text';
+
 /** What an extension field can hold. */
 export const EXTENSION_FIELD_TYPES = ['TEXT', 'NUMBER', 'BOOLEAN', 'DATE', 'CHOICE'] as const;
 export type ExtensionFieldTypeName = (typeof EXTENSION_FIELD_TYPES)[number];
@@ -11,8 +13,6 @@ export interface ValueRules {
 
 /** An index entry of PostgreSQL has room for it in any script. */
 const MAX_TEXT = 500;
-/** What PostgreSQL cannot hold: NUL, and halves of surrogate pairs. */
-const UNSTORABLE = /[\0\p{Surrogate}]/u;
 const SHOWN_OPTIONS = 20;
 const YES = new Set(['true', 'yes', '1', '是']);
 const NO = new Set(['false', 'no', '0', '否']);
@@ -23,7 +23,7 @@ const NO = new Set(['false', 'no', '0', '否']);
  */
 export function normaliseValue(rules: ValueRules, text: string): string | undefined {
   const value = text.trim();
-  if (UNSTORABLE.test(value)) return undefined;
+  if (!isStorable(value)) return undefined;
   switch (rules.type) {
     case 'TEXT':
       return value.length <= MAX_TEXT ? value : undefined;
@@ -64,7 +64,7 @@ export function describeRules(rules: ValueRules): string {
     case 'TEXT':
       return `a text of at most ${MAX_TEXT} characters`;
     case 'NUMBER':
-      return 'a decimal number';
+      return 'a decimal number, with at most 15 digits before the point and 10 after it';
     case 'BOOLEAN':
       return 'true or false';
     case 'DATE':

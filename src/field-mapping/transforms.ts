@@ -35,6 +35,8 @@ type Step = (value: string | null, told: Readonly<Record<string, string>>) => Tr
 const MAX_PATTERN = 512;
 const MAX_TEMPLATE = 512;
 const MAX_TABLE = 1_000;
+/** Far more than a field holds; templates that double their value, one after the other, must not fill the memory. */
+const MAX_FILLED = 10_000;
 const PLACEHOLDER = /\{([^{}]+)\}/g;
 
 /** Third-party fields that a transform reads beside the mapping's own. */
@@ -114,7 +116,7 @@ function extract(pattern: string): Step {
   };
 }
 
-/** Nothing where not one placeholder has a value. */
+/** Nothing where not one placeholder has a value; no value where it would be longer than any field's. */
 function fill(template: string): Step {
   return (value, told) => {
     let any = false;
@@ -123,6 +125,7 @@ function fill(template: string): Step {
       if (found) any = true;
       return found ?? '';
     });
+    if (text.length > MAX_FILLED) return INVALID;
     return any ? text : null;
   };
 }

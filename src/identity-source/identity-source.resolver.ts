@@ -27,7 +27,7 @@ import {
   IdentitySourceConnection,
   IdentitySourceFilter,
   IdentitySourceObject,
-  IdentitySourceOrderEnum,
+  IdentitySourceOrder,
   IdentitySourceQuota,
   toIdentitySource,
   UpdateIdentitySourceInput,
@@ -55,8 +55,11 @@ export class IdentitySourceResolver {
     @Args(() => PageArgs) page: PageArgs,
     @Arg('filter', () => IdentitySourceFilter, { nullable: true, description: 'Which ones.' })
     filter?: IdentitySourceFilter,
-    @Arg('orderBy', () => IdentitySourceOrderEnum, { defaultValue: 'CREATED_AT', description: 'In which order.' })
-    orderBy?: keyof typeof IdentitySourceOrderEnum,
+    @Arg('orderBy', () => IdentitySourceOrder, {
+      nullable: true,
+      description: 'In which order; by creation when absent.',
+    })
+    orderBy?: IdentitySourceOrder,
   ): Promise<Page<IdentitySourceObject>> {
     return readPage<IdentitySource, IdentitySourceObject>(
       ctx.dataSource,
@@ -213,13 +216,14 @@ export class IdentitySourceResolver {
   }
 }
 
-const LATEST_AUTHORIZATION = `SELECT a.status FROM source_authorization a
-  WHERE a.identity_source_id = identity_source.id ORDER BY a.id DESC LIMIT 1`;
+/** PENDING where none was asked for yet: the source waits all the same. */
+const LATEST_AUTHORIZATION = `coalesce((SELECT a.status FROM source_authorization a
+  WHERE a.identity_source_id = identity_source.id ORDER BY a.id DESC LIMIT 1), CASE WHEN appeared_at IS NULL THEN 'PENDING' END)`;
 
-function sourceList(filter: IdentitySourceFilter | undefined, orderBy = 'CREATED_AT'): ListQuery {
+function sourceList(filter: IdentitySourceFilter | undefined, orderBy: IdentitySourceOrder | undefined): ListQuery {
   const parameters: unknown[] = [];
   const where = ['deleted_at IS NULL'];
-  if (filter?.authorization) where.push(`(${LATEST_AUTHORIZATION}) = $${parameters.push(filter.authorization)}`);
+  if (filter?.authorization) where.push(`${LATEST_AUTHORIZATION} = $${parameters.push(filter.authorization)}`);
   else where.push('appeared_at IS NOT NULL');
   if (filter?.type) where.push(`type = $${parameters.push(filter.type)}`);
   if (filter?.status) where.push(`status = $${parameters.push(filter.status)}`);
@@ -228,8 +232,10 @@ function sourceList(filter: IdentitySourceFilter | undefined, orderBy = 'CREATED
     where.push(`(name ILIKE $${pattern} OR description ILIKE $${pattern})`);
   }
   const byId = { sql: 'id', type: 'uuid' } as const;
-  const sort = orderBy === 'NAME' ? [{ sql: 'lower(name)', type: 'text' } as const, byId] : [byId];
-  return { columns: COLUMNS, from: 'identity_source', where, parameters, sort };
+  const order = orderBy?.field ?? 'CREATED_AT';
+  const sort = order === 'NAME' ? [{ sql: 'lower(name)', type: 'text' } as const, byId] : [byId];
+  const descending = orderBy?.direction === 'DESC';
+  return { columns: COLUMNS, from: 'identity_source', where, parameters, sort, descending, order };
 }
 
 /** What every mutation of a source answers. */

@@ -177,6 +177,9 @@ export class IdentitySourceService {
       if (request.wecomCallback && source.type !== 'WECOM') {
         return refusal('INVALID_INPUT', 'Only a WeCom source has a callback.', ['input', 'wecomCallback']);
       }
+      if (request.schema && source.type !== 'WECOM') {
+        return refusal('INVALID_INPUT', 'Only a WeCom source has a Schema value.', ['input', 'schema']);
+      }
       if (request.wecomSelfBuilt && source.corpId?.toLowerCase() !== request.wecomSelfBuilt.corpId.toLowerCase()) {
         return refusal(
           'INVALID_INPUT',
@@ -193,7 +196,7 @@ export class IdentitySourceService {
           request.description !== undefined,
           request.description ?? null,
           request.schema !== undefined,
-          request.schema ?? null,
+          request.schema || null,
         ],
       );
       if (request.wecomSelfBuilt) await this.storeCredentials(client, request.id, request.wecomSelfBuilt, actor);
@@ -319,6 +322,10 @@ function createProblems(request: CreateRequest, isServiceProvider: boolean): rea
     if (request.type === 'CUSTOM' && request[field]) {
       problems.push(...refusal('INVALID_INPUT', 'A custom source takes no WeCom settings.', ['input', field]));
     }
+  }
+  if (request.type === 'CUSTOM' && request.automatic) {
+    const message = 'A custom source has no directory to synchronize with.';
+    problems.push(...refusal('SYNC_NOT_APPLICABLE', message, ['input', 'automaticSynchronization']));
   }
   if (waitsForAuthorization(request) && !isServiceProvider) problems.push(...noProvider(['input', 'wecomSelfBuilt']));
   problems.push(...automaticProblems(request.automatic ?? undefined));

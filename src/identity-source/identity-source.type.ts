@@ -1,5 +1,6 @@
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Node } from '../api/node';
+import { OrderDirectionEnum } from '../api/order';
 import { connectionOf } from '../api/pagination';
 import { DateTime } from '../api/scalars';
 import { UserError } from '../api/user-error';
@@ -159,7 +160,7 @@ export class IdentitySourceFilter {
   @Field(() => AuthorizationStatusEnum, {
     nullable: true,
     description:
-      'Whose newest authorization stands so; then also those that wait for their first one, which are left out otherwise.',
+      'Whose newest authorization stands so; then also those that wait for their first one, which are left out otherwise. PENDING also finds those for which none was started yet.',
   })
   authorization?: AuthorizationStatusName | null;
 
@@ -167,12 +168,24 @@ export class IdentitySourceFilter {
   text?: string | null;
 }
 
-export const IdentitySourceOrderEnum = { CREATED_AT: 'CREATED_AT', NAME: 'NAME' } as const;
-registerEnumType(IdentitySourceOrderEnum, {
-  name: 'IdentitySourceOrder',
-  description: 'How to sort identity sources.',
-  valuesConfig: { CREATED_AT: { description: 'Oldest first.' }, NAME: { description: 'By name, ignoring case.' } },
+const IdentitySourceOrderFieldEnum = { CREATED_AT: 'CREATED_AT', NAME: 'NAME' } as const;
+registerEnumType(IdentitySourceOrderFieldEnum, {
+  name: 'IdentitySourceOrderField',
+  description: 'What identity sources can be sorted by.',
+  valuesConfig: {
+    CREATED_AT: { description: 'When they were created.' },
+    NAME: { description: 'Name, ignoring case.' },
+  },
 });
+
+@InputType({ description: 'How to sort identity sources.' })
+export class IdentitySourceOrder {
+  @Field(() => IdentitySourceOrderFieldEnum, { description: 'By what.' })
+  field: keyof typeof IdentitySourceOrderFieldEnum;
+
+  @Field(() => OrderDirectionEnum, { defaultValue: 'ASC', description: 'Which end first.' })
+  direction: keyof typeof OrderDirectionEnum;
+}
 
 @InputType({ description: 'A company’s own WeCom app, as its administrator sees it in the console.' })
 export class WecomSelfBuiltInput {

@@ -7,6 +7,7 @@ import { CONNECTORS } from '../connector/registry';
 import { ExtensionFieldObject } from '../extension-field/extension-field.resolver';
 import { defaultOwner, EXTENSION_PREFIX, type FieldMapping } from '../field-mapping/field-mapping';
 import { uuidOf } from '../platform/typed-id';
+import type { Proposal } from '../sync/task/sync.service';
 import { payload } from './identity-source.resolver';
 import {
   DeleteIdentitySourceInput,
@@ -252,19 +253,26 @@ export class WecomSettingsResolver {
   }
 }
 
+const OF_THE_CONNECTION: ReadonlySet<string> = new Set(['AUTHORIZATION_REQUIRED', 'SECRET_UNREADABLE']);
+
 /** What cannot be read live is an error of that field alone, with the directory's own words. */
 async function live<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;
   } catch (error) {
     const { code, message, advice } = error as { code?: string; message?: string; advice?: string };
-    if (!code?.startsWith('UPSTREAM_') && code !== 'AUTHORIZATION_REQUIRED') throw error;
+    if (!code?.startsWith('UPSTREAM_') && !OF_THE_CONNECTION.has(code ?? '')) throw error;
     throw Object.assign(badRequest([message, advice].filter(Boolean).join(' ')), { extensions: { code } });
   }
 }
 
+/** The input of configureSynchronization as a preview's proposal. */
+export function toProposal(input: ConfigureSynchronizationInput): Proposal {
+  return { identitySourceId: uuidOf('source', input.id), version: input.version ?? undefined, change: toChange(input) };
+}
+
 /** Absent and null are both unchanged, but for the mappings, where null brings the defaults back. */
-export function toChange(input: ConfigureSynchronizationInput): SynchronizationChange {
+function toChange(input: ConfigureSynchronizationInput): SynchronizationChange {
   const { scope, safeguards, fieldMappings } = input;
   const mappings = fieldMappings?.map(
     (mapping): FieldMapping => ({

@@ -1,4 +1,5 @@
 import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
+import type { DataSource } from 'typeorm';
 import { SafeInt } from '../api/scalars';
 import type { EventLog, Listener, StoredEvent } from '../events/event-log';
 import { follow } from '../events/event-stream';
@@ -30,13 +31,20 @@ export class IdentitySourceEvent {
   id: string;
 }
 
-/** Every change of the list of sources after `after`, or from now on; never ends by itself. */
+/** Whether changes can be told of: of any source, or of one that there is, deleted ones included. */
+export async function canBeFollowed(dataSource: DataSource, sourceId: string | undefined): Promise<boolean> {
+  if (sourceId === undefined) return true;
+  return (await dataSource.query('SELECT FROM identity_source WHERE id = $1', [sourceId])).length > 0;
+}
+
+/** Every change of the list of sources after `after`, or from now on; ends by itself only where there is no such source. */
 export async function* sourceStream(
-  from: { readonly events: EventLog },
+  from: { readonly events: EventLog; readonly dataSource: DataSource },
   sourceId: string | undefined,
   after: number | undefined,
   listener: Listener,
 ): AsyncGenerator<IdentitySourceEvent> {
+  if (!(await canBeFollowed(from.dataSource, sourceId))) return;
   const start = after ?? (await from.events.last());
   const filter = sourceId === undefined ? {} : { identitySourceId: sourceId };
   for await (const event of follow(from, start, filter, listener)) {

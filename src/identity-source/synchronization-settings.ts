@@ -32,6 +32,7 @@ export interface SynchronizationChange {
 
 const MAX_CHOSEN = 1_000;
 const MAX_MAPPINGS = 200;
+const MAX_TRANSFORMS = 20;
 const MAX_CYCLE_HOURS = 24;
 
 /** Extension fields that mappings can name, by object type. */
@@ -75,11 +76,17 @@ function scopeProblems(scope: ScopeState | undefined): Refusal[] {
   const at = (message: string): Refusal[] => [
     { code: 'INVALID_INPUT', message, field: ['input', 'scope', 'departmentIds'] },
   ];
-  if (scope.departmentIds.length === 0) {
+  if (scope.departmentIds.length === 0 || scope.departmentIds.some((id) => id.trim() === '')) {
     return at('A PARTIAL scope names at least one department: take ids from thirdPartyDepartments, or choose ALL.');
   }
   return scope.departmentIds.length > MAX_CHOSEN ? at(`At most ${MAX_CHOSEN} departments can be chosen.`) : [];
 }
+
+const ALWAYS_MAPPED: readonly (readonly [MappedObjectType, string])[] = [
+  ['DEPARTMENT', 'name'],
+  ['EMPLOYEE', 'username'],
+  ['EMPLOYEE', 'displayName'],
+];
 
 const SAFEGUARD_RANGES: Readonly<Record<keyof SafeguardState, readonly [min: number, max: number, whole: boolean]>> = {
   maxRemovals: [0, 1_000_000, true],
@@ -117,8 +124,9 @@ function mappingProblems(
     const problem = mappingProblem(type, mapping, extensionKeys);
     if (problem) problems.push(at(i, problem));
   }
-  for (const required of ['DEPARTMENT name', 'EMPLOYEE username', 'EMPLOYEE displayName']) {
-    if (!seen.has(required)) problems.push(at(null, `The ${required.toLowerCase()} cannot be left unmapped.`));
+  for (const [objectType, localField] of ALWAYS_MAPPED) {
+    if (seen.has(`${objectType} ${localField}`)) continue;
+    problems.push(at(null, `The field ${localField} of ${objectType.toLowerCase()}s cannot be left unmapped.`));
   }
   return problems;
 }
@@ -148,6 +156,7 @@ function mappingProblem(
       return `The directory has no field "${source}": it has ${fields.join(', ')}, and custom attributes as "extattr.<name>".`;
     }
   }
+  if (transforms.length > MAX_TRANSFORMS) return `A mapping has at most ${MAX_TRANSFORMS} transforms.`;
   return transforms.map(transformProblem).find((problem) => problem !== undefined);
 }
 
@@ -158,7 +167,7 @@ export function withChange(source: SettingsRow, change: SynchronizationChange): 
   return {
     ...source,
     ...given,
-    ...(scope ? { scopeMode: scope.mode, scopeDepartmentIds: [...scope.departmentIds] } : {}),
+    ...(scope ? { scopeMode: scope.mode, scopeDepartmentIds: [...new Set(scope.departmentIds)] } : {}),
     ...(fieldMappings === undefined ? {} : { fieldMappings: fieldMappings && [...fieldMappings] }),
   };
 }

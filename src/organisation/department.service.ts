@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
+import { isStorable } from '../platform/storable-text';
 import { type Changed, changeOrganisation, refuse, requireUnchanged } from './change';
 import { checkedExtensionValues } from './extension-values';
 
@@ -34,20 +35,14 @@ export class DepartmentService {
   create(input: DepartmentInput): Promise<Changed<string>> {
     return changeOrganisation(this.dataSource, input.identitySourceId, async (client) => {
       await requireCustom(client, input.identitySourceId);
-      requireName(input.name);
+      const name = checkedName(input.name);
+      const englishName = checkedEnglishName(input.englishName);
       if (input.parentId) await requireDepartment(client, input.parentId, input.identitySourceId, 'parentId');
       const values = await checkedExtensionValues(client, 'DEPARTMENT', {}, input.extensionValues);
       const { rows } = await client.query(
         `INSERT INTO department (identity_source_id, parent_id, name, english_name, "order", extension_values)
          VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-        [
-          input.identitySourceId,
-          input.parentId,
-          input.name.trim(),
-          input.englishName,
-          input.order,
-          JSON.stringify(values),
-        ],
+        [input.identitySourceId, input.parentId, name, englishName, input.order, JSON.stringify(values)],
       );
       return rows[0].id;
     });
@@ -58,7 +53,8 @@ export class DepartmentService {
       const department = await lockDepartment(client, id);
       await requireCustom(client, department.sourceId);
       requireUnchanged(department.updatedAt, change.expectedUpdatedAt);
-      if (change.name !== undefined) requireName(change.name);
+      const name = change.name === undefined ? null : checkedName(change.name);
+      const englishName = checkedEnglishName(change.englishName ?? null);
       if (change.parentId) {
         await requireDepartment(client, change.parentId, department.sourceId, 'parentId');
         await requireNoCycle(client, id, change.parentId);
@@ -75,9 +71,9 @@ export class DepartmentService {
                 extension_values = $9, updated_at = now() WHERE id = $1`,
         [
           id,
-          change.name?.trim() ?? null,
+          name,
           change.englishName !== undefined,
-          change.englishName ?? null,
+          englishName,
           change.parentId !== undefined,
           change.parentId ?? null,
           change.order !== undefined,
@@ -119,9 +115,20 @@ export class DepartmentService {
   }
 }
 
-function requireName(name: string): void {
-  const { length } = [...name.trim()];
-  if (length < 1 || length > MAX_NAME) refuse('INVALID_INPUT', `A name has 1 to ${MAX_NAME} characters.`, 'name');
+function checkedName(text: string): string {
+  const name = text.trim();
+  if (name === '' || !isName(name)) refuse('INVALID_INPUT', `A name has 1 to ${MAX_NAME} characters.`, 'name');
+  return name;
+}
+
+function checkedEnglishName(text: string | null): string | null {
+  const name = text?.trim() ?? '';
+  if (!isName(name)) refuse('INVALID_INPUT', `An English name has at most ${MAX_NAME} characters.`, 'englishName');
+  return name === '' ? null : name;
+}
+
+function isName(text: string): boolean {
+  return [...text].length <= MAX_NAME && isStorable(text);
 }
 
 /** People and departments are made here only in a custom source; elsewhere the directory does. */

@@ -1,10 +1,10 @@
-import { once } from 'node:events';
-import express, { type Request, type Response, type Router } from 'express';
-import { coerceInputValue, type GraphQLSchema, isInputType } from 'graphql';
+import express, { type Response, type Router } from 'express';
+import type { GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import type { Actor } from '../access/actor';
-import type { Authenticator } from '../access/authenticator';
 import type { RequestContext } from '../api/context';
+import { inputOf, sendFile, write } from '../api/exports';
+import { actorOf } from '../api/requests';
 import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
 import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
 import { csvCell } from '../platform/csv';
@@ -18,7 +18,6 @@ const AT_ONCE = 500;
 
 export interface EmployeeExportOptions {
   readonly schema: GraphQLSchema;
-  readonly authenticator: Authenticator;
   /** What the lists are read with; a new one for each page, so that nothing of the former ones is held. */
   readonly createContext: (actor: Actor) => RequestContext;
   readonly log: Logger;
@@ -30,60 +29,14 @@ export interface EmployeeExportOptions {
  */
 export function employeeExport(options: EmployeeExportOptions): Router {
   const router = express.Router();
-  router.get('/employees.csv', async (request, response) => {
-    const actor = await options.authenticator.authenticate(request.headers.authorization);
-    if (!actor) {
-      response.status(401).set('www-authenticate', 'Bearer').json({ error: 'This needs a valid API token.' });
-      return;
-    }
-    await answer(options, actor, request, response);
-  });
-  return router;
-}
-
-async function answer(
-  options: EmployeeExportOptions,
-  actor: Actor,
-  request: Request,
-  response: Response,
-): Promise<void> {
-  try {
-    const filter = inputOf<EmployeeFilter>(options.schema, 'EmployeeFilter', request.query['filter']);
-    const orderBy = inputOf<EmployeeOrder>(options.schema, 'EmployeeOrder', request.query['orderBy']);
-    await send(options, actor, filter, orderBy, response);
-  } catch (error) {
-    const code = (error as { extensions?: { code?: string } }).extensions?.code;
-    if (!response.headersSent && (error instanceof BadQuery || code === 'BAD_USER_INPUT')) {
-      response.status(400).json({ error: (error as Error).message });
-      return;
-    }
-    options.log.warn({ err: error }, 'export.failed');
-    // What was sent cannot be taken back; a cut connection tells that the file is not whole.
-    response.destroy();
-  }
-}
-
-class BadQuery extends Error {}
-
-/** A query parameter as the GraphQL input of that type. @throws BadQuery with the places that do not fit */
-function inputOf<T>(schema: GraphQLSchema, typeName: string, given: unknown): T | undefined {
-  if (given === undefined || given === '') return undefined;
-  const type = schema.getType(typeName);
-  if (typeof given !== 'string' || !isInputType(type)) throw new BadQuery(`Give one ${typeName}, as JSON.`);
-  const problems: string[] = [];
-  const value = coerceInputValue(parsed(typeName, given), type, (path, _value, error) =>
-    problems.push([path.join('.'), error.message].filter((part) => part !== '').join(': ')),
+  router.get('/employees.csv', (request, response) =>
+    sendFile(response, options.log, async () => {
+      const filter = inputOf<EmployeeFilter>(options.schema, 'EmployeeFilter', request.query['filter']);
+      const orderBy = inputOf<EmployeeOrder>(options.schema, 'EmployeeOrder', request.query['orderBy']);
+      await send(options, actorOf(response), filter, orderBy, response);
+    }),
   );
-  if (problems.length > 0) throw new BadQuery(problems.join(' '));
-  return (value as T | null) ?? undefined;
-}
-
-function parsed(typeName: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new BadQuery(`This is not the JSON of an ${typeName}.`);
-  }
+  return router;
 }
 
 async function send(
@@ -104,7 +57,6 @@ async function send(
     after = page.pageInfo.endCursor;
     if (!page.pageInfo.hasNextPage || response.destroyed) break;
   }
-  response.end();
 }
 
 /** Only once the first page was read, so that a filter which does not fit is still answered as such. */
@@ -164,8 +116,4 @@ async function cellsOf(
 
 function line(cells: readonly (string | null)[]): string {
   return `${cells.map(csvCell).join(',')}\r\n`;
-}
-
-async function write(response: Response, text: string): Promise<void> {
-  if (text !== '' && !response.write(text)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
 }

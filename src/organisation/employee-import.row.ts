@@ -1,5 +1,6 @@
 import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
 import type { CsvRow } from '../platform/csv';
+import { isStorable } from '../platform/storable-text';
 import { type DepartmentPaths, namesNoMain, splitPaths } from './department-paths';
 import { type ExtensionRules, mergeExtensionValues } from './extension-values';
 
@@ -48,7 +49,6 @@ const ENUMERATIONS: Readonly<Record<string, readonly string[]>> = {
 };
 const PERSONAL = ['email', 'mobile', 'telephone', 'address'];
 const TEXTS = ['username', 'displayName', 'englishName', 'position', ...PERSONAL];
-const UNSTORABLE = /\p{Surrogate}/u;
 
 /** Everything that is wrong with a row at once, and what it says where nothing is. */
 export function checkRow(context: RowContext, { row, cells }: CsvRow): { value: CheckedRow; problems: RowError[] } {
@@ -95,7 +95,7 @@ function checkNames(context: RowContext, row: number, username: string, displayN
 
 function checkCell(column: string, text: string, at: At): void {
   if (text === '') return;
-  if (UNSTORABLE.test(text)) at(column, 'This has a character that cannot be stored.');
+  if (!isStorable(text)) at(column, 'This has a character that cannot be stored.');
   if (TEXTS.includes(column) && text.length > MAX_TEXT) at(column, `At most ${MAX_TEXT} characters.`);
   const allowed = ENUMERATIONS[column];
   if (allowed && !allowed.includes(text.toUpperCase())) at(column, `One of ${allowed.join(', ')}.`);

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../access/actor';
+import { isStorable } from '../platform/storable-text';
 import { type Changed, changeOrganisation, makeFindable, refuse, requireUnchanged } from './change';
 import { type ExtensionValueInput, requireCustom, requireDepartment } from './department.service';
 import { checkedExtensionValues } from './extension-values';
@@ -215,7 +216,7 @@ function checkedFields(change: EmployeeFields): Partial<Record<keyof EmployeeFie
     if (given === undefined) continue;
     const text = given?.trim() ?? '';
     if (text.length > MAX_TEXT) refuse('INVALID_INPUT', `${name} has at most ${MAX_TEXT} characters.`, name);
-    if (text.includes('\0')) refuse('INVALID_INPUT', `${name} has a character that cannot be stored.`, name);
+    if (!isStorable(text)) refuse('INVALID_INPUT', `${name} has a character that cannot be stored.`, name);
     if (text === '' && NEVER_EMPTY.has(name)) refuse('INVALID_INPUT', `${name} cannot be empty.`, name);
     if (name === 'email' && text !== '' && !/^[^\s@]+@[^\s@]+$/.test(text))
       refuse('INVALID_INPUT', 'This is no e-mail address.', name);

@@ -24,7 +24,7 @@ export class CreateDepartmentInput {
   @Field(() => String, { description: 'Its name: 1 to 128 characters; several may have the same.' })
   name: string;
 
-  @Field(() => String, { nullable: true, description: 'Its English name.' })
+  @Field(() => String, { nullable: true, description: 'Its English name: at most 128 characters.' })
   englishName?: string | null;
 
   @Field(() => ID, { nullable: true, description: 'The department above; the top level when absent.' })
@@ -48,7 +48,7 @@ export class UpdateDepartmentInput {
   @Field(() => String, { nullable: true, description: '1 to 128 characters; null is as absent.' })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Its English name.' })
+  @Field(() => String, { nullable: true, description: 'Its English name: at most 128 characters.' })
   englishName?: string | null;
 
   @Field(() => ID, { nullable: true, description: 'Moves it there; null moves it to the top level.' })

@@ -2,6 +2,7 @@ import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql
 import type { RoleName } from '../access/actor';
 import { seesMasked, shown } from '../access/masking';
 import { Node } from '../api/node';
+import { OrderDirectionEnum } from '../api/order';
 import { connectionOf } from '../api/pagination';
 import { DateTime, SafeInt } from '../api/scalars';
 import { ExtensionFieldObject } from '../extension-field/extension-field.resolver';
@@ -312,16 +313,6 @@ registerEnumType(EmployeeOrderFieldEnum, {
       description:
         'The value of `extensionKey`: numbers as numbers, days as days, everything else by code point; those without one come last in both directions.',
     },
-  },
-});
-
-export const OrderDirectionEnum = { ASC: 'ASC', DESC: 'DESC' } as const;
-registerEnumType(OrderDirectionEnum, {
-  name: 'OrderDirection',
-  description: 'Which end of the order comes first.',
-  valuesConfig: {
-    ASC: { description: 'The smallest or oldest first.' },
-    DESC: { description: 'The largest or newest first.' },
   },
 });
 

@@ -30,7 +30,7 @@ export class TimelineEntry {
   syncTaskId: string | null;
 }
 
-export const TimelineConnection = connectionOf(TimelineEntry, 'Timeline');
+export const TimelineConnection = connectionOf(TimelineEntry, 'Timeline', 'TimelineEntry');
 
 /** What was edited here and what synchronization applied, as one list. $1: the person. */
 const ENTRIES = `(

@@ -169,7 +169,7 @@ export type UserErrorCode =
   | 'INVALID_INPUT'
   /** The name breaks the rules for names; the message has them. */
   | 'INVALID_NAME'
-  /** A field mapping cannot be used; the message says which and why. mappableFields lists what there is. */
+  /** A field mapping cannot be used; the message says which and why. thirdPartyFields and localFields of the source list what there is. */
   | 'MAPPING_INVALID'
   /** Another object of this kind has this name or identifier: choose another. */
   | 'NAME_TAKEN'

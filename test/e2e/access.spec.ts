@@ -1,6 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createClient } from 'graphql-ws';
 import { exportJWK, generateKeyPair, type KeyLike, SignJWT } from 'jose';
+import { WebSocket } from 'ws';
 import { ApiClient } from '../../src/demo/api-client';
 import { connectSource, startRollcall, synchronize, type TestRollcall } from '../setup/rollcall';
 
@@ -154,6 +156,18 @@ describe('access to the API', () => {
     const { rows } = await rollcall.sql.query('SELECT * FROM audit_entry');
     expect(JSON.stringify(rows)).not.toContain(secret);
     expect(JSON.stringify(rows)).not.toContain('rollcall_');
+    const made = await rollcall.api.request<Answer>(
+      'mutation { createExtensionField(input: { key: "grade", displayName: "职级" }) { extensionField { id } } }',
+    );
+    const { id } = made.createExtensionField.extensionField;
+    await rollcall.api.request(
+      `mutation { updateExtensionField(input: { id: "${id}", displayName: "级" }) { userErrors { code } } }`,
+    );
+    const about = `{ auditLog(filter: { objectId: "${id}" }) { nodes { mutation before after } } }`;
+    expect((await rollcall.api.request<Answer>(about)).auditLog.nodes).toMatchObject([
+      { mutation: 'updateExtensionField', before: { display_name: '职级' }, after: { display_name: '级' } },
+      { mutation: 'createExtensionField', before: null, after: { display_name: '职级' } },
+    ]);
     const filtered = `{ auditLog(filter: { outcome: FORBIDDEN, actor: "VIEWER token" }) { totalCount nodes { mutation } } }`;
     expect((await rollcall.api.request<Answer>(filtered)).auditLog.nodes.length).toBeGreaterThan(0);
   });
@@ -187,6 +201,14 @@ describe('access to the API', () => {
       'cost',
       '{ departments(first: 500) { nodes { employees(first: 500) { nodes { memberships { department { name } } } } } } }',
     ],
+    [
+      'rootFields',
+      `{ ...F } fragment F on Query { ${Array.from({ length: 21 }, (_, i) => `a${i}: __typename`).join(' ')} }`,
+    ],
+    [
+      'cost',
+      'query ($n: Int = 500, $none: Int) { departments(first: $none, last: 500) { nodes { employees(first: $n) { nodes { memberships { isMain } } } } } }',
+    ],
   ])('refuses an operation over the limit of %s, with the figure', async (limit, query) => {
     const { token } = await clientOf('VIEWER');
     const { errors, status } = await refusal(rollcall.url, token, query);
@@ -194,15 +216,20 @@ describe('access to the API', () => {
     expect(errors).toMatchObject([{ extensions: { code: 'LIMIT_EXCEEDED', limit, allowed: expect.any(Number) } }]);
   });
 
-  it('refuses a huge body, a batch, and a document of endless tokens', async () => {
-    const post = (body: string) =>
-      fetch(rollcall.url, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: 'Bearer x' },
-        body,
-      });
-    expect((await post(JSON.stringify({ query: ' '.repeat(6_000_000) }))).status).toBe(413);
+  it('measures fragments that are spread in each other at once, however much they stand for', async () => {
     const { token } = await clientOf('VIEWER');
+    const doubled = Array.from({ length: 40 }, (_, i) => `fragment F${i} on Query { ...F${i + 1} ...F${i + 1} }`);
+    const query = `{ ...F0 } ${doubled.join(' ')} fragment F40 on Query { __typename }`;
+    const begun = Date.now();
+    expect(await refusal(rollcall.url, token, query)).toMatchObject({ status: 400 });
+    expect(Date.now() - begun).toBeLessThan(5_000);
+  });
+
+  it('refuses a huge body, a batch, and a document of endless tokens', async () => {
+    const { token } = await clientOf('VIEWER');
+    const huge = await refusal(rollcall.url, token, ' '.repeat(6_000_000));
+    expect(huge).toMatchObject({ status: 413, errors: [{ extensions: { limit: 'bodyBytes', allowed: 5_000_000 } }] });
+    expect((await refusal(rollcall.url, 'x', ' '.repeat(6_000_000))).status).toBe(401);
     const many = await refusal(rollcall.url, token, `{ ${'viewer '.repeat(30_000)} }`);
     expect(many.errors[0]?.message).toMatch(/token/i);
     const batch = await fetch(rollcall.url, {
@@ -258,6 +285,7 @@ describe('tokens of an OpenID Connect issuer', () => {
     url = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}`;
     rollcall = await startRollcall({
       environment: {
+        ROLLCALL_TRUST_PROXY: 'true',
         ROLLCALL_OIDC_ISSUER: url,
         ROLLCALL_OIDC_AUDIENCE: 'rollcall',
         ROLLCALL_OIDC_ROLE_CLAIM: 'realm_access.roles',
@@ -291,6 +319,30 @@ describe('tokens of an OpenID Connect issuer', () => {
     expect(body.data.viewer).toMatchObject({ name: 'ada', role: 'ADMINISTRATOR' });
     const weak = await viewer(await jwt({ realm_access: { roles: ['VIEWER', 'x'] } }).sign(keys.privateKey));
     expect(weak.body.data.viewer.role).toBe('VIEWER');
+  });
+
+  it('of callers behind a trusted proxy are audited with the caller’s address, over WebSocket too', async () => {
+    const authorization = `Bearer ${await jwt().sign(keys.privateKey)}`;
+    const query = 'mutation { revokeApiToken(input: { id: "x" }) { userErrors { code } } }';
+    const headers = { 'x-forwarded-for': '203.0.113.7, 10.0.0.1', 'content-type': 'application/json', authorization };
+    await fetch(rollcall.url, { method: 'POST', headers, body: JSON.stringify({ query }) });
+    class ThroughProxy extends WebSocket {
+      constructor(address: string, protocol: string) {
+        super(address, protocol, { headers: { 'x-forwarded-for': '203.0.113.8' } });
+      }
+    }
+    const socket = createClient({
+      url: rollcall.url.replace('http', 'ws'),
+      webSocketImpl: ThroughProxy,
+      connectionParams: { authorization },
+    });
+    await socket.iterate({ query }).next();
+    await socket.dispose();
+    const { rows } = await rollcall.sql.query('SELECT actor, address FROM audit_entry ORDER BY id');
+    expect(rows).toEqual([
+      { actor: 'ada', address: '203.0.113.7' },
+      { actor: 'ada', address: '203.0.113.8' },
+    ]);
   });
 
   it.each<[string, () => Promise<string>]>([

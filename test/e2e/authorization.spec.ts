@@ -451,8 +451,10 @@ describe('authorization by QR code', () => {
 
   it('lists sources that wait when asked for them', async () => {
     const id = await pending();
+    const waiting = [expect.objectContaining({ id })];
+    expect(await listed('(filter: { authorization: PENDING })')).toEqual(waiting);
     await link(id);
-    expect(await listed('(filter: { authorization: PENDING })')).toEqual([expect.objectContaining({ id })]);
+    expect(await listed('(filter: { authorization: PENDING })')).toEqual(waiting);
     expect(await listed('(filter: { authorization: AUTHORIZED })')).toEqual([]);
   });
 

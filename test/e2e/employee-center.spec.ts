@@ -22,7 +22,7 @@ describe('the Employee Center', () => {
   const mutate = async (name: string, input: Record<string, unknown>): Promise<Answer> => {
     const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`;
     const shown: Record<string, string> = {
-      Department: 'department { id name path }',
+      Department: 'department { id name englishName path }',
       Employee:
         'employee { id username displayName position editedFields employmentStatus mainDepartment { name } memberships { isLeader } extensionValues { field { key } value } }',
       Employees: 'employees { id blockedAt blockedReason blockedBy }',
@@ -62,6 +62,9 @@ describe('the Employee Center', () => {
     const top = (await mutate('createDepartment', { identitySourceId, name: '总部' })).department;
     const below = (await mutate('createDepartment', { identitySourceId, name: '研发', parentId: top.id })).department;
     expect(below.path).toEqual(['总部', '研发']);
+    const long = await mutate('updateDepartment', { id: top.id, englishName: 'a'.repeat(129) });
+    expect(long.userErrors).toMatchObject([{ code: 'INVALID_INPUT', field: ['input', 'englishName'] }]);
+    expect((await mutate('updateDepartment', { id: top.id, englishName: ' ' })).department.englishName).toBeNull();
     const cycle = await mutate('updateDepartment', { id: top.id, parentId: below.id });
     expect(cycle.userErrors).toMatchObject([{ code: 'DEPARTMENT_CYCLE' }]);
     const { employee } = await mutate('createEmployee', {

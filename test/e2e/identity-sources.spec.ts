@@ -35,6 +35,27 @@ describe('identity sources', () => {
       expect(codes(await custom(name))).toEqual(['INVALID_NAME']);
   });
 
+  it('take no settings that their type does not have', async () => {
+    expect(codes(await custom('Custom', { automaticSynchronization: { enabled: true } }))).toEqual([
+      'SYNC_NOT_APPLICABLE',
+    ]);
+    const { identitySource } = await custom('Custom');
+    const schema = 'wwauth0123456789abcdef000002';
+    expect(codes(await mutate('updateIdentitySource', { id: identitySource?.id, schema }))).toEqual(['INVALID_INPUT']);
+  });
+
+  it('are listed in the order that is asked for, page by page', async () => {
+    for (const name of ['beta', 'Alpha']) await custom(name, { status: 'CLOSED' });
+    const names = async (args: string) => {
+      const query = `query ($after: String) { identitySources(first: 1, after: $after, ${args}) { nodes { name } pageInfo { hasNextPage endCursor } } }`;
+      const found: string[] = [];
+      for await (const { name } of rollcall.api.all<{ name: string }>(query, {})) found.push(name);
+      return found;
+    };
+    expect(await names('orderBy: { field: NAME }')).toEqual(['Alpha', 'beta', 'Built-in']);
+    expect(await names('orderBy: { field: CREATED_AT, direction: DESC }')).toEqual(['Alpha', 'beta', 'Built-in']);
+  });
+
   it('check WeCom credentials by a live call, store them sealed, and never show them', async () => {
     const { corpId, agentId, secret } = rollcall.sandbox.company.settings;
     const wrong = await createSource(rollcall.api, {

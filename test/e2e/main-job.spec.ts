@@ -147,7 +147,20 @@ describe('synchronizing a WeCom company', () => {
     expect([second.syncTask?.id]).toEqual([first.syncTask?.id]);
     const preview = await startTask(rollcall.api, source, { mode: 'PREVIEW' });
     expect(preview.userErrors).toMatchObject([{ code: 'TASK_RUNNING' }]);
+    const keyed = await startTask(rollcall.api, source, { idempotencyKey: 'nightly' });
     await watch(rollcall.api, first.syncTask?.id ?? '');
+    const repeated = await startTask(rollcall.api, source, { idempotencyKey: 'nightly' });
+    expect([keyed.syncTask?.id, repeated.syncTask?.id]).toEqual([first.syncTask?.id, first.syncTask?.id]);
+  });
+
+  it('answers the open preview to a second request for it, and refuses one of other settings', async () => {
+    rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 400, path: 'agent/get' });
+    const preview = (proposed?: unknown) => startTask(rollcall.api, source, { mode: 'PREVIEW', proposed });
+    const { syncTask } = await preview();
+    expect((await preview({ id: source })).syncTask?.id).toBe(syncTask?.id);
+    const narrower = await preview({ id: source, scope: { mode: 'PARTIAL', departmentIds: ['2'] } });
+    expect(narrower).toMatchObject({ syncTask: null, userErrors: [{ code: 'TASK_RUNNING' }] });
+    await watch(rollcall.api, syncTask?.id ?? '');
   });
 
   it('plans in a preview and changes nothing', async () => {
@@ -167,7 +180,8 @@ describe('synchronizing a WeCom company', () => {
     const task = await synchronize(rollcall, source);
     const base = rollcall.url.replace('/graphql', `/exports/sync-tasks/${task.id}`);
     const headers = { authorization: `Bearer ${rollcall.config.adminToken?.reveal()}` };
-    const csv = await (await fetch(`${base}/records.csv?objectType=EMPLOYEE&text=lisi`, { headers })).text();
+    const filter = new URLSearchParams({ filter: JSON.stringify({ objectType: 'EMPLOYEE', text: 'lisi' }) });
+    const csv = await (await fetch(`${base}/records.csv?${filter}`, { headers })).text();
     expect(csv.split('\r\n')[0]).toMatch(/^\ufeff?externalId,objectType,name,action,result/);
     expect(csv).toContain('lisi,EMPLOYEE,"李, ""四""",CREATE,APPLIED,,position,position,');
     expect(csv).toContain(`"'=HYPERLINK(""http://evil"")"`);
@@ -180,6 +194,8 @@ describe('synchronizing a WeCom company', () => {
     expect(records[0]).toMatchObject({ objectType: 'DEPARTMENT', action: 'CREATE', comparison: expect.any(Array) });
     expect((await fetch(`${base}/records.csv`)).status).toBe(401);
     expect((await fetch(`${base}/records.xml`, { headers })).status).toBe(404);
+    const wrong = await fetch(`${base}/records.csv?filter={"action":"NEVER"}`, { headers });
+    expect([wrong.status, await wrong.text()]).toEqual([400, expect.stringContaining('SyncAction')]);
   });
 
   it('suspends nobody when the company looks empty, a page is lost, or the range shrank', async () => {

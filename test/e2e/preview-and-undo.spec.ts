@@ -3,6 +3,7 @@ import {
   connectSource,
   recordsOf,
   startRollcall,
+  startTask,
   summaries,
   synchronize,
   type TestRollcall,
@@ -93,6 +94,13 @@ describe('previews and undo', () => {
     expect(await summaries(rollcall.api, renamed.id)).toEqual(
       ['lisi', 'wangwu', 'zhangsan', 'zhaoliu'].map((id) => `UPDATE employee ${id}: position`),
     );
+    const other = await startTask(rollcall.api, source, {
+      mode: 'PREVIEW',
+      proposed: { id: 'source_01h455vb4pex5vsknk084sn02q' },
+    });
+    expect(other.userErrors).toMatchObject([{ code: 'INVALID_INPUT', field: ['input', 'proposed', 'id'] }]);
+    const stale = await startTask(rollcall.api, source, { mode: 'PREVIEW', proposed: { id: source, version: 0 } });
+    expect(stale.userErrors).toMatchObject([{ code: 'VERSION_CONFLICT', field: ['input', 'proposed', 'version'] }]);
     const scope = { mode: 'PARTIAL', departmentIds: ['2'] };
     const narrowed = await synchronize(rollcall, source, { mode: 'PREVIEW', proposed: { id: source, scope } });
     expect(await summaries(rollcall.api, narrowed.id)).toEqual(

@@ -1,6 +1,9 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { pino } from 'pino';
 import { loadConfig } from '../../src/config/config';
 import { startServer } from '../../src/server';
+import { createTestDatabase } from '../setup/databases';
 import { connectSource, startRollcall, startTask, watch } from '../setup/rollcall';
 
 const quiet = pino({ level: 'silent' });
@@ -34,6 +37,23 @@ describe('several processes against one PostgreSQL', () => {
       expect(rollcall.sandbox.calls.get('gettoken')).toBeLessThanOrEqual(2);
     } finally {
       await rollcall.stop();
+    }
+  });
+
+  it('say why they cannot listen, and make the administrator’s token only once they do', async () => {
+    const database = await createTestDatabase();
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const environment = { HOST: '127.0.0.1', DATABASE_URL: database.url, ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32) };
+    const start = (port: number) => startServer(loadConfig({ ...environment, PORT: String(port) }), quiet);
+    try {
+      await expect(start((taken.address() as AddressInfo).port)).rejects.toThrow('choose another PORT');
+      const server = await start(0);
+      await server.stop();
+      expect(server.newAdministratorToken).toMatch(/^rollcall_/);
+    } finally {
+      taken.close();
+      await database.drop();
     }
   });
 });

@@ -126,6 +126,13 @@ describe('the settings of a source', () => {
       ['MAPPING_INVALID', '7'],
     ]);
     expect((await configure({ fieldMappings: [] })).userErrors).toHaveLength(3);
+    const endless = Array.from({ length: 21 }, () => ({ kind: 'TRIM' }));
+    const tooMany = await configure({ fieldMappings: [...needed, mapping('email', 'email', { transforms: endless })] });
+    expect(tooMany.userErrors).toMatchObject([{ code: 'MAPPING_INVALID', message: expect.stringContaining('20') }]);
+    const unstorable = [{ kind: 'LOOKUP', table: { 'a\0': 'b' } }];
+    await expect(
+      configure({ fieldMappings: [...needed, mapping('email', 'email', { transforms: unstorable })] }),
+    ).rejects.toThrow('input.fieldMappings.3.transforms.0.table has a character that cannot be stored');
   });
 
   it('cost a bad value its field and not the person', async () => {

@@ -139,6 +139,16 @@ describe('subscriptions', () => {
     expect(await recordEvents('employee_01h455vb4pex5vsknk084sn02q')).toEqual([]);
   });
 
+  it('of an unknown source end at once', async () => {
+    for (const query of [
+      'subscription ($id: ID!) { syncTasks(identitySourceId: $id) { sequence } }',
+      'subscription ($id: ID!) { identitySourceChanged(id: $id) { sequence } }',
+    ]) {
+      const stream = rollcall.api.subscribe(query, { id: 'source_01h455vb4pex5vsknk084sn02q' });
+      expect(await stream.next()).toEqual({ done: true, value: undefined });
+    }
+  });
+
   it('of all tasks show one that begins later', async () => {
     const query = `subscription { syncTasks { task { id status } } }`;
     const stream = rollcall.api.subscribe<{ syncTasks: { task: { id: string; status: string } } }>(query, {});

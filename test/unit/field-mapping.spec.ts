@@ -28,6 +28,12 @@ describe('a transform', () => {
       { x: 'a', 'extattr.域': 'b.c' },
       'a@b.c',
     ],
+    [
+      'gives up a template that outgrows every field',
+      Array.from({ length: 20 }, () => ({ kind: 'TEMPLATE', template: '{value}{value}' }) as const),
+      { x: '主任' },
+      'INVALID',
+    ],
     ['leaves a template that nothing fills empty', [{ kind: 'TEMPLATE', template: '{value}@b' }], {}, null],
     ['looks up', [{ kind: 'LOOKUP', table: { 1: '一', '*': '其他' } }], { x: '1' }, '一'],
     ['looks up any other', [{ kind: 'LOOKUP', table: { 1: '一', '*': '其他' } }], { x: '2' }, '其他'],

@@ -70,8 +70,7 @@ interface Cluster {
  * @throws AppError CONFIG_INVALID when the folder is in use by another Rollcall, or this machine cannot run it
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-  const dataDir = realpathSync(options.dataDir);
+  const dataDir = folderOf(options.dataDir);
   const lock = await lockFolder(dataDir);
   try {
     const cluster = prepareCluster(dataDir);
@@ -94,6 +93,16 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   } catch (error) {
     lock.close();
     throw error;
+  }
+}
+
+function folderOf(dataDir: string): string {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    return realpathSync(dataDir);
+  } catch (cause) {
+    const message = `ROLLCALL_DATA_DIR cannot be used: ${(cause as Error).message}`;
+    throw new AppError('CONFIG_INVALID', message, { cause });
   }
 }
 

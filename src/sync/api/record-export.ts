@@ -1,16 +1,15 @@
-import { once } from 'node:events';
 import express, { type Response, type Router } from 'express';
+import type { GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../../access/actor';
-import type { Authenticator } from '../../access/authenticator';
+import { notFound } from '../../api/errors';
+import { inputOf, sendFile, write } from '../../api/exports';
+import { actorOf } from '../../api/requests';
 import { csvCell } from '../../platform/csv';
 import { uuidOf } from '../../platform/typed-id';
 import { recordsBetween } from './sync-record.list';
 import { type SyncRecordFilter, type SyncRecordObject, toSyncRecord } from './sync-record.type';
-
-/** Where records are exported; not GraphQL, because a file can be larger than any answer. */
-export const EXPORT_PATH = '/exports';
 
 const AT_ONCE = 500;
 const COLUMNS = [
@@ -29,50 +28,37 @@ const COLUMNS = [
   'kept',
 ];
 
-/** A task's records as CSV (one line for each field that is compared) or NDJSON (one record a line), streamed; masked for viewers. */
-export function recordExport(dataSource: DataSource, authenticator: Authenticator, log: Logger): Router {
+/**
+ * A task's records as CSV (one line for each field that is compared) or NDJSON (one record a line), streamed: those of
+ * `SyncTask.records(filter)`, given as the JSON of its variable; masked for viewers.
+ */
+export function recordExport(schema: GraphQLSchema, dataSource: DataSource, log: Logger): Router {
   const router = express.Router();
-  router.get('/sync-tasks/:task/records.:format', async (request, response) => {
-    const { task, format } = request.params;
-    const actor = await authenticator.authenticate(request.headers.authorization);
-    if (!actor)
-      return void response
-        .status(401)
-        .set('www-authenticate', 'Bearer')
-        .json({ error: 'This needs a valid API token.' });
-    const uuid = uuidOf('task', task);
-    const [found] = await dataSource.query('SELECT 1 FROM sync_task WHERE id = $1', [uuid]);
-    if (!found || !['csv', 'ndjson'].includes(format))
-      return void response.status(404).json({ error: 'There is no such export.' });
-    try {
-      await send(dataSource, uuid, filterOf(request.query), actor, format as 'csv' | 'ndjson', response);
-    } catch (error) {
-      log.warn({ err: error, task }, 'export.failed');
-      // What was sent cannot be taken back; a cut connection tells that the file is not whole.
-      response.destroy();
-    }
-  });
+  router.get('/sync-tasks/:task/records.:format', (request, response) =>
+    sendFile(response, log, async () => {
+      const { task, format } = request.params;
+      const uuid = uuidOf('task', task);
+      const [found] = await dataSource.query('SELECT 1 FROM sync_task WHERE id = $1', [uuid]);
+      if (!found || !isFormat(format)) throw notFound('There is no such task, or no such format: csv or ndjson.');
+      const filter = inputOf<SyncRecordFilter>(schema, 'SyncRecordFilter', request.query['filter']);
+      await send(dataSource, uuid, filter, actorOf(response), format, response);
+    }),
+  );
   return router;
 }
 
-function filterOf(query: Readonly<Record<string, unknown>>): SyncRecordFilter {
-  const one = (name: string) => (typeof query[name] === 'string' ? query[name] : null);
-  const several = (name: string) => one(name)?.split(',') ?? null;
-  return {
-    objectType: one('objectType'),
-    action: several('action'),
-    result: several('result'),
-    text: one('text'),
-    field: one('field'),
-  };
+type Format = 'csv' | 'ndjson';
+
+function isFormat(text: string): text is Format {
+  return text === 'csv' || text === 'ndjson';
 }
 
 async function send(
   dataSource: DataSource,
   taskUuid: string,
-  filter: SyncRecordFilter,
+  filter: SyncRecordFilter | undefined,
   actor: Actor,
-  format: 'csv' | 'ndjson',
+  format: Format,
   response: Response,
 ): Promise<void> {
   response.type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson; charset=utf-8');
@@ -88,11 +74,6 @@ async function send(
     const records = rows.map((row) => toSyncRecord(row, actor.role));
     await write(response, records.map(format === 'csv' ? csvLines : jsonLine).join(''));
   }
-  response.end();
-}
-
-async function write(response: Response, text: string): Promise<void> {
-  if (text !== '' && !response.write(text)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
 }
 
 function jsonLine({

@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { Actor } from '../../access/actor';
 import type { EventLog, Listener, StoredEvent } from '../../events/event-log';
 import { follow } from '../../events/event-stream';
+import { canBeFollowed } from '../../identity-source/source-stream';
 import { SyncTask, type SyncTaskStatusName, type TaskState } from '../task/sync-task.entity';
 import { recordsBetween } from './sync-record.list';
 import { SyncRecordEvent, type SyncRecordFilter, toSyncRecord } from './sync-record.type';
@@ -37,13 +38,17 @@ export async function* taskStream(from: StreamSources, taskId: string, after: nu
   }
 }
 
-/** Open tasks as they are now (or, with `after`, nothing first), then every change of every task; never ends by itself. */
+/**
+ * Open tasks as they are now (or, with `after`, nothing first), then every change of every task; ends by itself only where there
+ * is no such source.
+ */
 export async function* tasksStream(
   from: StreamSources,
   identitySourceId: string | undefined,
   after: number | undefined,
   listener: Listener,
 ) {
+  if (!(await canBeFollowed(from.dataSource, identitySourceId))) return;
   // The number is taken first: what happens while the snapshot is read is delivered after it, never lost.
   const start = after ?? (await from.events.last());
   const rows = new Map<string, SyncTask>();

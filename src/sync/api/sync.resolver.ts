@@ -7,7 +7,7 @@ import { UserErrorCode } from '../../api/user-error';
 import { abortable, sequence } from '../../events/event-stream';
 import { toUserError } from '../../identity-source/identity-source.resolver';
 import { IdentitySourceObject, toIdentitySource } from '../../identity-source/identity-source.type';
-import { toChange } from '../../identity-source/settings.resolver';
+import { toProposal } from '../../identity-source/settings.resolver';
 import { loadDirectoryGroup } from '../../organisation/directory-group.resolver';
 import { DirectoryGroupObject } from '../../organisation/directory-group.type';
 import { loadDepartment, loadEmployee } from '../../organisation/organisation.resolver';
@@ -67,7 +67,7 @@ export class SyncTaskResolver {
   ): Promise<StartSyncTaskPayload> {
     const identitySourceId = uuidOf('source', input.identitySourceId);
     const { mode, idempotencyKey = null } = input;
-    const proposed = input.proposed ? toChange(input.proposed) : null;
+    const proposed = input.proposed ? toProposal(input.proposed) : null;
     return toStartPayload(ctx, await ctx.sync.start(ctx.actor, { identitySourceId, mode, idempotencyKey, proposed }));
   }
 
@@ -259,10 +259,10 @@ async function toStartPayload(ctx: RequestContext, outcome: StartOutcome): Promi
     case 'started':
     case 'alreadyRunning':
       return { syncTask: await loadTask(ctx, outcome.taskId), userErrors: [] };
-    case 'otherModeRunning':
+    case 'anotherRunning':
       return refused(
         'TASK_RUNNING',
-        'A task of another mode is open for this source; wait for it to end, or cancel it.',
+        'A task of another mode, or a preview of other settings, is open for this source; wait for it to end, or cancel it.',
         ['input', 'mode'],
       );
     case 'notFound':

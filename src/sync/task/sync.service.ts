@@ -4,7 +4,13 @@ import type { DataSource } from 'typeorm';
 import type { Actor } from '../../access/actor';
 import { inTransaction } from '../../database/transaction';
 import type { EventLog } from '../../events/event-log';
-import type { Refusal } from '../../identity-source/source-change';
+import {
+  type LockedSource,
+  lockSource,
+  type Refusal,
+  refusal,
+  versionConflict,
+} from '../../identity-source/source-change';
 import {
   changeProblems,
   extensionKeys,
@@ -12,7 +18,7 @@ import {
   withChange,
 } from '../../identity-source/synchronization-settings';
 import { writeTaskEvent } from '../apply/apply';
-import { type EffectiveSettings, effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
+import { type EffectiveSettings, effectiveSettings, insertTask, type NewTask } from './new-task';
 import type { ScopeState, SyncTaskModeName, SyncTaskStatusName } from './sync-task.entity';
 
 export interface StartRequest {
@@ -20,12 +26,20 @@ export interface StartRequest {
   readonly mode: SyncTaskModeName;
   readonly idempotencyKey: string | null;
   /** Of a preview: settings that are not saved yet. */
-  readonly proposed: SynchronizationChange | null;
+  readonly proposed: Proposal | null;
+}
+
+/** Settings as they would be sent to configure the source. */
+export interface Proposal {
+  readonly identitySourceId: string;
+  /** The one that the caller has read; undefined: whatever is there. */
+  readonly version: number | undefined;
+  readonly change: SynchronizationChange;
 }
 
 export type StartOutcome =
   | { readonly kind: 'started' | 'alreadyRunning'; readonly taskId: string }
-  | { readonly kind: 'otherModeRunning'; readonly taskId: string }
+  | { readonly kind: 'anotherRunning'; readonly taskId: string }
   | { readonly kind: 'notFound' | 'sourceClosed' | 'notApplicable' | 'unauthorized' | 'keyReused' }
   | { readonly kind: 'proposalRefused'; readonly refusals: readonly Refusal[] };
 
@@ -65,12 +79,7 @@ export class SyncService {
         return former.digest.equals(digest) ? { kind: 'started', taskId: former.objectId } : { kind: 'keyReused' };
     }
     // The lock makes a concurrent disable, and a second start, wait, so that no task starts on a source that has just been closed.
-    const { rows } = await client.query<SettingsRow & { authorized: boolean }>(
-      `SELECT ${SETTINGS_COLUMNS}, sealed_secret IS NOT NULL AS authorized FROM identity_source
-        WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
-      [request.identitySourceId],
-    );
-    const source = rows[0];
+    const source = await lockSource(client, request.identitySourceId);
     if (!source) return { kind: 'notFound' };
     if (source.type === 'CUSTOM') return { kind: 'notApplicable' };
     if (!source.authorized) return { kind: 'unauthorized' };
@@ -85,18 +94,17 @@ export class SyncService {
       includesEmployees: true,
       originId: null,
     } as const;
-    const taskId = await insertTask(client, task, effective);
-    if (!taskId) return openTask(client, request);
-    if (request.idempotencyKey !== null) {
-      await rememberEffect(client, 'startSyncTask', request.idempotencyKey, digest, taskId);
+    const outcome = await startOrFind(client, task, effective);
+    if (request.idempotencyKey !== null && (outcome.kind === 'started' || outcome.kind === 'alreadyRunning')) {
+      await rememberEffect(client, 'startSyncTask', request.idempotencyKey, digest, outcome.taskId);
     }
-    return { kind: 'started', taskId };
+    return outcome;
   }
 
   /** The source's settings, or with a proposal those; read from the last complete snapshot unless the scope grew. */
   private async settingsFor(
     client: PoolClient,
-    source: SettingsRow,
+    source: LockedSource,
     request: StartRequest,
   ): Promise<EffectiveSettings | { readonly refusals: readonly Refusal[] }> {
     if (!request.proposed) return effectiveSettings(source);
@@ -104,10 +112,13 @@ export class SyncService {
       const message = 'Proposed settings can only be previewed: save them with configureSynchronization to apply them.';
       return { refusals: [{ code: 'INVALID_INPUT', message, field: ['input', 'proposed'] }] };
     }
-    const refusals = changeProblems(source.type, request.proposed, await extensionKeys(client));
+    const refusals = [
+      ...proposalProblems(source, request.proposed),
+      ...changeProblems(source.type, request.proposed.change, await extensionKeys(client)),
+    ];
     if (refusals.length > 0)
       return { refusals: refusals.map((r) => ({ ...r, field: ['input', 'proposed', ...(r.field ?? []).slice(1)] })) };
-    const proposed = effectiveSettings(withChange(source, request.proposed));
+    const proposed = effectiveSettings(withChange(source, request.proposed.change));
     const { rows } = await client.query(
       `SELECT t.id, t.settings FROM sync_task t
         WHERE t.identity_source_id = $1 AND t.mode = 'APPLY' AND t.trigger IN ('MANUAL', 'SCHEDULED') AND t.includes_employees
@@ -129,16 +140,25 @@ function isWithin(scope: ScopeState, read: ScopeState): boolean {
   return scope.mode === 'PARTIAL' && scope.departmentIds.every((id) => read.departmentIds.includes(id));
 }
 
-async function openTask(client: PoolClient, request: StartRequest): Promise<StartOutcome> {
+async function startOrFind(client: PoolClient, task: NewTask, effective: EffectiveSettings): Promise<StartOutcome> {
+  const taskId = await insertTask(client, task, effective);
+  if (taskId) return { kind: 'started', taskId };
+  // An open task may end in between; then there is room for this one.
+  return (await openTask(client, task, effective)) ?? startOrFind(client, task, effective);
+}
+
+/** A preview of other settings shows something else, so it is not the one that was asked for. */
+async function openTask(
+  client: PoolClient,
+  { identitySourceId, mode }: NewTask,
+  { version, settings }: EffectiveSettings,
+): Promise<StartOutcome | undefined> {
   const { rows } = await client.query(
-    `SELECT id, mode FROM sync_task
+    `SELECT id AS "taskId", mode = $2 AND (mode = 'APPLY' OR (settings_version = $3 AND settings = $4)) AS same FROM sync_task
       WHERE identity_source_id = $1 AND trigger <> 'EVENT' AND status IN ('QUEUED', 'RUNNING')`,
-    [request.identitySourceId],
+    [identitySourceId, mode, version, JSON.stringify(settings)],
   );
-  // It may have ended in between; then the caller's request is simply made once more.
-  if (!rows[0]) throw new Error('The open task ended while this one was started; try again.');
-  const kind = rows[0].mode === request.mode ? 'alreadyRunning' : 'otherModeRunning';
-  return { kind, taskId: rows[0].id };
+  return rows[0] && { kind: rows[0].same ? 'alreadyRunning' : 'anotherRunning', taskId: rows[0].taskId };
 }
 
 /** Cancels a queued task at once and asks a running one to; in the caller's transaction. */
@@ -187,4 +207,12 @@ export async function rememberEffect(
     digest,
     objectId,
   ]);
+}
+
+/** A proposal for another source, or made of settings that somebody has changed since, would show what nobody means. */
+function proposalProblems(source: LockedSource, { identitySourceId, version }: Proposal): readonly Refusal[] {
+  if (identitySourceId !== source.id) {
+    return refusal('INVALID_INPUT', 'The proposed settings are those of another source.', ['input', 'id']);
+  }
+  return version === undefined || version === source.version ? [] : versionConflict(source.version);
 }
