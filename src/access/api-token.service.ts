@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { Secret } from '../config/config';
-import { selectRows } from '../database/rows';
+import { selectPrepared } from '../database/rows';
 import type { Actor, RoleName } from './actor';
 
 /** An API token's row, without the token. */
@@ -65,7 +65,7 @@ export class ApiTokenService {
 
   /** The caller behind a token, or undefined: unknown, revoked or expired. */
   async authenticate(token: string): Promise<Actor | undefined> {
-    const [row] = await selectRows<Actor & { isToBeNoted: boolean }>(
+    const [row] = await selectPrepared<Actor & { isToBeNoted: boolean }>(
       this.dataSource,
       `SELECT id AS "tokenId", name, role, expires_at AS "expiresAt",
               coalesce(last_used_at < now() - ${USE_NOTED_EVERY}, true) AS "isToBeNoted"

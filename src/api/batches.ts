@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader';
 import type { DataSource } from 'typeorm';
-import { selectRows } from '../database/rows';
+import { type SelectRows, selectPrepared } from '../database/rows';
 
 /** Rows of one statement in the order of the ids that it was asked for; null where there is none. Pure. */
 export function inOrder<T>(ids: readonly string[], rows: readonly T[], key: (row: T) => string): (T | null)[] {
@@ -19,19 +19,26 @@ function group<T extends { key: string }>(ids: readonly string[], rows: readonly
   return ids.map((id) => found.get(id) ?? []);
 }
 
-/** Makes loaders of one statement each, which takes the ids as its one parameter. */
-export function statementLoaders(dataSource: DataSource, options: { readonly cache: boolean }) {
+/**
+ * Makes loaders of one statement each, which takes the ids as its one parameter.
+ * @param select how they read: prepared, unless their texts are not the same each time
+ */
+export function statementLoaders(
+  dataSource: DataSource,
+  options: { readonly cache: boolean },
+  select: SelectRows = selectPrepared,
+) {
   return {
     /** Any number of rows for an id, its `key`. */
     grouped: <T extends { key: string }>(sql: string, complete: (row: T) => T = (row) => row) =>
       new DataLoader<string, T[]>(
-        async (ids) => group(ids, (await selectRows<T>(dataSource, sql, [ids])).map(complete)),
+        async (ids) => group(ids, (await select<T>(dataSource, sql, [ids])).map(complete)),
         options,
       ),
     /** A number for an id; 0 where the statement has no row for it. */
     counted: (sql: string) =>
       new DataLoader<string, number>(async (ids) => {
-        const rows = await selectRows<{ key: string; total: number }>(dataSource, sql, [ids]);
+        const rows = await select<{ key: string; total: number }>(dataSource, sql, [ids]);
         return inOrder(ids, rows, (row) => row.key).map((row) => row?.total ?? 0);
       }, options),
   };

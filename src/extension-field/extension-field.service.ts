@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { selectRows } from '../database/rows';
+import { selectPrepared } from '../database/rows';
 import { inTransaction } from '../database/transaction';
 import { EXTENSION_PREFIX, LOCAL_FIELDS, type MappedObjectType } from '../field-mapping/field-mapping';
 import { createIndexStatement, dropIndexStatement, indexName, tableOf } from './extension-index';
@@ -47,7 +47,7 @@ export class ExtensionFieldService {
   constructor(private readonly dataSource: DataSource) {}
 
   async list(objectType?: MappedObjectType | null): Promise<ExtensionFieldRow[]> {
-    return selectRows(
+    return selectPrepared(
       this.dataSource,
       `SELECT ${COLUMNS} FROM extension_field WHERE $1::text IS NULL OR object_type = $1 ORDER BY id`,
       [objectType ?? null],

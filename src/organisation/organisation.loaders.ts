@@ -2,14 +2,14 @@ import DataLoader from 'dataloader';
 import type { DataSource } from 'typeorm';
 import type { RoleName } from '../access/actor';
 import { inOrder, statementLoaders } from '../api/batches';
-import { selectRows } from '../database/rows';
+import { selectPrepared, selectRows } from '../database/rows';
 import { type AsOf, rowsOf } from './history';
 import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
 import type { Department, Employee } from './organisation.entity';
 import {
   type DepartmentObject,
   type EmployeeObject,
-  type MembershipObject,
+  type Membership,
   toDepartment,
   toEmployee,
 } from './organisation.type';
@@ -34,13 +34,15 @@ export function organisationLoaders(
     rowsOf('membership', asOf),
     rowsOf('link', asOf),
   ];
+  // Of a moment the text names changes.
+  const select = asOf ? selectRows : selectPrepared;
   /** Rows of the wide tables as the API's objects, each made once however many ask for it. */
   const objects = <Row, T extends { uuid: string }>(sql: string, toObject: (row: Row) => T) =>
     new DataLoader<string, T | null>(async (ids) => {
-      const rows = await selectRows<Row>(dataSource, sql, [ids]);
+      const rows = await select<Row>(dataSource, sql, [ids]);
       return inOrder(ids, rows.map(toObject), (object) => object.uuid);
     }, options);
-  const { grouped, counted } = statementLoaders(dataSource, options);
+  const { grouped, counted } = statementLoaders(dataSource, options, select);
   return {
     department: objects<Department, DepartmentObject>(
       `SELECT ${DEPARTMENT_COLUMNS} FROM ${department} d WHERE d.id = ANY ($1)`,
@@ -50,11 +52,9 @@ export function organisationLoaders(
       `SELECT ${EMPLOYEE_COLUMNS} FROM ${employee} e WHERE e.id = ANY ($1)`,
       (row) => toEmployee(row, role, asOf),
     ),
-    memberships: grouped<MembershipObject & { key: string }>(
-      `SELECT m.employee_id AS key, m.department_id AS "departmentId", m.is_leader AS "isLeader", m."order",
-              e.main_department_id IS NOT DISTINCT FROM m.department_id AS "isMain"
-         FROM ${membership} m JOIN ${employee} e ON e.id = m.employee_id WHERE m.employee_id = ANY ($1) ORDER BY m.department_id`,
-      (row) => Object.assign(row, { asOf }),
+    memberships: grouped<Membership & { key: string }>(
+      `SELECT m.employee_id AS key, m.department_id AS "departmentId", m.is_leader AS "isLeader", m."order"
+         FROM ${membership} m WHERE m.employee_id = ANY ($1) ORDER BY m.department_id`,
     ),
     leaders: grouped<{ key: string; id: string }>(
       `SELECT m.department_id AS key, e.id FROM ${membership} m JOIN ${employee} e ON e.id = m.employee_id

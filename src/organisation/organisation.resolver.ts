@@ -19,6 +19,7 @@ import {
   EmployeeOrder,
   ExtensionValue,
   MembershipObject,
+  toMembership,
 } from './organisation.type';
 import { readTimeline, TimelineConnection, TimelineEntry } from './timeline';
 
@@ -200,8 +201,9 @@ export class EmployeeResolver {
   }
 
   @FieldResolver(() => [MembershipObject], { description: 'The departments the person is in.' })
-  memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
-    return ctx.loaders.asOf(employee.asOf).memberships.load(employee.uuid);
+  async memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
+    const rows = await ctx.loaders.asOf(employee.asOf).memberships.load(employee.uuid);
+    return rows.map((row) => toMembership(row, employee));
   }
 }
 

@@ -190,6 +190,13 @@ export class MembershipObject {
   order: number | null;
 }
 
+/** A row of a person's departments. */
+export type Membership = Pick<MembershipObject, 'departmentId' | 'isLeader' | 'order'>;
+
+export function toMembership(row: Membership, { mainDepartmentId, asOf }: EmployeeObject): MembershipObject {
+  return Object.assign(new MembershipObject(), row, { isMain: row.departmentId === mainDepartmentId, asOf });
+}
+
 export const DepartmentConnection = connectionOf(DepartmentObject, 'Department');
 export const EmployeeConnection = connectionOf(EmployeeObject, 'Employee');
 
