@@ -13,7 +13,8 @@ import {
   type ProgressState,
   type SyncTaskStatusName,
 } from '../task/sync-task.entity';
-import { APPLY_GROUPS, READ_GROUPS, REMEMBER_MISSING_MEMBERS } from './groups';
+import { APPLY_GROUPS, READ_GROUPS } from './groups';
+import { REMEMBER_MISSING_MEMBERS, REMEMBER_UNRESOLVED } from './references';
 import * as reversal from './reversal';
 import type { Step } from './statements';
 import * as sql from './statements';
@@ -107,13 +108,15 @@ async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   const { rows } = await client.query<sql.OpenRecords>(sql.COUNT_OPEN, [run.task.id]);
   for (const step of steps(run)) if (sql.count(rows, step) > 0) await execute(client, step.sql, run);
   if (sql.count(rows, sql.DELETE_DEPARTMENTS) > 0) await deleteDepartments(client, run);
-  await rememberMissingMembers(client, run);
+  await rememberUnresolved(client, run);
   const renamed = sql.count(rows, { objectType: 'EMPLOYEE', actions: ['CREATE', ...sql.CHANGES] });
   await renewSearch(client, run, renamed);
 }
 
-/** A run that brings departments only has no answers about groups. */
-async function rememberMissingMembers(client: PoolClient, run: Run): Promise<void> {
+/** A run that brings departments only has answers neither about people nor about groups. */
+async function rememberUnresolved(client: PoolClient, run: Run): Promise<void> {
+  if (!run.task.includesEmployees) return;
+  await execute(client, REMEMBER_UNRESOLVED, run);
   const { rows } = await client.query(READ_GROUPS, [run.task.id]);
   if (rows[0].any) await execute(client, REMEMBER_MISSING_MEMBERS, run);
 }

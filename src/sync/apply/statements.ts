@@ -63,11 +63,6 @@ function extensionParts(mapped: boolean): ExtensionParts {
   return { column: ', extension_values', value: `, ${value}`, assignment: `, extension_values = ${value}` };
 }
 
-/** Whoever comes in this run can be a manager in it: the reference is checked at the end of the statement. */
-const MANAGER = `CASE WHEN (r.edges ->> 'manager')::uuid NOT IN (
-  SELECT failed.local_id FROM sync_record failed WHERE failed.task_id = $1 AND failed.result = 'FAILED')
-  THEN (r.edges ->> 'manager')::uuid END`;
-
 export const createDepartments = (extensionsMapped: boolean) =>
   step(
     'DEPARTMENT',
@@ -98,7 +93,7 @@ INSERT INTO employee (id, identity_source_id, username, display_name, english_na
 SELECT r.local_id, $2, r.after ->> 'username', r.after ->> 'displayName', r.after ->> 'englishName', r.after ->> 'position',
        r.after ->> 'email', r.after ->> 'mobile', r.after ->> 'telephone', r.after ->> 'address', r.after ->> 'gender',
        coalesce(r.after ->> 'employmentStatus', 'UNKNOWN'), r.after ->> 'status', (r.edges ->> 'main')::uuid,
-       ${MANAGER}${extensionParts(extensionsMapped).value}
+       (r.edges ->> 'manager')::uuid${extensionParts(extensionsMapped).value}
   FROM sync_record r WHERE ${records} ORDER BY r.ordinal`,
   );
 
@@ -112,7 +107,7 @@ UPDATE employee e SET username = r.after ->> 'username', display_name = r.after 
        mobile = r.after ->> 'mobile', telephone = r.after ->> 'telephone', address = r.after ->> 'address',
        gender = r.after ->> 'gender', employment_status = coalesce(r.after ->> 'employmentStatus', 'UNKNOWN'),
        status = r.after ->> 'status', main_department_id = (r.edges ->> 'main')::uuid,
-       manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN ${MANAGER} ELSE e.manager_id END,
+       manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN (r.edges ->> 'manager')::uuid ELSE e.manager_id END,
        suspended_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END,
        removal_due_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END, updated_at = now()${extensionParts(extensionsMapped).assignment}
   FROM sync_record r
@@ -178,11 +173,9 @@ UPDATE link l SET external_key = r.external_key, external_id = r.external_id
 
 /** A value that could not be used, or is somebody else's, leaves no hash, so that the object is compared again. */
 const toldLinks = (records: string) => `
-INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at, unresolved)
+INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at)
 SELECT $2, r.object_type, r.external_key, r.external_id, r.local_id,
-       CASE WHEN coalesce(r.reason_code, '') NOT IN ('INVALID_VALUE', 'VALUE_TAKEN') THEN r.hash END, r.read_at,
-       CASE WHEN jsonb_typeof(r.edges -> 'unresolved') = 'array'
-            THEN ARRAY(SELECT jsonb_array_elements_text(r.edges -> 'unresolved')) END
+       CASE WHEN coalesce(r.reason_code, '') NOT IN ('INVALID_VALUE', 'VALUE_TAKEN') THEN r.hash END, r.read_at
   FROM sync_record r
  WHERE ${records}
  ORDER BY r.ordinal`;
@@ -192,7 +185,7 @@ export const CREATE_LINKS = step(undefined, ['CREATE'], toldLinks);
 
 const replaceLinks = (records: string) => `${toldLinks(records)}
 ON CONFLICT (identity_source_id, kind, external_key) DO UPDATE SET external_id = excluded.external_id, hash = excluded.hash,
-       read_at = excluded.read_at, unresolved = excluded.unresolved, missing_since = NULL, rejected_at = NULL`;
+       read_at = excluded.read_at, missing_since = NULL, rejected_at = NULL`;
 
 export const WRITE_LINKS = step(undefined, CHANGES, replaceLinks);
 

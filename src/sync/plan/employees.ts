@@ -66,16 +66,6 @@ SELECT e.external_key, t.local_id AS department_id, t.path_after, u."order",
   JOIN department_target t ON t.external_key = u.department_key AND t.stays
  WHERE e.status <> 'LEFT'`;
 
-/** References to departments that are neither here nor coming. */
-export const COLLECT_UNRESOLVED = `
-CREATE TEMP TABLE plan_unresolved ON COMMIT DROP AS
-SELECT e.external_key, array_agg('D:' || k.department_key) AS keys
-  FROM plan_employee e CROSS JOIN unnest(e.department_keys) AS k (department_key)
-  LEFT JOIN department_target t ON t.external_key = k.department_key AND t.stays
-  LEFT JOIN read_department r ON r.external_key = k.department_key AND NOT r.in_scope
- WHERE t.external_key IS NULL AND r.external_key IS NULL
- GROUP BY e.external_key`;
-
 /** The same as one row a person, in a form that compares and a form that people read. */
 export const SUMMARISE_MEMBERSHIPS = `
 CREATE TEMP TABLE plan_place ON COMMIT DROP AS
@@ -117,17 +107,19 @@ SELECT m.manager_key AS external_key, coalesce(p.local_id, l.local_id) AS local_
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = m.manager_key
  WHERE coalesce(p.local_id, l.local_id) IS NOT NULL`;
 
-/** What a candidate will have, beside what the mappings make of it. */
+/**
+ * What a candidate will have, beside what the mappings make of it. `unresolved`: not every reference resolves; which ones is worked
+ * out when everything has been applied (`apply/references.ts`).
+ */
 const PLACED = `
        place.edges, place.shown, place.main_path, place.main_id, place.departments AS departments_after,
        place.places AS places_after, boss.local_id AS manager_told,
-       CASE WHEN e.manager_key IS NOT NULL AND boss.local_id IS NULL AND e.manager_key <> e.external_key
-         THEN array_append(lost.keys, 'E:' || e.manager_key) ELSE lost.keys END AS unresolved`;
+       CASE WHEN cardinality(e.department_keys) > coalesce(cardinality(place.departments), 0)
+              OR (e.manager_key <> e.external_key AND boss.local_id IS NULL) THEN true END AS unresolved`;
 
 const PLACES = `
   JOIN staged_employee told ON told.page_id = e.page_id AND told.external_key = e.external_key
   LEFT JOIN plan_place place ON place.external_key = e.external_key
-  LEFT JOIN plan_unresolved lost ON lost.external_key = e.external_key
   LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id`;
 
 const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;
@@ -365,3 +357,16 @@ UPDATE sync_record r
   ) ranked
  WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1 AND ${gets} AND r.after ? '${field}'`;
 }
+
+const LED_BY_REFUSED = `r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
+  AND r.edges ->> 'manager' = ANY (ARRAY(SELECT refused.local_id::text FROM sync_record refused
+    WHERE refused.task_id = $1 AND refused.object_type = 'EMPLOYEE' AND refused.action = 'CREATE' AND refused.result = 'FAILED'))`;
+
+/** A newcomer who was refused is nobody's manager yet; a record of nothing else goes. */
+export const LEAVE_OUT_REFUSED_MANAGERS = [
+  `DELETE FROM sync_record r WHERE ${LED_BY_REFUSED} AND r.action = 'UPDATE' AND r.changed = '{manager}' AND NOT r.edges_before ? 'manager'`,
+  `UPDATE sync_record r
+      SET after = r.after - 'manager', edges = (r.edges - 'manager') || '{"unresolved": true}',
+          changed = CASE WHEN r.edges_before ? 'manager' THEN r.changed ELSE array_remove(r.changed, 'manager') END
+    WHERE ${LED_BY_REFUSED}`,
+];

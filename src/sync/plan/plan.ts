@@ -30,7 +30,6 @@ const EMPLOYEE_STATEMENTS = [
   employees.COLLECT_CANDIDATES,
   employees.COLLECT_EMPLOYEES,
   employees.COLLECT_MEMBERSHIPS,
-  employees.COLLECT_UNRESOLVED,
   employees.SUMMARISE_MEMBERSHIPS,
   employees.SUMMARISE_LOCAL_PLACES,
   employees.COLLECT_MANAGERS,
@@ -61,7 +60,6 @@ const ANALYSE_AFTER = new Map([
   [employees.COLLECT_CANDIDATES, 'candidate'],
   [employees.COLLECT_EMPLOYEES, 'plan_employee (external_key, page_id, local_id, manager_key, linked, status)'],
   [employees.COLLECT_MEMBERSHIPS, 'plan_membership (external_key)'],
-  [employees.COLLECT_UNRESOLVED, 'plan_unresolved (external_key)'],
   [employees.SUMMARISE_MEMBERSHIPS, 'plan_place (external_key)'],
   [employees.SUMMARISE_LOCAL_PLACES, 'local_place (external_key)'],
   [employees.COLLECT_SEEN, 'seen_key'],
@@ -132,6 +130,7 @@ async function refuseTakenValues(client: PoolClient, run: Run): Promise<void> {
     const refuse = inline(statement, run);
     while (((await client.query(refuse)).rowCount ?? 0) > 0);
   }
+  await execute(client, run, employees.LEAVE_OUT_REFUSED_MANAGERS);
 }
 
 /** CREATE TABLE AS takes no parameters; both ids come from the database and are checked to be what they must be. */
