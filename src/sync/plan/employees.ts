@@ -232,7 +232,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
   LEFT JOIN outside_scope elsewhere ON elsewhere.external_key = l.external_key
   ${GOING}
  WHERE ${OF_SOURCE} AND l.missing_since IS NULL AND l.rejected_at IS NULL
-   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.old_external_key = l.external_key)
+   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.old_external_key = l.external_key AND e.status <> 'LEFT')
    AND (gone.external_key IS NOT NULL
         OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
         OR (t.trigger <> 'EVENT' AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
@@ -278,13 +278,16 @@ SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRA
 
 /**
  * Those who are outside a partial scope: the snapshot names them, but not within it, or every department they are in is still
- * in the directory and no longer chosen. With the whole directory in scope there are none.
+ * in the directory and no longer chosen. With the whole directory in scope there are none. An event task has read only some
+ * departments: of one that it does not know it cannot tell.
  */
 export const COLLECT_OUTSIDE_SCOPE = `
 CREATE TEMP TABLE outside_scope ON COMMIT DROP AS
 SELECT external_key FROM (${LATEST_PLACES}) latest
  WHERE (SELECT settings #>> '{scope,mode}' FROM sync_task WHERE id = $1) = 'PARTIAL'
    AND NOT department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)
+   AND ((SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1)
+        OR department_keys <@ ARRAY(SELECT external_key FROM read_department WHERE NOT in_scope))
 UNION
 SELECT l.external_key
   FROM link l JOIN membership m ON m.employee_id = l.local_id
