@@ -58,8 +58,10 @@ async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
   await applyRecords(client, run);
   await settleFormerHolds(client, run);
   await execute(client, sql.FORGET_REJECTIONS, run);
-  if (run.task.trigger === 'EVENT') await execute(client, sql.REOPEN_PAGES, run);
-  else {
+  if (run.task.trigger === 'EVENT') {
+    await execute(client, sql.REOPEN_PAGES, run);
+    await execute(client, sql.ASK_FOR_FULL_RUN, run);
+  } else {
     if (run.task.includesEmployees) await execute(client, sql.MARK_PAGES_APPLIED, run);
     await execute(client, sql.CLOSE_EVENTS, run);
   }

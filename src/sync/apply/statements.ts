@@ -308,6 +308,22 @@ UPDATE snapshot_page p SET applied = false
  WHERE p.identity_source_id = $2 AND p.applied
    AND p.keys && ARRAY(SELECT substr(tp.page_key, 7) FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%')`;
 
+/**
+ * A department that enters a partial scope or leaves it takes along whoever and whatever is below it, of which no event tells: the
+ * source's next run is due at once.
+ */
+export const ASK_FOR_FULL_RUN = `
+UPDATE identity_source source SET next_run_at = now()
+  FROM sync_task t
+ WHERE t.id = $1 AND source.id = $2 AND source.automatic_enabled AND t.settings #>> '{scope,mode}' = 'PARTIAL'
+   AND EXISTS (
+     SELECT FROM sync_record r WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'CREATE'
+     UNION ALL
+     SELECT FROM task_page tp JOIN staged_department d ON d.page_id = tp.page_id
+       JOIN link l ON l.identity_source_id = $2 AND l.kind = 'DEPARTMENT' AND l.external_key = d.external_key
+      WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' AND NOT t.settings #> '{scope,departmentIds}' ? d.external_id
+        AND NOT EXISTS (SELECT FROM link up WHERE up.identity_source_id = $2 AND up.kind = 'DEPARTMENT' AND up.external_key = d.parent_key))`;
+
 /** A complete run has read everything that callbacks named before it began. */
 export const CLOSE_EVENTS = `
 UPDATE directory_event e SET task_id = $1 FROM sync_task t
