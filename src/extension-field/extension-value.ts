@@ -9,8 +9,8 @@ export interface ValueRules {
   readonly options: readonly string[];
 }
 
-/** An index entry of PostgreSQL has room for it in any script. */
-const MAX_TEXT = 500;
+/** How long a text may be; an index entry of PostgreSQL has room for it in any script. */
+export const MAX_TEXT = 500;
 /** What PostgreSQL cannot hold: NUL, and halves of surrogate pairs. */
 const UNSTORABLE = /[\0\p{Surrogate}]/u;
 const SHOWN_OPTIONS = 20;

@@ -84,16 +84,14 @@ export async function beginApplying(client: PoolClient, identitySourceId: string
 }
 
 /** What a task's records do, in its order, but for the departments that go. */
-function steps(run: Run): Step[] {
+function steps(run: Run, extensions: boolean): Step[] {
   const undoing = run.task.trigger === 'REVERT';
-  const extensionsMapped =
-    undoing || run.task.mappings.some(({ localField }) => localField.startsWith(EXTENSION_PREFIX));
   return [
     // Those of a reversal came first, since edges lead to them.
-    ...(undoing ? [] : [sql.createDepartments(extensionsMapped)]),
-    sql.updateDepartments(extensionsMapped),
-    sql.createEmployees(extensionsMapped),
-    sql.updateEmployees(extensionsMapped),
+    ...(undoing ? [] : [sql.createDepartments(extensions)]),
+    sql.updateDepartments(extensions),
+    sql.createEmployees(extensions),
+    sql.updateEmployees(extensions),
     sql.SUSPEND_EMPLOYEES,
     sql.REMOVE_EMPLOYEES,
     sql.DELETE_MEMBERSHIPS,
@@ -108,11 +106,20 @@ function steps(run: Run): Step[] {
 
 async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   const { rows } = await client.query<sql.OpenRecords>(sql.COUNT_OPEN, [run.task.id]);
-  for (const step of steps(run)) if (sql.count(rows, step) > 0) await execute(client, step.sql, run);
+  const extensions = await changesExtensions(client, run);
+  for (const step of steps(run, extensions)) if (sql.count(rows, step) > 0) await execute(client, step.sql, run);
   if (sql.count(rows, sql.DELETE_DEPARTMENTS) > 0) await deleteDepartments(client, run);
   await rememberUnresolved(client, run);
   const renamed = sql.count(rows, { objectType: 'EMPLOYEE', actions: ['CREATE', ...sql.CHANGES] });
   await renewSearch(client, run, renamed);
+}
+
+/** Whether records may change extension fields: those that are mapped, or that are unique, since a taken value is left out. */
+async function changesExtensions(client: PoolClient, { task }: Run): Promise<boolean> {
+  if (task.trigger === 'REVERT') return true;
+  if (task.mappings.some(({ localField }) => localField.startsWith(EXTENSION_PREFIX))) return true;
+  const { rows } = await client.query('SELECT EXISTS (SELECT FROM extension_field WHERE is_unique) AS any');
+  return rows[0].any;
 }
 
 /** A run that brings departments only has answers neither about people nor about groups. */

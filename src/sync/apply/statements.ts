@@ -50,54 +50,54 @@ export function step(
 /** What is done to somebody or something that is here, or was, and stays. */
 export const CHANGES: readonly SyncActionName[] = ['UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID'];
 
-/** The parts for extension fields, left out where no mapping names one: what is not mapped keeps its values. */
+/** The parts for extension fields, left out where no record may change one. */
 interface ExtensionParts {
   readonly column: string;
   readonly value: string;
   readonly assignment: string;
 }
 
-function extensionParts(mapped: boolean): ExtensionParts {
-  if (!mapped) return { column: '', value: '', assignment: '' };
+function extensionParts(written: boolean): ExtensionParts {
+  if (!written) return { column: '', value: '', assignment: '' };
   const value = 'extension_values(r.after)';
   return { column: ', extension_values', value: `, ${value}`, assignment: `, extension_values = ${value}` };
 }
 
-export const createDepartments = (extensionsMapped: boolean) =>
+export const createDepartments = (extensions: boolean) =>
   step(
     'DEPARTMENT',
     ['CREATE'],
     (records) => `
-INSERT INTO department (id, identity_source_id, parent_id, name, english_name, "order"${extensionParts(extensionsMapped).column})
-SELECT r.local_id, $2, (r.edges ->> 'parent')::uuid, r.after ->> 'name', r.after ->> 'englishName', (r.after ->> 'order')::bigint${extensionParts(extensionsMapped).value}
+INSERT INTO department (id, identity_source_id, parent_id, name, english_name, "order"${extensionParts(extensions).column})
+SELECT r.local_id, $2, (r.edges ->> 'parent')::uuid, r.after ->> 'name', r.after ->> 'englishName', (r.after ->> 'order')::bigint${extensionParts(extensions).value}
   FROM sync_record r WHERE ${records} ORDER BY r.ordinal`,
   );
 
-export const updateDepartments = (extensionsMapped: boolean) =>
+export const updateDepartments = (extensions: boolean) =>
   step(
     'DEPARTMENT',
     ['UPDATE', 'MOVE'],
     (records) => `
 UPDATE department d SET parent_id = (r.edges ->> 'parent')::uuid, name = r.after ->> 'name', english_name = r.after ->> 'englishName',
-       "order" = (r.after ->> 'order')::bigint, updated_at = now()${extensionParts(extensionsMapped).assignment}
+       "order" = (r.after ->> 'order')::bigint, updated_at = now()${extensionParts(extensions).assignment}
   FROM sync_record r WHERE ${records} AND d.id = r.local_id`,
   );
 
-export const createEmployees = (extensionsMapped: boolean) =>
+export const createEmployees = (extensions: boolean) =>
   step(
     'EMPLOYEE',
     ['CREATE'],
     (records) => `
 INSERT INTO employee (id, identity_source_id, username, display_name, english_name, position, email, mobile, telephone, address, gender,
-                      employment_status, status, main_department_id, manager_id${extensionParts(extensionsMapped).column})
+                      employment_status, status, main_department_id, manager_id${extensionParts(extensions).column})
 SELECT r.local_id, $2, r.after ->> 'username', r.after ->> 'displayName', r.after ->> 'englishName', r.after ->> 'position',
        r.after ->> 'email', r.after ->> 'mobile', r.after ->> 'telephone', r.after ->> 'address', r.after ->> 'gender',
        coalesce(r.after ->> 'employmentStatus', 'UNKNOWN'), r.after ->> 'status', (r.edges ->> 'main')::uuid,
-       (r.edges ->> 'manager')::uuid${extensionParts(extensionsMapped).value}
+       (r.edges ->> 'manager')::uuid${extensionParts(extensions).value}
   FROM sync_record r WHERE ${records} ORDER BY r.ordinal`,
   );
 
-export const updateEmployees = (extensionsMapped: boolean) =>
+export const updateEmployees = (extensions: boolean) =>
   step(
     'EMPLOYEE',
     CHANGES,
@@ -109,7 +109,7 @@ UPDATE employee e SET username = r.after ->> 'username', display_name = r.after 
        status = r.after ->> 'status', main_department_id = (r.edges ->> 'main')::uuid,
        manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN (r.edges ->> 'manager')::uuid ELSE e.manager_id END,
        suspended_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END,
-       removal_due_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END, updated_at = now()${extensionParts(extensionsMapped).assignment}
+       removal_due_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END, updated_at = now()${extensionParts(extensions).assignment}
   FROM sync_record r
  WHERE ${records} AND e.id = r.local_id`,
   );

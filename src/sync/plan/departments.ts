@@ -1,4 +1,4 @@
-import { changedFields, confirmedGone, departmentFields, keptFields, mappedOver } from './fields';
+import { anyReleased, changedFields, confirmedGone, departmentFields, keptFields, mappedOver } from './fields';
 
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
 
@@ -27,7 +27,7 @@ SELECT latest.page_id, latest.external_key, latest.read_at, chosen.external_key 
 export const COLLECT_DEPARTMENTS = `
 CREATE TEMP TABLE plan_department ON COMMIT DROP AS
 SELECT s.external_key, s.external_id, s.parent_key, s."order", s.leader_keys, s.third_party, s.mapped, s.invalid, s.hash,
-       r.read_at, l.hash AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
+       r.read_at, CASE WHEN NOT ${anyReleased('DEPARTMENT')} THEN l.hash END AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        NULL::uuid AS parent_id, NULL::text AS reason_code, NULL::text AS path, 0 AS depth
   FROM read_department r
   JOIN staged_department s ON s.page_id = r.page_id AND s.external_key = r.external_key

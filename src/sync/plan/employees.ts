@@ -1,15 +1,18 @@
-import { changedFields, confirmedGone, employeeFields, keptFields, mappedOver } from './fields';
+import type { MappedObjectType } from '../../field-mapping/field-mapping';
+import { anyReleased, changedFields, confirmedGone, employeeFields, keptFields, mappedOver } from './fields';
 
 /** The employee half of the plan. Parameters: $1 task, $2 identity source. */
 
 /**
  * Whom to compare: everybody on a page that the local organisation does not reflect yet, and those whom a change around them
- * reaches: a reference that can be resolved now, a change made here, a department that goes or gets other leaders.
+ * reaches: a reference that can be resolved now, a change made here, a department that goes or gets other leaders; all of them where
+ * a field is no longer withheld.
  */
 export const COLLECT_CANDIDATES = `
 CREATE TEMP TABLE candidate ON COMMIT DROP AS
 SELECT DISTINCT k.external_key
-  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND NOT p.applied, unnest(p.keys) AS k (external_key)
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND (NOT p.applied OR ${anyReleased('EMPLOYEE')}),
+       unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
 UNION
 SELECT l.external_key FROM link l
@@ -45,7 +48,8 @@ WITH latest AS (
    ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
 )
 SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys,
-       s.leader_flags, s.orders, s.hash, latest.read_at, l.hash AS link_hash, l.missing_since,
+       s.leader_flags, s.orders, s.hash, latest.read_at,
+       CASE WHEN NOT ${anyReleased('EMPLOYEE')} THEN l.hash END AS link_hash, l.missing_since,
        l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        row_number() OVER () AS place, r.old_external_key
   FROM latest
@@ -330,10 +334,11 @@ UPDATE sync_record r
  WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1`;
 
 /**
- * A unique extension value that somebody present has, or gets, already: whoever is here keeps theirs, and the other keeps what
- * they had, which for a newcomer, and for somebody who comes back, is nothing. Run until it finds nothing more. The key comes from the table of fields.
+ * A unique extension value that somebody present, or a department, has or gets already: whoever is here keeps theirs, and the other
+ * keeps what they had, which for a newcomer, and for somebody who comes back, is nothing. A department that is to go has its value
+ * until it is gone: it may turn out not to be empty. Run until it finds nothing more. The key comes from the table of fields.
  */
-export function refuseTakenExtension(key: string): string {
+export function refuseTakenExtension(key: string, objectType: MappedObjectType): string {
   const field = `extension.${key}`;
   const gets = `('${field}' = ANY (r.changed) OR r.action = 'RESTORE')`;
   const value = (json: string) => `canonical('${key}', ${json} ->> '${field}')`;
@@ -350,12 +355,13 @@ UPDATE sync_record r
       FROM (
         SELECT r.id, ${value('r.after')} AS value, r.external_key, CASE WHEN ${gets} THEN 1 ELSE 0 END AS newcomer
           FROM sync_record r
-         WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL AND r.action <> 'SUSPEND' AND r.action <> 'REMOVE'
+         WHERE r.task_id = $1 AND r.object_type = '${objectType}' AND r.result IS NULL AND r.action <> 'SUSPEND' AND r.action <> 'REMOVE'
            AND r.after ? '${field}'
         UNION ALL
         SELECT NULL, u.value_key, '', 0 FROM extension_unique_value u
          WHERE u.identity_source_id = $2 AND u.field_key = '${key}'
-           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = u.object_id AND x.result IS NULL)
+           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = u.object_id AND x.result IS NULL
+                              AND (x.object_type = 'EMPLOYEE' OR x.action <> 'REMOVE'))
       ) holders
   ) ranked
  WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1 AND ${gets} AND r.after ? '${field}'`;

@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
-import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
+import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Findings } from '../read/certify';
 import type { Run } from '../task/lease';
 import type { CounterState } from '../task/sync-task.entity';
@@ -83,9 +83,11 @@ export async function plan(dataSource: DataSource, run: Run, findings: Findings)
     await client.query('DELETE FROM sync_record WHERE task_id = $1', [run.task.id]);
     await execute(client, run, statements(run, findings.same));
     await gate(client, run, findings.lost, ['EMPLOYEE', 'DEPARTMENT']);
+    // After the gate: somebody whose leaving waits for approval is here, and so are their values.
+    await refuseTakenValues(client, run, 'DEPARTMENT', []);
     if (run.task.includesEmployees) {
-      // After the gate: somebody whose leaving waits for approval is here, and so are their values.
-      await refuseTakenValues(client, run);
+      await refuseTakenValues(client, run, 'EMPLOYEE', [employees.REFUSE_TAKEN_USERNAMES]);
+      await execute(client, run, employees.LEAVE_OUT_REFUSED_MANAGERS);
       await planGroups(client, run);
       await gate(client, run, findings.lost, ['GROUP']);
     }
@@ -118,19 +120,24 @@ async function planGroups(client: PoolClient, run: Run): Promise<void> {
   if (rows[0].any) await execute(client, run, groups.GROUP_STATEMENTS);
 }
 
-/** Each pass settles at least one value, so it ends. */
-async function refuseTakenValues(client: PoolClient, run: Run): Promise<void> {
-  const mapped = run.task.mappings.map((mapping) => mapping.localField.slice(EXTENSION_PREFIX.length));
+/**
+ * Also of fields that no mapping fills any more: who comes back brings what they had. Each pass settles at least one value, so it
+ * ends.
+ */
+async function refuseTakenValues(
+  client: PoolClient,
+  run: Run,
+  objectType: MappedObjectType,
+  builtIn: readonly string[],
+): Promise<void> {
   const { rows } = await client.query<{ key: string }>(
-    `SELECT key FROM extension_field WHERE is_unique AND object_type = 'EMPLOYEE' AND key = ANY ($1)`,
-    [mapped],
+    'SELECT key FROM extension_field WHERE is_unique AND object_type = $1',
+    [objectType],
   );
-  const statements = [employees.REFUSE_TAKEN_USERNAMES, ...rows.map(({ key }) => employees.refuseTakenExtension(key))];
-  for (const statement of statements) {
+  for (const statement of [...builtIn, ...rows.map(({ key }) => employees.refuseTakenExtension(key, objectType))]) {
     const refuse = inline(statement, run);
     while (((await client.query(refuse)).rowCount ?? 0) > 0);
   }
-  await execute(client, run, employees.LEAVE_OUT_REFUSED_MANAGERS);
 }
 
 /** CREATE TABLE AS takes no parameters; both ids come from the database and are checked to be what they must be. */
