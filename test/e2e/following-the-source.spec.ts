@@ -1,6 +1,14 @@
 import { organizationState } from '../../src/sandbox/organization';
 import { mutate } from '../setup/organisation-view';
-import { connectSource, recordsOf, startRollcall, synchronize, type TestRollcall, user } from '../setup/rollcall';
+import {
+  connectSource,
+  recordsOf,
+  startRollcall,
+  synchronize,
+  type TestRollcall,
+  user,
+  watch,
+} from '../setup/rollcall';
 
 /**
  * What is here follows the source although nothing of the object itself changed: only the other end of a reference came or went, only
@@ -237,6 +245,24 @@ describe('what is here', () => {
       expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
       expect(await codes()).toEqual(['2 A', '3 B']);
       await configure({});
+    });
+
+    it('that somebody else has by now is not brought back by undoing', async () => {
+      const wes = { badge: 'W' };
+      const yan = { more: { account: 'same' } };
+      await tell({ wes, yan });
+      const left = await tell({});
+      await tell({ xan: { badge: 'W' }, zac: { more: { account: 'SAME' } } });
+      const { syncTask } = await mutate(rollcall, 'revertSyncTask', { taskId: left.id }, 'syncTask { id }');
+      const undone = await watch(rollcall.api, syncTask.id);
+      expect([undone.status, undone.failure]).toEqual(['PARTIALLY_SUCCEEDED', null]);
+      const records = await recordsOf(rollcall.api, undone.id);
+      expect(records.map((r) => [r.externalId, r.result, r.reasonCode]).sort()).toEqual([
+        ['wes', 'APPLIED', 'VALUE_TAKEN'],
+        ['yan', 'FAILED', 'VALUE_TAKEN'],
+      ]);
+      expect([await stored('wes', 'status'), await stored('wes', 'extension_values')]).toEqual(['ACTIVE', {}]);
+      expect(await stored('yan', 'status')).toBe('SUSPENDED');
     });
 
     it('that is longer than an index can hold costs nobody else anything', async () => {

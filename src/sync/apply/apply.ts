@@ -5,6 +5,7 @@ import { holdFieldsStill } from '../../extension-field/extension-field.service';
 import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
 import { announceSearch, type RunQuery, refreshSearch } from '../../organisation/search-index';
 import { AppError } from '../../platform/app-error';
+import { refuseTakenValues } from '../plan/taken-values';
 import type { Run } from '../task/lease';
 import {
   type CounterState,
@@ -70,6 +71,7 @@ async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
 /** A reversal follows no snapshot: whatever it brings back, the next run compares anew. */
 async function applyReversal(client: PoolClient, run: Run): Promise<void> {
   await execute(client, reversal.SKIP_CHANGED, run);
+  for (const objectType of ['DEPARTMENT', 'EMPLOYEE'] as const) await refuseTakenValues(client, run, objectType);
   await execute(client, sql.createDepartments(true).sql, run);
   await execute(client, reversal.DROP_LOST_EDGES, run);
   await applyRecords(client, run);

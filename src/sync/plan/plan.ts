@@ -1,7 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
-import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Findings } from '../read/certify';
 import type { Run } from '../task/lease';
 import type { CounterState } from '../task/sync-task.entity';
@@ -10,6 +9,7 @@ import * as employees from './employees';
 import * as fields from './fields';
 import { gate } from './gate';
 import * as groups from './groups';
+import { refuseTakenValues } from './taken-values';
 
 const DEPARTMENT_STATEMENTS = [
   fields.COLLECT_MAPPED_FIELDS,
@@ -84,9 +84,9 @@ export async function plan(dataSource: DataSource, run: Run, findings: Findings)
     await execute(client, run, statements(run, findings.same));
     await gate(client, run, findings.lost, ['EMPLOYEE', 'DEPARTMENT']);
     // After the gate: somebody whose leaving waits for approval is here, and so are their values.
-    await refuseTakenValues(client, run, 'DEPARTMENT', []);
+    await refuseTakenValues(client, run, 'DEPARTMENT');
     if (run.task.includesEmployees) {
-      await refuseTakenValues(client, run, 'EMPLOYEE', [employees.REFUSE_TAKEN_USERNAMES]);
+      await refuseTakenValues(client, run, 'EMPLOYEE');
       await execute(client, run, employees.LEAVE_OUT_REFUSED_MANAGERS);
       await planGroups(client, run);
       await gate(client, run, findings.lost, ['GROUP']);
@@ -118,26 +118,6 @@ async function execute(client: PoolClient, run: Run, statements: readonly string
 async function planGroups(client: PoolClient, run: Run): Promise<void> {
   const { rows } = await client.query(inline(groups.ANY_GROUPS, run));
   if (rows[0].any) await execute(client, run, groups.GROUP_STATEMENTS);
-}
-
-/**
- * Also of fields that no mapping fills any more: who comes back brings what they had. Each pass settles at least one value, so it
- * ends.
- */
-async function refuseTakenValues(
-  client: PoolClient,
-  run: Run,
-  objectType: MappedObjectType,
-  builtIn: readonly string[],
-): Promise<void> {
-  const { rows } = await client.query<{ key: string }>(
-    'SELECT key FROM extension_field WHERE is_unique AND object_type = $1',
-    [objectType],
-  );
-  for (const statement of [...builtIn, ...rows.map(({ key }) => employees.refuseTakenExtension(key, objectType))]) {
-    const refuse = inline(statement, run);
-    while (((await client.query(refuse)).rowCount ?? 0) > 0);
-  }
 }
 
 /** CREATE TABLE AS takes no parameters; both ids come from the database and are checked to be what they must be. */
