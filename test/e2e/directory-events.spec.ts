@@ -158,6 +158,44 @@ describe('changes that WeCom tells by callback', () => {
     expect(await wrong()).toEqual([]);
   });
 
+  it('bring somebody between the plan of a full run and its end, and everybody whom they lead stays theirs', async () => {
+    await listen();
+    const { company, faults } = rollcall.sandbox;
+    const planned = async (trigger: string) => {
+      for (let i = 0; i < 200; i++) {
+        const { rows } = await rollcall.sql.query(
+          `SELECT (array_agg(planned_at IS NOT NULL ORDER BY id DESC))[1] AS done FROM sync_task WHERE trigger = $1`,
+          [trigger],
+        );
+        if (rows[0].done) return;
+        await new Promise((resolve) => setTimeout(resolve, 25));
+      }
+      throw new Error(`No ${trigger} task was planned.`);
+    };
+    // Whoever applies waits: first the event task, then the full run, which has read the same person before it.
+    await rollcall.sql.query(
+      `SELECT pg_advisory_lock(hashtextextended(id::text, 0)) FROM identity_source WHERE type = 'WECOM'`,
+    );
+    company.organization.users.set('boss', user('boss', '老板', [4]));
+    company.organization.users.set('lisi', user('lisi', '李四', [3], { direct_leader: ['boss'] }));
+    company.changed();
+    faults.add({ kind: 'slow', milliseconds: 1_500, path: 'tag/list' });
+    const full = synchronize(rollcall, source);
+    for (let i = 0; i < 100 && (rollcall.sandbox.calls.get('tag/list') ?? 0) < 2; i++)
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    company.push([{ changeType: 'create_user', fields: { UserID: 'boss' } }]);
+    await planned('EVENT');
+    await planned('MANUAL');
+    await rollcall.sql.query('SELECT pg_advisory_unlock_all()');
+    expect((await full).failure).toBeNull();
+    await settled();
+    const { rows } = await rollcall.sql.query(
+      `SELECT boss.username FROM employee e JOIN employee boss ON boss.id = e.manager_id WHERE e.username = 'lisi'`,
+    );
+    expect(rows).toEqual([{ username: 'boss' }]);
+    expect(await wrong()).toEqual([]);
+  });
+
   it('make one task of a storm about the same people', async () => {
     await listen();
     edit(({ users }) => users.set('lisi', user('lisi', '李四', [2], { position: '主任' })));

@@ -53,7 +53,6 @@ export async function apply(
 }
 
 async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
-  await execute(client, sql.SKIP_OLDER_READS, run);
   const { rows } = await client.query(sql.IS_OUTDATED, [run.task.id, run.task.identitySourceId]);
   if (rows[0].outdated) throw new PlanOutdated();
   await applyRecords(client, run);

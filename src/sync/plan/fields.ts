@@ -33,6 +33,13 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
            jsonb_each(known.filled) f, jsonb_array_elements_text(f.value) name
      GROUP BY f.key) s ON s.object_type = m.object_type`;
 
+/** What was read before its object last had something applied: the newer read stands, and nothing else is built on the older. */
+export const SKIP_OLDER_READS = `
+UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
+  FROM link l
+ WHERE r.task_id = $1 AND r.result IS NULL AND l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
+   AND l.read_at > r.read_at`;
+
 /** Whether what was kept of a type's objects has to be looked at again, whatever became of themselves. */
 export function anyReleased(objectType: string): string {
   return `EXISTS (SELECT FROM mapped_field WHERE object_type = '${objectType}' AND released)`;

@@ -49,6 +49,7 @@ function statements(run: Run, same: boolean): string[] {
     ...DEPARTMENT_STATEMENTS,
     ...(includesEmployees ? [...EMPLOYEE_STATEMENTS, ...leavers] : [employees.SEE_NOBODY]),
     departments.RECORD_DEPARTMENT_REMOVALS,
+    fields.SKIP_OLDER_READS,
   ];
 }
 
@@ -117,7 +118,7 @@ async function execute(client: PoolClient, run: Run, statements: readonly string
 /** After it is certain who comes: a newcomer who was refused is a member of nothing. */
 async function planGroups(client: PoolClient, run: Run): Promise<void> {
   const { rows } = await client.query(inline(groups.ANY_GROUPS, run));
-  if (rows[0].any) await execute(client, run, groups.GROUP_STATEMENTS);
+  if (rows[0].any) await execute(client, run, [...groups.GROUP_STATEMENTS, fields.SKIP_OLDER_READS]);
 }
 
 /** CREATE TABLE AS takes no parameters; both ids come from the database and are checked to be what they must be. */
