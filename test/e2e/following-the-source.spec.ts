@@ -2,6 +2,7 @@ import { organizationState } from '../../src/sandbox/organization';
 import { mutate } from '../setup/organisation-view';
 import {
   connectSource,
+  decide,
   recordsOf,
   startRollcall,
   synchronize,
@@ -92,6 +93,16 @@ describe('what is here', () => {
     });
     company.change(() => company.organization.replace(state));
     return synchronize(rollcall, source);
+  };
+
+  /** Waits until every task has ended. */
+  const idle = async () => {
+    for (let i = 0; i < 100; i++) {
+      const { rows } = await rollcall.sql.query(`SELECT 1 FROM sync_task WHERE status IN ('QUEUED', 'RUNNING')`);
+      if (rows.length === 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error('A task is still open.');
   };
 
   /** `person > manager`, of those present. */
@@ -245,6 +256,38 @@ describe('what is here', () => {
       expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
       expect(await codes()).toEqual(['2 A', '3 B']);
       await configure({});
+    });
+
+    it('that belongs to somebody whose leaving waits for approval goes to the next one with the approval, and nothing else does', async () => {
+      const safeguards = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 10, leaverGraceDays: 7 };
+      await configure({ safeguards });
+      const fin = (position: string) => ({ fin: { position, departments: [3] } });
+      await tell({ abe: { badge: 'H', more: { account: 'held' } }, bea: {}, ...fin('A') });
+      const held = await tell({
+        bea: { badge: 'H' },
+        cyd: { more: { account: 'HELD' } },
+        dot: { manager: 'cyd', departments: [3] },
+        ...fin('A'),
+      });
+      expect(held.status).toBe('HELD');
+      expect([await stored('bea', 'extension_values'), await stored('cyd', 'status')]).toEqual([{}, undefined]);
+      const waiting = (await recordsOf(rollcall.api, held.id)).filter((r) => r.reasonCode === 'VALUE_TAKEN');
+      expect(waiting.map((r) => [r.externalId, r.result]).sort()).toEqual([
+        ['bea', 'FAILED'],
+        ['cyd', 'FAILED'],
+      ]);
+      const { company } = rollcall.sandbox;
+      const { users } = company.organization;
+      company.change(() => users.set('fin', { ...users.get('fin'), position: 'B' } as never));
+      await decide(rollcall.api, { taskId: held.id, approve: true });
+      await idle();
+      expect([await stored('bea', 'extension_values'), await stored('cyd', 'username')]).toEqual([
+        { badge: 'H' },
+        'HELD',
+      ]);
+      expect(await managers()).toEqual(['dot > cyd']);
+      expect(await stored('fin', 'position')).toBe('A');
+      await configure({ safeguards: { ...safeguards, minimumObjects: 5, maxRemovals: 50 } });
     });
 
     it('that somebody else has by now is not brought back by undoing', async () => {

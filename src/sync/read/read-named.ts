@@ -9,15 +9,6 @@ const AT_ONCE = 8;
 /** Named objects are taken in batches of this size, so that a storm is never held in memory. */
 const BATCH = 500;
 
-/** Claims what callbacks have named and no task has read yet. */
-export async function claimEvents(dataSource: DataSource, run: Run): Promise<void> {
-  await dataSource.query(
-    `UPDATE directory_event SET task_id = $1 WHERE identity_source_id = $2 AND task_id IS NULL
-        AND (object_type = 'DEPARTMENT' OR $3)`,
-    [run.task.id, run.task.identitySourceId, run.task.includesEmployees],
-  );
-}
-
 /** An event task with what it has read of a type. */
 const readOf = (objectType: MappedObjectType) => `
   sync_task t JOIN task_page tp ON tp.task_id = t.id AND tp.object_type = '${objectType}'

@@ -1,11 +1,12 @@
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, hasGroups, NotPermitted } from '../../connector/directory-connector';
 import type { OpenedConnector } from '../../connector/registry';
+import { CLAIM_EVENTS } from '../task/event-task';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
 import { type Certified, confirmAbsences, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
 import { readMissingAgain } from './read-again';
-import { claimEvents, readNamed, typesToRead } from './read-named';
+import { readNamed, typesToRead } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { COUNTED, Stage, type StagedBatch, type StagedType } from './stage';
 
@@ -44,7 +45,7 @@ export class SnapshotReader {
   /** An event task reads only what callbacks named and what that leads to; nothing is concluded from what it does not read. */
   private async readEvents(): Promise<Certified> {
     const { dataSource, connector, run } = this;
-    await claimEvents(dataSource, run);
+    await dataSource.query(CLAIM_EVENTS, [run.task.id, run.task.identitySourceId]);
     const types = this.types();
     if (run.task.includesEmployees && hasGroups(connector)) types.push('GROUP');
     // Each object that is read may lead to others.
