@@ -11,8 +11,8 @@ export interface ValueRules {
   readonly options: readonly string[];
 }
 
-/** An index entry of PostgreSQL has room for it in any script. */
-const MAX_TEXT = 500;
+/** How long a text may be; an index entry of PostgreSQL has room for it in any script. */
+export const MAX_TEXT = 500;
 const SHOWN_OPTIONS = 20;
 const YES = new Set(['true', 'yes', '1', '是']);
 const NO = new Set(['false', 'no', '0', '否']);

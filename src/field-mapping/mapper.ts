@@ -1,3 +1,4 @@
+import { MAX_TEXT } from '../extension-field/extension-value';
 import { type FieldMapping, isFilled, NEVER_EMPTY, type SyncObjectTypeName } from './field-mapping';
 import { compileTransform, INVALID, type Transformed } from './transforms';
 
@@ -5,7 +6,7 @@ import { compileTransform, INVALID, type Transformed } from './transforms';
 export interface Mapped {
   /** Local values by field. A mapped field that is not in it is empty. */
   readonly values: Readonly<Record<string, string>>;
-  /** Mapped fields whose told value is none of their kind: they keep what is here. */
+  /** Mapped fields whose told value is none of their kind, or too long: they keep what is here. */
   readonly invalid: readonly string[];
 }
 
@@ -50,6 +51,7 @@ export function compileMapper(
       let value: Transformed = told[thirdPartyField] ?? null;
       for (const step of steps) if (value !== INVALID) value = step(value, told);
       if (check && value !== INVALID && isFilled(value)) value = check(value);
+      if (isFilled(value) && value.length > MAX_TEXT) value = INVALID;
       if (value === INVALID) invalid.push(localField);
       if (isFilled(value)) values[localField] = value;
       else if (NEVER_EMPTY.has(localField)) values[localField] = externalId;

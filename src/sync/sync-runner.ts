@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { DirectoryError } from '../connector/directory-connector';
@@ -58,8 +57,6 @@ export class SyncRunner {
     const interrupted = new AbortController();
     const heartbeat = this.beat(lease, interrupted);
     const signal = AbortSignal.any([stopping, interrupted.signal]);
-    // Every call under way listens to it, and there may be as many as the connector makes at once.
-    setMaxListeners(0, signal);
     const run: Run = { task, lease, signal };
     log.info('sync.started');
     try {

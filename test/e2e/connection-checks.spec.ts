@@ -7,10 +7,11 @@ interface Check {
   outcome: string;
   message: string;
   advice: string | null;
+  thirdPartyCode: string | null;
 }
 
 const CHECK = `mutation ($id: ID!) { runConnectionChecks(input: { id: $id }) {
-  identitySource { connectionChecks { name outcome message advice } } userErrors { code } } }`;
+  identitySource { connectionChecks { name outcome message advice thirdPartyCode } } userErrors { code } } }`;
 const CALLBACK = `mutation ($id: ID!, $keys: WecomCallbackInput) {
   updateIdentitySource(input: { id: $id, wecomCallback: $keys }) { identitySource { wecom { callbackUrl } } userErrors { code field } } }`;
 
@@ -44,6 +45,7 @@ describe('the connection doctor', () => {
       'CLOCK',
       'CONTACT_PERMISSION',
       'CREDENTIAL',
+      'DIRECTORY_GROUPS',
       'FIELD_COVERAGE',
       'INTERFACE_LICENCE',
       'RATE_LIMIT',
@@ -51,6 +53,30 @@ describe('the connection doctor', () => {
       'VISIBILITY_SCOPE',
     ]);
     for (const { outcome, advice } of checks.values()) expect(outcome === 'PASSED' || advice !== null).toBe(true);
+  });
+
+  it('says what of tags may not be read, and where that is set', async () => {
+    const { company, faults } = rollcall.sandbox;
+    const groups = async () => (await check(source)).get('DIRECTORY_GROUPS');
+    expect(await groups()).toMatchObject({ outcome: 'PASSED', message: expect.stringContaining('none') });
+    company.change(() => company.organization.tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] }));
+    expect(await groups()).toMatchObject({ outcome: 'PASSED', message: expect.stringContaining('1 come') });
+    faults.add({ kind: 'errcode', errcode: 81011, path: 'tag/get', query: { tagid: '7' } });
+    expect(await groups()).toMatchObject({
+      outcome: 'WARNING',
+      message: expect.stringContaining('Tag 7'),
+      advice: expect.stringContaining('可见范围'),
+      thirdPartyCode: '81011',
+    });
+    faults.clear();
+    faults.add({ kind: 'errcode', errcode: 48002, path: 'tag/list' });
+    expect(await groups()).toMatchObject({
+      outcome: 'WARNING',
+      message: expect.stringContaining('left alone'),
+      advice: expect.stringContaining('自建'),
+      thirdPartyCode: '48002',
+    });
+    faults.clear();
   });
 
   it('calls the callback address as WeCom does, and says which step is missing', async () => {

@@ -1,8 +1,10 @@
 import { encrypt, signature } from '../../src/connector/wecom/wecom.callback-crypto';
 import { differences } from '../../src/demo/compare';
+import { mutate } from '../setup/organisation-view';
 import {
   change,
   createSource,
+  decide,
   recordsOf,
   startRollcall,
   synchronize,
@@ -156,6 +158,44 @@ describe('changes that WeCom tells by callback', () => {
     expect(await wrong()).toEqual([]);
   });
 
+  it('bring somebody between the plan of a full run and its end, and everybody whom they lead stays theirs', async () => {
+    await listen();
+    const { company, faults } = rollcall.sandbox;
+    const planned = async (trigger: string) => {
+      for (let i = 0; i < 200; i++) {
+        const { rows } = await rollcall.sql.query(
+          `SELECT (array_agg(planned_at IS NOT NULL ORDER BY id DESC))[1] AS done FROM sync_task WHERE trigger = $1`,
+          [trigger],
+        );
+        if (rows[0].done) return;
+        await new Promise((resolve) => setTimeout(resolve, 25));
+      }
+      throw new Error(`No ${trigger} task was planned.`);
+    };
+    // Whoever applies waits: first the event task, then the full run, which has read the same person before it.
+    await rollcall.sql.query(
+      `SELECT pg_advisory_lock(hashtextextended(id::text, 0)) FROM identity_source WHERE type = 'WECOM'`,
+    );
+    company.organization.users.set('boss', user('boss', '老板', [4]));
+    company.organization.users.set('lisi', user('lisi', '李四', [3], { direct_leader: ['boss'] }));
+    company.changed();
+    faults.add({ kind: 'slow', milliseconds: 1_500, path: 'tag/list' });
+    const full = synchronize(rollcall, source);
+    for (let i = 0; i < 100 && (rollcall.sandbox.calls.get('tag/list') ?? 0) < 2; i++)
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    company.push([{ changeType: 'create_user', fields: { UserID: 'boss' } }]);
+    await planned('EVENT');
+    await planned('MANUAL');
+    await rollcall.sql.query('SELECT pg_advisory_unlock_all()');
+    expect((await full).failure).toBeNull();
+    await settled();
+    const { rows } = await rollcall.sql.query(
+      `SELECT boss.username FROM employee e JOIN employee boss ON boss.id = e.manager_id WHERE e.username = 'lisi'`,
+    );
+    expect(rows).toEqual([{ username: 'boss' }]);
+    expect(await wrong()).toEqual([]);
+  });
+
   it('make one task of a storm about the same people', async () => {
     await listen();
     edit(({ users }) => users.set('lisi', user('lisi', '李四', [2], { position: '主任' })));
@@ -206,6 +246,146 @@ describe('changes that WeCom tells by callback', () => {
     await settled();
     expect(await wrong()).toEqual([]);
     expect(await eventTasks()).toEqual([{ status: 'SUCCEEDED' }, { status: 'SUCCEEDED' }]);
+  });
+
+  describe('of which some are lost', () => {
+    /** Changes the company without an event of it, then sends these. */
+    const lose = async (
+      e: Parameters<typeof change>[1],
+      events: Parameters<TestRollcall['sandbox']['company']['push']>[0] = [],
+    ) => {
+      const { company } = rollcall.sandbox;
+      e(company.organization);
+      company.changed();
+      company.push(events);
+      await settled();
+    };
+    const department = (id: number, parentId: number, name = `部门${id}`) => ({ id, parentId, name, order: 0 });
+    const updated = (UserID: string) => ({ changeType: 'update_user', fields: { UserID } });
+
+    it('leave nobody here who came by an event and was gone before the next run', async () => {
+      await listen();
+      edit(({ users }) => users.set('neu', user('neu', '新人', [4])));
+      await settled();
+      await lose(({ users }) => users.delete('neu'));
+      await synchronize(rollcall, source);
+      expect(await wrong()).toEqual([]);
+    });
+
+    it.each([
+      ['take along where it hangs now', ['示例企业']],
+      ['make no circle with one that cannot be read', ['研发中心', '示例企业']],
+    ])('of a department that was moved below its former child, %s', async (what, tops) => {
+      await listen();
+      if (what.includes('cannot'))
+        rollcall.sandbox.faults.add({ kind: 'errcode', errcode: 99999, path: 'department/get', query: { id: '3' } });
+      await lose(
+        ({ departments }) => {
+          departments.set(3, department(3, 1, '后端组'));
+          departments.set(2, { ...department(2, 3, '研发中心'), order: 20 });
+        },
+        [{ changeType: 'update_party', fields: { Id: '2', ParentId: '3' } }],
+      );
+      const { rows } = await rollcall.sql.query(`SELECT name FROM department WHERE parent_id IS NULL ORDER BY 1`);
+      expect(rows.map((row) => row.name)).toEqual(tops);
+      if (!what.includes('cannot')) expect(await wrong()).toEqual([]);
+      rollcall.sandbox.faults.clear();
+      await synchronize(rollcall, source);
+      expect(await wrong()).toEqual([]);
+    });
+
+    it('link whoever waits for who comes', async () => {
+      const field = (localField: string, thirdPartyField: string) => ({
+        objectType: 'EMPLOYEE',
+        localField,
+        thirdPartyField,
+      });
+      const fieldMappings = [
+        field('username', 'userid'),
+        field('displayName', 'name'),
+        field('manager', 'extattr.上级'),
+      ];
+      const input = {
+        id: source,
+        fieldMappings: [...fieldMappings, { ...field('name', 'name'), objectType: 'DEPARTMENT' }],
+      };
+      expect((await mutate(rollcall, 'configureSynchronization', input, 'identitySource { id }')).userErrors).toEqual(
+        [],
+      );
+      edit(({ users }) => users.set('lisi', user('lisi', '李四', [3], { extattr: [{ name: '上级', value: 'boss' }] })));
+      await synchronize(rollcall, source);
+      await listen();
+      edit(({ users }) => users.set('boss', user('boss', '老板', [4])));
+      await settled();
+      const { rows } = await rollcall.sql.query(
+        `SELECT boss.username FROM employee e JOIN employee boss ON boss.id = e.manager_id WHERE e.username = 'lisi'`,
+      );
+      expect(rows).toEqual([{ username: 'boss' }]);
+    });
+
+    const chooseDepartment2 = async () => {
+      const scope = { mode: 'PARTIAL', departmentIds: ['2'] };
+      await mutate(rollcall, 'configureSynchronization', { id: source, scope }, 'identitySource { id }');
+      const { id } = await synchronize(rollcall, source);
+      await decide(rollcall.api, { taskId: id, approve: true });
+      await listen();
+    };
+
+    it('ask for a full run where a department enters a partial scope, or leaves it', async () => {
+      await chooseDepartment2();
+      const move = (id: number, parentId: number) =>
+        lose(
+          ({ departments }) => departments.set(id, department(id, parentId)),
+          [{ changeType: 'update_party', fields: { Id: String(id), ParentId: String(parentId) } }],
+        );
+      const present = async (names: string[]) => {
+        const query = `SELECT username FROM employee WHERE status IN ('ACTIVE', 'DISABLED') ORDER BY 1`;
+        for (let i = 0; i < 100; i++) {
+          const { rows } = await rollcall.sql.query(query);
+          if (rows.map((row) => row.username).join() === names.join()) return;
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+        throw new Error(`Those present are not ${names}.`);
+      };
+      await move(4, 2);
+      await present(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
+      await move(3, 1);
+      await present(['wangwu', 'zhangsan', 'zhaoliu']);
+    });
+
+    it('suspend nobody who was moved into a department of the scope that is not known yet', async () => {
+      await chooseDepartment2();
+      await lose(
+        ({ users, departments }) => {
+          departments.set(5, department(5, 2));
+          users.set('lisi', user('lisi', '李四', [5]));
+        },
+        [updated('lisi')],
+      );
+      const { rows } = await rollcall.sql.query(
+        `SELECT e.status, d.external_id AS department FROM employee e JOIN membership m ON m.employee_id = e.id
+           JOIN link d ON d.local_id = m.department_id WHERE e.username = 'lisi'`,
+      );
+      expect(rows).toEqual([{ status: 'ACTIVE', department: '5' }]);
+    });
+
+    it('suspend who has another id, and has left', async () => {
+      const { company } = rollcall.sandbox;
+      await listen();
+      company.callback = undefined;
+      await rollcall.sql.query(
+        `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
+         SELECT id, 'EMPLOYEE', 'lisi', 'lisi', 'lisi2' FROM identity_source WHERE type = 'WECOM'`,
+      );
+      await rollcall.sql.query('UPDATE identity_source SET automatic_enabled = false');
+      edit(({ users }) => {
+        users.delete('lisi');
+        users.set('lisi2', user('lisi2', '李四', [3], { status: 5 }));
+      });
+      await synchronize(rollcall, source);
+      const { rows } = await rollcall.sql.query(`SELECT status FROM employee WHERE username LIKE 'lisi%'`);
+      expect(rows).toEqual([{ status: 'SUSPENDED' }]);
+    });
   });
 
   describe('are refused', () => {

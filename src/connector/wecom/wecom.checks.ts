@@ -2,10 +2,12 @@ import { type ConnectorCheck, DirectoryError } from '../directory-connector';
 import type { WecomClient } from './wecom.client';
 import { identifiers, integer, isObject, type Json, list } from './wecom.dto';
 import { WecomError } from './wecom.errors';
+import { isUnknownTag, mayNotListTags, parseTags } from './wecom.groups';
 
 /** WeCom's clock and ours may differ so much before signatures and tokens suffer. */
 const CLOCK_TOLERANCE_S = 60;
 const MEMBERS_LOOKED_AT = 200;
+const TAGS_LOOKED_AT = 10;
 const CONTACT_FIELDS = ['mobile', 'email', 'biz_mail', 'position', 'telephone', 'address'];
 
 const CODES = { ip: 60020, noRange: [60011, 48002, 48001] } as const;
@@ -20,13 +22,14 @@ export async function checkWecom(client: WecomClient, agentId: string, signal: A
   const agent = await attempt(() => client.get('agent/get', { agentid: agentId }, signal));
   checks.push(credentialCheck(agent), trustedIpCheck(agent));
   if (!('body' in agent)) {
-    for (const name of ['VISIBILITY_SCOPE', 'CONTACT_PERMISSION', 'FIELD_COVERAGE', 'CLOCK'])
+    for (const name of ['VISIBILITY_SCOPE', 'CONTACT_PERMISSION', 'DIRECTORY_GROUPS', 'FIELD_COVERAGE', 'CLOCK'])
       checks.push(skipped(name));
     return checks;
   }
   checks.push(visibilityCheck(agent.body));
   const departments = await attempt(() => client.get('department/list', {}, signal));
   checks.push(contactCheck(departments));
+  checks.push(await groupsCheck(client, signal));
   checks.push(await coverageCheck(client, departments, signal));
   checks.push(clockCheck(agent.serverDate, begun));
   checks.push(rateCheck(client));
@@ -115,6 +118,30 @@ function contactCheck(departments: Attempt): ConnectorCheck {
     return passed(name, `The app may read contacts; ${length} departments can be seen.`);
   }
   return failed(name, departments.error);
+}
+
+/** Tags come as directory groups; without the permission everything else is synchronized, so that this never fails as a whole. */
+async function groupsCheck(client: WecomClient, signal: AbortSignal): Promise<ConnectorCheck> {
+  const name = 'DIRECTORY_GROUPS';
+  const tags = await attempt(() => client.get('tag/list', {}, signal));
+  if (!('body' in tags)) {
+    const leftAlone = mayNotListTags(tags.error);
+    const what = leftAlone ? 'Tags (标签) are left alone as directory groups' : 'Tags (标签) cannot be read now';
+    return refusedGroups(name, `${what}: ${tags.error.message}`, tags.error);
+  }
+  const { ids } = parseTags(tags.body);
+  for (const id of ids.slice(0, TAGS_LOOKED_AT)) {
+    const tag = await attempt(() => client.get('tag/get', { tagid: id }, signal));
+    if ('body' in tag || isUnknownTag(tag.error)) continue;
+    const message = `Tag ${id} is listed, but cannot be read: ${tag.error.message} While it cannot, tasks succeed partially, and no directory group is removed.`;
+    return refusedGroups(name, message, tag.error);
+  }
+  if (ids.length === 0) return passed(name, 'The app may read tags (标签); there are none.');
+  return passed(name, `The app may read tags (标签); ${ids.length} come as directory groups.`);
+}
+
+function refusedGroups(name: string, message: string, { advice, thirdPartyCode }: DirectoryError): ConnectorCheck {
+  return { name, outcome: 'WARNING', message, advice, thirdPartyCode: thirdPartyCode ?? null };
 }
 
 /** Looks at the people of a few departments: a field that nobody has is most likely withheld. */

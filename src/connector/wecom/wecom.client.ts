@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { Agent, request } from 'undici';
 import { type CallPace, processPace } from '../call-pace';
 import { type AccessToken, type AccessTokenStore, DirectoryError, type ReadStatistics } from '../directory-connector';
@@ -120,6 +121,8 @@ export class WecomClient {
   }
 
   private async withToken(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
+    // Every call under way listens to it until its answer's stream has closed; how many there are at once is the caller's choice.
+    setMaxListeners(0, signal);
     let rejected: string | undefined;
     for (;;) {
       const token = await this.options.tokens.token(this.tokenKey, () => this.fetchToken(signal), rejected);

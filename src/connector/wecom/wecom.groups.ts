@@ -60,7 +60,7 @@ export class WecomGroups {
       if (!saysWhoIsIn(body)) throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
       return parseGroup(externalId, body);
     } catch (error) {
-      if (isCode(error, UNKNOWN_TAG)) return undefined;
+      if (isUnknownTag(error)) return undefined;
       if (!(error instanceof WecomError && FORBIDDEN.has(error.errcode))) throw error;
       // Not to be read is not gone, unless WeCom lists tags for this app and no longer this one.
       const listed = await this.client.get('tag/list', {}, signal).catch(() => undefined);
@@ -78,7 +78,7 @@ export class WecomGroups {
       return { ...page, content: body ? readContent(id, body, digest) : { kind: 'unchanged', digest } };
     } catch (error) {
       // Deleted since it was listed: seen no more.
-      if (isCode(error, UNKNOWN_TAG))
+      if (isUnknownTag(error))
         return { ...page, content: { kind: 'read', digest: `error ${UNKNOWN_TAG}`, objects: [], problems: [] } };
       return { ...page, content: unreadable(error, CALL_FORBIDDEN, options.signal) };
     }
@@ -112,7 +112,8 @@ function unreadable(error: unknown, forbidden: ReadonlySet<number>, signal: Abor
   return { kind: 'unreadable', error };
 }
 
-function parseTags(body: Json): { ids: string[]; problems: string[] } {
+/** The answer of tag/list: ids, and elements that have none. */
+export function parseTags(body: Json): { ids: string[]; problems: string[] } {
   if (!Array.isArray(body['taglist'])) return { ids: [], problems: ['The answer has no list "taglist".'] };
   const tags = list(body, 'taglist');
   const ids = identifiers(tags.map((tag) => (isObject(tag) ? tag['tagid'] : undefined)));
@@ -120,13 +121,19 @@ function parseTags(body: Json): { ids: string[]; problems: string[] } {
   return { ids: [...new Set(ids)], problems: nameless > 0 ? [`${nameless} elements of "taglist" without an id`] : [] };
 }
 
+/** Whether this is an answer to tag/list by which groups are left alone. */
+export function mayNotListTags(error: unknown): boolean {
+  return error instanceof WecomError && FORBIDDEN.has(error.errcode);
+}
+
+/** Whether the tag was deleted since it was listed. */
+export function isUnknownTag(error: unknown): boolean {
+  return error instanceof WecomError && error.errcode === UNKNOWN_TAG;
+}
+
 /** Whether the app may not read tags at all. */
 export function mayNotReadTags(error: unknown): boolean {
   return error instanceof WecomError && CALL_FORBIDDEN.has(error.errcode);
-}
-
-function isCode(error: unknown, errcode: number): boolean {
-  return error instanceof WecomError && error.errcode === errcode;
 }
 
 function pageKey(id: string): string {

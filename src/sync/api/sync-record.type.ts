@@ -47,8 +47,9 @@ const REASONS = {
   CHANGED_SINCE_PLAN: 'Changed here after the plan was made.',
   NEWER_READ: 'Something read later was applied already.',
   INVALID_VALUE:
-    'A told value is none of its field’s kind; that field keeps what is here. Correct it in the directory, or its mapping.',
-  VALUE_TAKEN: 'Another person who is present has this user name.',
+    'A told value is none of its field’s kind, or longer than 500 characters; that field keeps what is here. Correct it in the directory, or its mapping.',
+  VALUE_TAKEN:
+    'Another person who is present, or department, has this user name or unique value; it comes once it is free: with the next run, or where their removal waits for approval with that.',
   PARENT_UNKNOWN: 'The parent department cannot be seen, so this one stands at the top level.',
   DEPARTMENT_CYCLE: 'The directory’s parents run in a circle, which was cut here: this one stands at the top level.',
   DEPARTMENT_NOT_EMPTY: 'Somebody present or another department is still in it; it goes once it is empty.',

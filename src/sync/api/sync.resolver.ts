@@ -83,7 +83,10 @@ export class SyncTaskResolver {
   }
 
   @Role('OPERATOR')
-  @Mutation(() => DecideHeldRecordsPayload, { description: 'Approves or rejects removals that a task holds.' })
+  @Mutation(() => DecideHeldRecordsPayload, {
+    description:
+      'Approves or rejects removals that a task holds. Whoever waits for a value that an approval frees is read again at once, by an event task.',
+  })
   async decideHeldRecords(
     @Ctx() ctx: RequestContext,
     @Arg('input', () => DecideHeldRecordsInput, { description: 'Which ones, and how.' }) input: DecideHeldRecordsInput,

@@ -5,6 +5,7 @@ import { holdFieldsStill } from '../../extension-field/extension-field.service';
 import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
 import { announceSearch, type RunQuery, refreshSearch } from '../../organisation/search-index';
 import { AppError } from '../../platform/app-error';
+import { refuseTakenValues } from '../plan/taken-values';
 import type { Run } from '../task/lease';
 import {
   type CounterState,
@@ -13,7 +14,8 @@ import {
   type ProgressState,
   type SyncTaskStatusName,
 } from '../task/sync-task.entity';
-import { APPLY_GROUPS, READ_GROUPS, REMEMBER_MISSING_MEMBERS } from './groups';
+import { APPLY_GROUPS, READ_GROUPS } from './groups';
+import { REMEMBER_MISSING_MEMBERS, REMEMBER_UNRESOLVED } from './references';
 import * as reversal from './reversal';
 import type { Step } from './statements';
 import * as sql from './statements';
@@ -51,14 +53,15 @@ export async function apply(
 }
 
 async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
-  await execute(client, sql.SKIP_OLDER_READS, run);
   const { rows } = await client.query(sql.IS_OUTDATED, [run.task.id, run.task.identitySourceId]);
   if (rows[0].outdated) throw new PlanOutdated();
   await applyRecords(client, run);
   await settleFormerHolds(client, run);
   await execute(client, sql.FORGET_REJECTIONS, run);
-  if (run.task.trigger === 'EVENT') await execute(client, sql.REOPEN_PAGES, run);
-  else {
+  if (run.task.trigger === 'EVENT') {
+    await execute(client, sql.REOPEN_PAGES, run);
+    await execute(client, sql.ASK_FOR_FULL_RUN, run);
+  } else {
     if (run.task.includesEmployees) await execute(client, sql.MARK_PAGES_APPLIED, run);
     await execute(client, sql.CLOSE_EVENTS, run);
   }
@@ -67,6 +70,7 @@ async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
 /** A reversal follows no snapshot: whatever it brings back, the next run compares anew. */
 async function applyReversal(client: PoolClient, run: Run): Promise<void> {
   await execute(client, reversal.SKIP_CHANGED, run);
+  for (const objectType of ['DEPARTMENT', 'EMPLOYEE'] as const) await refuseTakenValues(client, run, objectType);
   await execute(client, sql.createDepartments(true).sql, run);
   await execute(client, reversal.DROP_LOST_EDGES, run);
   await applyRecords(client, run);
@@ -81,16 +85,14 @@ export async function beginApplying(client: PoolClient, identitySourceId: string
 }
 
 /** What a task's records do, in its order, but for the departments that go. */
-function steps(run: Run): Step[] {
+function steps(run: Run, extensions: boolean): Step[] {
   const undoing = run.task.trigger === 'REVERT';
-  const extensionsMapped =
-    undoing || run.task.mappings.some(({ localField }) => localField.startsWith(EXTENSION_PREFIX));
   return [
     // Those of a reversal came first, since edges lead to them.
-    ...(undoing ? [] : [sql.createDepartments(extensionsMapped)]),
-    sql.updateDepartments(extensionsMapped),
-    sql.createEmployees(extensionsMapped),
-    sql.updateEmployees(extensionsMapped),
+    ...(undoing ? [] : [sql.createDepartments(extensions)]),
+    sql.updateDepartments(extensions),
+    sql.createEmployees(extensions),
+    sql.updateEmployees(extensions),
     sql.SUSPEND_EMPLOYEES,
     sql.REMOVE_EMPLOYEES,
     sql.DELETE_MEMBERSHIPS,
@@ -105,15 +107,26 @@ function steps(run: Run): Step[] {
 
 async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   const { rows } = await client.query<sql.OpenRecords>(sql.COUNT_OPEN, [run.task.id]);
-  for (const step of steps(run)) if (sql.count(rows, step) > 0) await execute(client, step.sql, run);
+  const extensions = await changesExtensions(client, run);
+  for (const step of steps(run, extensions)) if (sql.count(rows, step) > 0) await execute(client, step.sql, run);
   if (sql.count(rows, sql.DELETE_DEPARTMENTS) > 0) await deleteDepartments(client, run);
-  await rememberMissingMembers(client, run);
+  await rememberUnresolved(client, run);
   const renamed = sql.count(rows, { objectType: 'EMPLOYEE', actions: ['CREATE', ...sql.CHANGES] });
   await renewSearch(client, run, renamed);
 }
 
-/** A run that brings departments only has no answers about groups. */
-async function rememberMissingMembers(client: PoolClient, run: Run): Promise<void> {
+/** Whether records may change extension fields: those that are mapped, or that are unique, since a taken value is left out. */
+async function changesExtensions(client: PoolClient, { task }: Run): Promise<boolean> {
+  if (task.trigger === 'REVERT') return true;
+  if (task.mappings.some(({ localField }) => localField.startsWith(EXTENSION_PREFIX))) return true;
+  const { rows } = await client.query('SELECT EXISTS (SELECT FROM extension_field WHERE is_unique) AS any');
+  return rows[0].any;
+}
+
+/** A run that brings departments only has answers neither about people nor about groups. */
+async function rememberUnresolved(client: PoolClient, run: Run): Promise<void> {
+  if (!run.task.includesEmployees) return;
+  await execute(client, REMEMBER_UNRESOLVED, run);
   const { rows } = await client.query(READ_GROUPS, [run.task.id]);
   if (rows[0].any) await execute(client, REMEMBER_MISSING_MEMBERS, run);
 }

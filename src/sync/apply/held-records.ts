@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
 import type { EventLog } from '../../events/event-log';
+import { readWaitingForValues } from '../task/event-task';
 import type { SyncTaskStatusName } from '../task/sync-task.entity';
 import { beginApplying, endIfDecided } from './apply';
 import { REMOVE_GROUPS } from './groups';
@@ -31,7 +32,7 @@ const DECIDED = 'r.task_id = $1 AND r.id IN (SELECT id FROM decided) AND r.resul
 
 /**
  * Approves or rejects removals that wait, in whole or by item. Approved ones are applied at once; what came back or was changed
- * here since the plan is skipped. Rejected ones are kept and not asked about again before they are seen again.
+ * here since the plan is skipped. People who wait for a value that an approval frees are read again. Rejected ones are kept and not asked about again before they are seen again.
  */
 export async function decideHeldRecords(
   dataSource: DataSource,
@@ -65,14 +66,14 @@ async function decideIn(client: PoolClient, decision: Decision): Promise<Decisio
     const asked = new Set(recordIds).size;
     if (left.count < asked) return { kind: 'notHeld', count: asked - left.count };
   }
-  if (approve) await applyDecided(client, taskId);
+  if (approve) await applyDecided(client, taskId, task);
   else await keepDecided(client, taskId, task);
   const { rows: decided } = await client.query('SELECT array_agg(ordinal ORDER BY ordinal) AS ordinals FROM decided');
   await endIfDecided(client, taskId, decided[0].ordinals ?? []);
   return { kind: 'decided', taskId };
 }
 
-async function applyDecided(client: PoolClient, taskId: string): Promise<void> {
+async function applyDecided(client: PoolClient, taskId: string, task: HeldTask): Promise<void> {
   await client.query(
     `UPDATE sync_record r
         SET applied_at = now(), result = CASE WHEN coalesce(d.id, e.id, g.id) IS NULL THEN 'SKIPPED' END,
@@ -93,6 +94,7 @@ async function applyDecided(client: PoolClient, taskId: string): Promise<void> {
   await run(sql.DELETE_DEPARTMENT_LINKS);
   // What can be seen now becomes what the next run is compared with.
   await client.query('UPDATE sync_task SET extent_accepted = true WHERE id = $1', [taskId]);
+  await readWaitingForValues(client, taskId, task.identitySourceId);
 }
 
 async function keepDecided(client: PoolClient, taskId: string, task: HeldTask): Promise<void> {

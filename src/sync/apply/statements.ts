@@ -50,59 +50,54 @@ export function step(
 /** What is done to somebody or something that is here, or was, and stays. */
 export const CHANGES: readonly SyncActionName[] = ['UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID'];
 
-/** The parts for extension fields, left out where no mapping names one: what is not mapped keeps its values. */
+/** The parts for extension fields, left out where no record may change one. */
 interface ExtensionParts {
   readonly column: string;
   readonly value: string;
   readonly assignment: string;
 }
 
-function extensionParts(mapped: boolean): ExtensionParts {
-  if (!mapped) return { column: '', value: '', assignment: '' };
+function extensionParts(written: boolean): ExtensionParts {
+  if (!written) return { column: '', value: '', assignment: '' };
   const value = 'extension_values(r.after)';
   return { column: ', extension_values', value: `, ${value}`, assignment: `, extension_values = ${value}` };
 }
 
-/** Whoever comes in this run can be a manager in it: the reference is checked at the end of the statement. */
-const MANAGER = `CASE WHEN (r.edges ->> 'manager')::uuid NOT IN (
-  SELECT failed.local_id FROM sync_record failed WHERE failed.task_id = $1 AND failed.result = 'FAILED')
-  THEN (r.edges ->> 'manager')::uuid END`;
-
-export const createDepartments = (extensionsMapped: boolean) =>
+export const createDepartments = (extensions: boolean) =>
   step(
     'DEPARTMENT',
     ['CREATE'],
     (records) => `
-INSERT INTO department (id, identity_source_id, parent_id, name, english_name, "order"${extensionParts(extensionsMapped).column})
-SELECT r.local_id, $2, (r.edges ->> 'parent')::uuid, r.after ->> 'name', r.after ->> 'englishName', (r.after ->> 'order')::bigint${extensionParts(extensionsMapped).value}
+INSERT INTO department (id, identity_source_id, parent_id, name, english_name, "order"${extensionParts(extensions).column})
+SELECT r.local_id, $2, (r.edges ->> 'parent')::uuid, r.after ->> 'name', r.after ->> 'englishName', (r.after ->> 'order')::bigint${extensionParts(extensions).value}
   FROM sync_record r WHERE ${records} ORDER BY r.ordinal`,
   );
 
-export const updateDepartments = (extensionsMapped: boolean) =>
+export const updateDepartments = (extensions: boolean) =>
   step(
     'DEPARTMENT',
     ['UPDATE', 'MOVE'],
     (records) => `
 UPDATE department d SET parent_id = (r.edges ->> 'parent')::uuid, name = r.after ->> 'name', english_name = r.after ->> 'englishName',
-       "order" = (r.after ->> 'order')::bigint, updated_at = now()${extensionParts(extensionsMapped).assignment}
+       "order" = (r.after ->> 'order')::bigint, updated_at = now()${extensionParts(extensions).assignment}
   FROM sync_record r WHERE ${records} AND d.id = r.local_id`,
   );
 
-export const createEmployees = (extensionsMapped: boolean) =>
+export const createEmployees = (extensions: boolean) =>
   step(
     'EMPLOYEE',
     ['CREATE'],
     (records) => `
 INSERT INTO employee (id, identity_source_id, username, display_name, english_name, position, email, mobile, telephone, address, gender,
-                      employment_status, status, main_department_id, manager_id${extensionParts(extensionsMapped).column})
+                      employment_status, status, main_department_id, manager_id${extensionParts(extensions).column})
 SELECT r.local_id, $2, r.after ->> 'username', r.after ->> 'displayName', r.after ->> 'englishName', r.after ->> 'position',
        r.after ->> 'email', r.after ->> 'mobile', r.after ->> 'telephone', r.after ->> 'address', r.after ->> 'gender',
        coalesce(r.after ->> 'employmentStatus', 'UNKNOWN'), r.after ->> 'status', (r.edges ->> 'main')::uuid,
-       ${MANAGER}${extensionParts(extensionsMapped).value}
+       (r.edges ->> 'manager')::uuid${extensionParts(extensions).value}
   FROM sync_record r WHERE ${records} ORDER BY r.ordinal`,
   );
 
-export const updateEmployees = (extensionsMapped: boolean) =>
+export const updateEmployees = (extensions: boolean) =>
   step(
     'EMPLOYEE',
     CHANGES,
@@ -112,9 +107,9 @@ UPDATE employee e SET username = r.after ->> 'username', display_name = r.after 
        mobile = r.after ->> 'mobile', telephone = r.after ->> 'telephone', address = r.after ->> 'address',
        gender = r.after ->> 'gender', employment_status = coalesce(r.after ->> 'employmentStatus', 'UNKNOWN'),
        status = r.after ->> 'status', main_department_id = (r.edges ->> 'main')::uuid,
-       manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN ${MANAGER} ELSE e.manager_id END,
+       manager_id = CASE WHEN 'manager' = ANY (r.changed) THEN (r.edges ->> 'manager')::uuid ELSE e.manager_id END,
        suspended_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END,
-       removal_due_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END, updated_at = now()${extensionParts(extensionsMapped).assignment}
+       removal_due_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END, updated_at = now()${extensionParts(extensions).assignment}
   FROM sync_record r
  WHERE ${records} AND e.id = r.local_id`,
   );
@@ -178,11 +173,9 @@ UPDATE link l SET external_key = r.external_key, external_id = r.external_id
 
 /** A value that could not be used, or is somebody else's, leaves no hash, so that the object is compared again. */
 const toldLinks = (records: string) => `
-INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at, unresolved)
+INSERT INTO link (identity_source_id, kind, external_key, external_id, local_id, hash, read_at)
 SELECT $2, r.object_type, r.external_key, r.external_id, r.local_id,
-       CASE WHEN coalesce(r.reason_code, '') NOT IN ('INVALID_VALUE', 'VALUE_TAKEN') THEN r.hash END, r.read_at,
-       CASE WHEN jsonb_typeof(r.edges -> 'unresolved') = 'array'
-            THEN ARRAY(SELECT jsonb_array_elements_text(r.edges -> 'unresolved')) END
+       CASE WHEN coalesce(r.reason_code, '') NOT IN ('INVALID_VALUE', 'VALUE_TAKEN') THEN r.hash END, r.read_at
   FROM sync_record r
  WHERE ${records}
  ORDER BY r.ordinal`;
@@ -192,7 +185,7 @@ export const CREATE_LINKS = step(undefined, ['CREATE'], toldLinks);
 
 const replaceLinks = (records: string) => `${toldLinks(records)}
 ON CONFLICT (identity_source_id, kind, external_key) DO UPDATE SET external_id = excluded.external_id, hash = excluded.hash,
-       read_at = excluded.read_at, unresolved = excluded.unresolved, missing_since = NULL, rejected_at = NULL`;
+       read_at = excluded.read_at, missing_since = NULL, rejected_at = NULL`;
 
 export const WRITE_LINKS = step(undefined, CHANGES, replaceLinks);
 
@@ -258,15 +251,12 @@ UPDATE snapshot_page p SET applied = now_applied.applied
   ) now_applied
  WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
 
-/** What was read before its object last had something applied: the newer read stands. */
-export const SKIP_OLDER_READS = `
-UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
-  FROM link l
- WHERE ${OPEN} AND l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key AND l.read_at > r.read_at`;
-
-/** Whether anything here changed since the plan was made: an edit, or what another task brought. */
+/** Whether anything here changed since the plan was made: an edit, or what another task brought, perhaps from a later read. */
 export const IS_OUTDATED = `
 SELECT EXISTS (
+  SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
+   WHERE ${OPEN} AND l.read_at > r.read_at
+  UNION ALL
   SELECT FROM sync_record r JOIN employee e ON e.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND e.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
@@ -314,6 +304,22 @@ export const REOPEN_PAGES = `
 UPDATE snapshot_page p SET applied = false
  WHERE p.identity_source_id = $2 AND p.applied
    AND p.keys && ARRAY(SELECT substr(tp.page_key, 7) FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%')`;
+
+/**
+ * A department that enters a partial scope or leaves it takes along whoever and whatever is below it, of which no event tells: the
+ * source's next run is due at once.
+ */
+export const ASK_FOR_FULL_RUN = `
+UPDATE identity_source source SET next_run_at = now()
+  FROM sync_task t
+ WHERE t.id = $1 AND source.id = $2 AND source.automatic_enabled AND t.settings #>> '{scope,mode}' = 'PARTIAL'
+   AND EXISTS (
+     SELECT FROM sync_record r WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'CREATE'
+     UNION ALL
+     SELECT FROM task_page tp JOIN staged_department d ON d.page_id = tp.page_id
+       JOIN link l ON l.identity_source_id = $2 AND l.kind = 'DEPARTMENT' AND l.external_key = d.external_key
+      WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' AND NOT t.settings #> '{scope,departmentIds}' ? d.external_id
+        AND NOT EXISTS (SELECT FROM link up WHERE up.identity_source_id = $2 AND up.kind = 'DEPARTMENT' AND up.external_key = d.parent_key))`;
 
 /** A complete run has read everything that callbacks named before it began. */
 export const CLOSE_EVENTS = `

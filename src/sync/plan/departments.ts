@@ -1,4 +1,4 @@
-import { changedFields, confirmedGone, departmentFields, keptFields, mappedOver } from './fields';
+import { anyReleased, changedFields, confirmedGone, departmentFields, keptFields, mappedOver } from './fields';
 
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
 
@@ -27,7 +27,7 @@ SELECT latest.page_id, latest.external_key, latest.read_at, chosen.external_key 
 export const COLLECT_DEPARTMENTS = `
 CREATE TEMP TABLE plan_department ON COMMIT DROP AS
 SELECT s.external_key, s.external_id, s.parent_key, s."order", s.leader_keys, s.third_party, s.mapped, s.invalid, s.hash,
-       r.read_at, l.hash AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
+       r.read_at, CASE WHEN NOT ${anyReleased('DEPARTMENT')} THEN l.hash END AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        NULL::uuid AS parent_id, NULL::text AS reason_code, NULL::text AS path, 0 AS depth
   FROM read_department r
   JOIN staged_department s ON s.page_id = r.page_id AND s.external_key = r.external_key
@@ -54,26 +54,34 @@ SELECT l.external_key, l.local_id
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
                               AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL) END)`;
 
-/** Cuts each cycle at its lowest key; what hangs below a cycle keeps its parent. */
+/**
+ * Cuts each cycle at its lowest key that the snapshot has; what hangs below a cycle keeps its parent. Departments that are kept hang
+ * where they do here, also below one that is now told to be below them.
+ */
 export const CUT_CYCLES = `
-WITH RECURSIVE reached AS (
-  SELECT d.external_key FROM plan_department d
-   WHERE d.parent_key IS NULL OR NOT EXISTS (SELECT FROM plan_department p WHERE p.external_key = d.parent_key)
+WITH RECURSIVE tree AS MATERIALIZED (
+  SELECT external_key, parent_key, false AS kept FROM plan_department
   UNION ALL
-  SELECT d.external_key FROM plan_department d JOIN reached r ON d.parent_key = r.external_key
+  SELECT k.external_key, up.external_key, true
+    FROM kept_department k JOIN department d ON d.id = k.local_id LEFT JOIN link up ON up.local_id = d.parent_id
+), reached AS (
+  SELECT d.external_key FROM tree d
+   WHERE d.parent_key IS NULL OR NOT EXISTS (SELECT FROM tree p WHERE p.external_key = d.parent_key)
+  UNION ALL
+  SELECT d.external_key FROM tree d JOIN reached r ON d.parent_key = r.external_key
 ), lost AS MATERIALIZED (
-  SELECT external_key, parent_key FROM plan_department WHERE external_key NOT IN (SELECT external_key FROM reached)
+  SELECT external_key, parent_key, kept FROM tree WHERE external_key NOT IN (SELECT external_key FROM reached)
 ), walk AS (
-  SELECT external_key AS start, parent_key AS at, least(external_key, parent_key) AS lowest, 1 AS steps FROM lost
+  SELECT external_key AS start, parent_key AS at, ARRAY[external_key] AS path, CASE WHEN NOT kept THEN external_key END AS lowest FROM lost
   UNION ALL
-  SELECT w.start, l.parent_key, least(w.lowest, l.parent_key), w.steps + 1
+  SELECT w.start, l.parent_key, w.path || l.external_key, least(w.lowest, CASE WHEN NOT l.kept THEN l.external_key END)
     FROM walk w JOIN lost l ON l.external_key = w.at
-   WHERE w.at <> w.start AND w.steps < 64
+   WHERE w.at <> ALL (w.path) AND cardinality(w.path) < 64
 )
 UPDATE plan_department SET parent_key = NULL, reason_code = 'DEPARTMENT_CYCLE'
  WHERE external_key IN (SELECT start FROM walk WHERE at = start AND lowest = start)
     -- Longer than any directory's depth: every department of it goes to the top, so that none is lost.
-    OR external_key IN (SELECT start FROM walk WHERE steps >= 64)`;
+    OR external_key IN (SELECT start FROM walk WHERE at <> ALL (path) AND cardinality(path) >= 64)`;
 
 export const RESOLVE_PARENTS = `
 UPDATE plan_department d SET parent_id = p.local_id

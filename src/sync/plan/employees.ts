@@ -1,15 +1,17 @@
-import { changedFields, confirmedGone, employeeFields, keptFields, mappedOver } from './fields';
+import { anyReleased, changedFields, confirmedGone, employeeFields, keptFields, mappedOver } from './fields';
 
 /** The employee half of the plan. Parameters: $1 task, $2 identity source. */
 
 /**
  * Whom to compare: everybody on a page that the local organisation does not reflect yet, and those whom a change around them
- * reaches: a reference that can be resolved now, a change made here, a department that goes or gets other leaders.
+ * reaches: a reference that can be resolved now, a change made here, a department that goes or gets other leaders; all of them where
+ * a field is no longer withheld.
  */
 export const COLLECT_CANDIDATES = `
 CREATE TEMP TABLE candidate ON COMMIT DROP AS
 SELECT DISTINCT k.external_key
-  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND NOT p.applied, unnest(p.keys) AS k (external_key)
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND (NOT p.applied OR ${anyReleased('EMPLOYEE')}),
+       unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
 UNION
 SELECT l.external_key FROM link l
@@ -45,7 +47,8 @@ WITH latest AS (
    ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
 )
 SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys,
-       s.leader_flags, s.orders, s.hash, latest.read_at, l.hash AS link_hash, l.missing_since,
+       s.leader_flags, s.orders, s.hash, latest.read_at,
+       CASE WHEN NOT ${anyReleased('EMPLOYEE')} THEN l.hash END AS link_hash, l.missing_since,
        l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        row_number() OVER () AS place, r.old_external_key
   FROM latest
@@ -65,16 +68,6 @@ SELECT e.external_key, t.local_id AS department_id, t.path_after, u."order",
        unnest(e.department_keys, e.leader_flags, e.orders) AS u (department_key, is_leader, "order")
   JOIN department_target t ON t.external_key = u.department_key AND t.stays
  WHERE e.status <> 'LEFT'`;
-
-/** References to departments that are neither here nor coming. */
-export const COLLECT_UNRESOLVED = `
-CREATE TEMP TABLE plan_unresolved ON COMMIT DROP AS
-SELECT e.external_key, array_agg('D:' || k.department_key) AS keys
-  FROM plan_employee e CROSS JOIN unnest(e.department_keys) AS k (department_key)
-  LEFT JOIN department_target t ON t.external_key = k.department_key AND t.stays
-  LEFT JOIN read_department r ON r.external_key = k.department_key AND NOT r.in_scope
- WHERE t.external_key IS NULL AND r.external_key IS NULL
- GROUP BY e.external_key`;
 
 /** The same as one row a person, in a form that compares and a form that people read. */
 export const SUMMARISE_MEMBERSHIPS = `
@@ -117,17 +110,19 @@ SELECT m.manager_key AS external_key, coalesce(p.local_id, l.local_id) AS local_
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = m.manager_key
  WHERE coalesce(p.local_id, l.local_id) IS NOT NULL`;
 
-/** What a candidate will have, beside what the mappings make of it. */
+/**
+ * What a candidate will have, beside what the mappings make of it. `unresolved`: not every reference resolves; which ones is worked
+ * out when everything has been applied (`apply/references.ts`).
+ */
 const PLACED = `
        place.edges, place.shown, place.main_path, place.main_id, place.departments AS departments_after,
        place.places AS places_after, boss.local_id AS manager_told,
-       CASE WHEN e.manager_key IS NOT NULL AND boss.local_id IS NULL AND e.manager_key <> e.external_key
-         THEN array_append(lost.keys, 'E:' || e.manager_key) ELSE lost.keys END AS unresolved`;
+       CASE WHEN cardinality(e.department_keys) > coalesce(cardinality(place.departments), 0)
+              OR (e.manager_key <> e.external_key AND boss.local_id IS NULL) THEN true END AS unresolved`;
 
 const PLACES = `
   JOIN staged_employee told ON told.page_id = e.page_id AND told.external_key = e.external_key
   LEFT JOIN plan_place place ON place.external_key = e.external_key
-  LEFT JOIN plan_unresolved lost ON lost.external_key = e.external_key
   LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id`;
 
 const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;
@@ -240,7 +235,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
   LEFT JOIN outside_scope elsewhere ON elsewhere.external_key = l.external_key
   ${GOING}
  WHERE ${OF_SOURCE} AND l.missing_since IS NULL AND l.rejected_at IS NULL
-   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.old_external_key = l.external_key)
+   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.old_external_key = l.external_key AND e.status <> 'LEFT')
    AND (gone.external_key IS NOT NULL
         OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
         OR (t.trigger <> 'EVENT' AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
@@ -286,13 +281,16 @@ SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRA
 
 /**
  * Those who are outside a partial scope: the snapshot names them, but not within it, or every department they are in is still
- * in the directory and no longer chosen. With the whole directory in scope there are none.
+ * in the directory and no longer chosen. With the whole directory in scope there are none. An event task has read only some
+ * departments: of one that it does not know it cannot tell.
  */
 export const COLLECT_OUTSIDE_SCOPE = `
 CREATE TEMP TABLE outside_scope ON COMMIT DROP AS
 SELECT external_key FROM (${LATEST_PLACES}) latest
  WHERE (SELECT settings #>> '{scope,mode}' FROM sync_task WHERE id = $1) = 'PARTIAL'
    AND NOT department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)
+   AND ((SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1)
+        OR department_keys <@ ARRAY(SELECT external_key FROM read_department WHERE NOT in_scope))
 UNION
 SELECT l.external_key
   FROM link l JOIN membership m ON m.employee_id = l.local_id
@@ -301,67 +299,15 @@ SELECT l.external_key
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND EXISTS (SELECT FROM read_department WHERE NOT in_scope)
  GROUP BY l.external_key HAVING bool_and(r.external_key IS NOT NULL)`;
 
-/**
- * A user name that somebody present has, or gets, already: whoever is here keeps the name. A newcomer fails alone; somebody who
- * is here keeps their former name and gets the rest of their changes. Run until it finds nothing more, since a kept name may
- * be one that another was to get. Without this the constraint would fail the whole run at its commit.
- */
-export const REFUSE_TAKEN_USERNAMES = `
-UPDATE sync_record r
-   SET reason_code = 'VALUE_TAKEN',
-       result = CASE WHEN ranked.keeps AND cardinality(array_remove(r.changed, 'username')) > 0 THEN NULL ELSE 'FAILED' END,
-       after = CASE WHEN ranked.keeps THEN r.after || jsonb_build_object('username', r.before ->> 'username') ELSE r.after END,
-       changed = CASE WHEN ranked.keeps THEN array_remove(r.changed, 'username') ELSE r.changed END,
-       kept = CASE WHEN ranked.keeps THEN coalesce(r.kept, '{}') || '{"username": "TAKEN"}' ELSE r.kept END
-  FROM (
-    SELECT id, keeps, row_number() OVER (PARTITION BY lower(name_after) ORDER BY newcomer, external_key) AS place
-      FROM (
-        SELECT r.id, r.after ->> 'username' AS name_after, r.external_key,
-               r.action <> 'CREATE' AND 'username' = ANY (r.changed) AND r.action <> 'RESTORE' AS keeps,
-               CASE WHEN 'username' = ANY (r.changed) OR r.action IN ('CREATE', 'RESTORE') THEN 1 ELSE 0 END AS newcomer
-          FROM sync_record r
-         WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
-           AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID')
-        UNION ALL
-        SELECT NULL, w.username, '', false, 0
-          FROM employee w
-         WHERE w.identity_source_id = $2 AND w.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
-           AND lower(w.username) IN (SELECT lower(after ->> 'username') FROM sync_record
-                                      WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND result IS NULL AND after ? 'username')
-           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = w.id AND x.result IS NULL
-                              AND x.action <> 'CREATE')
-      ) names
-  ) ranked
- WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1`;
+const LED_BY_REFUSED = `r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
+  AND r.edges ->> 'manager' = ANY (ARRAY(SELECT refused.local_id::text FROM sync_record refused
+    WHERE refused.task_id = $1 AND refused.object_type = 'EMPLOYEE' AND refused.action = 'CREATE' AND refused.result = 'FAILED'))`;
 
-/**
- * A unique extension value that somebody present has, or gets, already: whoever is here keeps theirs, and the other keeps what
- * they had, which for a newcomer, and for somebody who comes back, is nothing. Run until it finds nothing more. The key comes from the table of fields.
- */
-export function refuseTakenExtension(key: string): string {
-  const field = `extension.${key}`;
-  const gets = `('${field}' = ANY (r.changed) OR r.action = 'RESTORE')`;
-  const value = (json: string) => `canonical('${key}', ${json} ->> '${field}')`;
-  return `
-UPDATE sync_record r
-   SET reason_code = 'VALUE_TAKEN', kept = coalesce(r.kept, '{}') || '{"${field}": "TAKEN"}',
-       after = (r.after - '${field}') || CASE WHEN r.action <> 'RESTORE' AND r.before ? '${field}'
-                                              THEN jsonb_build_object('${field}', r.before ->> '${field}') ELSE '{}' END,
-       changed = array_remove(r.changed, '${field}') || CASE WHEN r.action = 'RESTORE' AND r.before ? '${field}'
-                                                             THEN ARRAY['${field}'] ELSE '{}' END,
-       result = CASE WHEN r.action <> 'RESTORE' AND cardinality(array_remove(r.changed, '${field}')) = 0 THEN 'FAILED' END
-  FROM (
-    SELECT id, row_number() OVER (PARTITION BY value ORDER BY newcomer, external_key) AS place
-      FROM (
-        SELECT r.id, ${value('r.after')} AS value, r.external_key, CASE WHEN ${gets} THEN 1 ELSE 0 END AS newcomer
-          FROM sync_record r
-         WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL AND r.action <> 'SUSPEND' AND r.action <> 'REMOVE'
-           AND r.after ? '${field}'
-        UNION ALL
-        SELECT NULL, u.value_key, '', 0 FROM extension_unique_value u
-         WHERE u.identity_source_id = $2 AND u.field_key = '${key}'
-           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = u.object_id AND x.result IS NULL)
-      ) holders
-  ) ranked
- WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1 AND ${gets} AND r.after ? '${field}'`;
-}
+/** A newcomer who was refused is nobody's manager yet; a record of nothing else goes. */
+export const LEAVE_OUT_REFUSED_MANAGERS = [
+  `DELETE FROM sync_record r WHERE ${LED_BY_REFUSED} AND r.action = 'UPDATE' AND r.changed = '{manager}' AND NOT r.edges_before ? 'manager'`,
+  `UPDATE sync_record r
+      SET after = r.after - 'manager', edges = (r.edges - 'manager') || '{"unresolved": true}',
+          changed = CASE WHEN r.edges_before ? 'manager' THEN r.changed ELSE array_remove(r.changed, 'manager') END
+    WHERE ${LED_BY_REFUSED}`,
+];

@@ -2,12 +2,18 @@
 
 /**
  * The task's mappings of a type as rows: local field, owner, and whether the field is withheld: nobody in the last complete
- * snapshot, which may be this one, has it, so what is here stays.
+ * snapshot, which may be this one, has it, so what is here stays. `released`: it is not, and the last snapshot that was applied had it
+ * of nobody, so that what was kept then has to be looked at of everybody.
  */
 export const COLLECT_MAPPED_FIELDS = `
 CREATE TEMP TABLE mapped_field ON COMMIT DROP AS
-SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}')) AS withheld
-  FROM (SELECT m ->> 'objectType' AS object_type, m ->> 'localField' AS field, m ->> 'owner' AS owner,
+SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}')) AS withheld,
+       m.trigger <> 'EVENT' AND m.sources && coalesce(s.filled, '{}') AND NOT m.sources && coalesce(
+         (SELECT ARRAY(SELECT jsonb_array_elements_text(former.filled -> m.object_type)) FROM sync_task former
+           WHERE former.identity_source_id = $2 AND former.id <> $1 AND former.applied_at IS NOT NULL AND former.mode = 'APPLY'
+             AND former.trigger <> 'EVENT' AND former.filled ? m.object_type
+           ORDER BY former.id DESC LIMIT 1), '{}') AS released
+  FROM (SELECT m ->> 'objectType' AS object_type, m ->> 'localField' AS field, m ->> 'owner' AS owner, t.trigger,
                array_append(ARRAY(SELECT jsonb_array_elements_text(f.list) FROM jsonb_array_elements(m -> 'transforms') step,
                                          LATERAL (SELECT CASE jsonb_typeof(step -> 'fields') WHEN 'array' THEN step -> 'fields'
                                                          ELSE '[]' END AS list) f),
@@ -26,6 +32,18 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
               ORDER BY former.id DESC LIMIT 1)) known,
            jsonb_each(known.filled) f, jsonb_array_elements_text(f.value) name
      GROUP BY f.key) s ON s.object_type = m.object_type`;
+
+/** What was read before its object last had something applied: the newer read stands, and nothing else is built on the older. */
+export const SKIP_OLDER_READS = `
+UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
+  FROM link l
+ WHERE r.task_id = $1 AND r.result IS NULL AND l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
+   AND l.read_at > r.read_at`;
+
+/** Whether what was kept of a type's objects has to be looked at again, whatever became of themselves. */
+export function anyReleased(objectType: string): string {
+  return `EXISTS (SELECT FROM mapped_field WHERE object_type = '${objectType}' AND released)`;
+}
 
 /** Whether this task read the object of link `l` by itself and the directory said that it is gone. */
 export function confirmedGone(objectType: string): string {

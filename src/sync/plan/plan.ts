@@ -1,7 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
-import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
 import type { Findings } from '../read/certify';
 import type { Run } from '../task/lease';
 import type { CounterState } from '../task/sync-task.entity';
@@ -10,6 +9,7 @@ import * as employees from './employees';
 import * as fields from './fields';
 import { gate } from './gate';
 import * as groups from './groups';
+import { refuseTakenValues } from './taken-values';
 
 const DEPARTMENT_STATEMENTS = [
   fields.COLLECT_MAPPED_FIELDS,
@@ -30,7 +30,6 @@ const EMPLOYEE_STATEMENTS = [
   employees.COLLECT_CANDIDATES,
   employees.COLLECT_EMPLOYEES,
   employees.COLLECT_MEMBERSHIPS,
-  employees.COLLECT_UNRESOLVED,
   employees.SUMMARISE_MEMBERSHIPS,
   employees.SUMMARISE_LOCAL_PLACES,
   employees.COLLECT_MANAGERS,
@@ -50,6 +49,7 @@ function statements(run: Run, same: boolean): string[] {
     ...DEPARTMENT_STATEMENTS,
     ...(includesEmployees ? [...EMPLOYEE_STATEMENTS, ...leavers] : [employees.SEE_NOBODY]),
     departments.RECORD_DEPARTMENT_REMOVALS,
+    fields.SKIP_OLDER_READS,
   ];
 }
 
@@ -61,7 +61,6 @@ const ANALYSE_AFTER = new Map([
   [employees.COLLECT_CANDIDATES, 'candidate'],
   [employees.COLLECT_EMPLOYEES, 'plan_employee (external_key, page_id, local_id, manager_key, linked, status)'],
   [employees.COLLECT_MEMBERSHIPS, 'plan_membership (external_key)'],
-  [employees.COLLECT_UNRESOLVED, 'plan_unresolved (external_key)'],
   [employees.SUMMARISE_MEMBERSHIPS, 'plan_place (external_key)'],
   [employees.SUMMARISE_LOCAL_PLACES, 'local_place (external_key)'],
   [employees.COLLECT_SEEN, 'seen_key'],
@@ -85,9 +84,11 @@ export async function plan(dataSource: DataSource, run: Run, findings: Findings)
     await client.query('DELETE FROM sync_record WHERE task_id = $1', [run.task.id]);
     await execute(client, run, statements(run, findings.same));
     await gate(client, run, findings.lost, ['EMPLOYEE', 'DEPARTMENT']);
+    // After the gate: somebody whose leaving waits for approval is here, and so are their values.
+    await refuseTakenValues(client, run, 'DEPARTMENT');
     if (run.task.includesEmployees) {
-      // After the gate: somebody whose leaving waits for approval is here, and so are their values.
-      await refuseTakenValues(client, run);
+      await refuseTakenValues(client, run, 'EMPLOYEE');
+      await execute(client, run, employees.LEAVE_OUT_REFUSED_MANAGERS);
       await planGroups(client, run);
       await gate(client, run, findings.lost, ['GROUP']);
     }
@@ -117,21 +118,7 @@ async function execute(client: PoolClient, run: Run, statements: readonly string
 /** After it is certain who comes: a newcomer who was refused is a member of nothing. */
 async function planGroups(client: PoolClient, run: Run): Promise<void> {
   const { rows } = await client.query(inline(groups.ANY_GROUPS, run));
-  if (rows[0].any) await execute(client, run, groups.GROUP_STATEMENTS);
-}
-
-/** Each pass settles at least one value, so it ends. */
-async function refuseTakenValues(client: PoolClient, run: Run): Promise<void> {
-  const mapped = run.task.mappings.map((mapping) => mapping.localField.slice(EXTENSION_PREFIX.length));
-  const { rows } = await client.query<{ key: string }>(
-    `SELECT key FROM extension_field WHERE is_unique AND object_type = 'EMPLOYEE' AND key = ANY ($1)`,
-    [mapped],
-  );
-  const statements = [employees.REFUSE_TAKEN_USERNAMES, ...rows.map(({ key }) => employees.refuseTakenExtension(key))];
-  for (const statement of statements) {
-    const refuse = inline(statement, run);
-    while (((await client.query(refuse)).rowCount ?? 0) > 0);
-  }
+  if (rows[0].any) await execute(client, run, [...groups.GROUP_STATEMENTS, fields.SKIP_OLDER_READS]);
 }
 
 /** CREATE TABLE AS takes no parameters; both ids come from the database and are checked to be what they must be. */

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { DirectoryConnector } from '../../connector/directory-connector';
+import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Run } from '../task/lease';
 import { readObject } from './read-again';
 import type { AnyPage, StagedType } from './stage';
@@ -8,34 +9,79 @@ const AT_ONCE = 8;
 /** Named objects are taken in batches of this size, so that a storm is never held in memory. */
 const BATCH = 500;
 
-/** Claims what callbacks have named and no task has read yet. */
-export async function claimEvents(dataSource: DataSource, run: Run): Promise<void> {
-  await dataSource.query(
-    `UPDATE directory_event SET task_id = $1 WHERE identity_source_id = $2 AND task_id IS NULL
-        AND (object_type = 'DEPARTMENT' OR $3)`,
-    [run.task.id, run.task.identitySourceId, run.task.includesEmployees],
+/** An event task with what it has read of a type. */
+const readOf = (objectType: MappedObjectType) => `
+  sync_task t JOIN task_page tp ON tp.task_id = t.id AND tp.object_type = '${objectType}'
+  JOIN staged_${objectType.toLowerCase()} s ON s.page_id = tp.page_id`;
+
+const isHere = (kind: MappedObjectType, key: string) =>
+  `EXISTS (SELECT FROM link h WHERE h.identity_source_id = t.identity_source_id AND h.kind = '${kind}' AND h.external_key = ${key})`;
+
+/**
+ * Departments that what was read leads to, and without which it cannot be told where it belongs: the new parent of one that was
+ * moved, and one that somebody is in and that is not here. Somebody whom a partial scope does not have moves about outside it.
+ */
+const DEPARTMENTS_AROUND = `
+SELECT s.parent_key AS key, s.third_party ->> 'parent' AS id
+  FROM ${readOf('DEPARTMENT')}
+ WHERE t.id = $1 AND s.parent_key IS NOT NULL
+   AND NOT EXISTS (SELECT FROM link l JOIN department d ON d.id = l.local_id JOIN link up ON up.local_id = d.parent_id
+                    WHERE l.identity_source_id = t.identity_source_id AND l.kind = 'DEPARTMENT' AND l.external_key = s.external_key
+                      AND up.external_key = s.parent_key)
+UNION ALL
+SELECT place.key, place.id
+  FROM ${readOf('EMPLOYEE')},
+       unnest(s.department_keys, string_to_array(s.third_party ->> 'departments', E'\n')) AS place (key, id)
+ WHERE t.id = $1 AND NOT ${isHere('DEPARTMENT', 'place.key')}
+   AND (t.settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' OR ${isHere('EMPLOYEE', 's.external_key')})`;
+
+/** What an event task brings, in the form of \`link.unresolved\`; of people outside a partial scope nobody waits for what is told here. */
+const BROUGHT = `ARRAY(
+SELECT 'D:' || s.external_key FROM ${readOf('DEPARTMENT')} WHERE t.id = $1
+UNION ALL
+SELECT 'E:' || s.external_key FROM ${readOf('EMPLOYEE')}
+ WHERE t.id = $1
+   AND (t.settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL'
+        OR EXISTS (SELECT FROM unnest(s.department_keys) k WHERE ${isHere('DEPARTMENT', 'k')}
+                      OR EXISTS (SELECT FROM task_page d WHERE d.task_id = $1 AND d.object_type = 'DEPARTMENT' AND d.page_key = 'again:' || k))))`;
+
+/** People, or groups, with references that what was read may resolve. */
+const waiting = (kind: 'EMPLOYEE' | 'GROUP') => `
+SELECT l.external_key AS key, l.external_id AS id
+  FROM sync_task t JOIN link l ON l.identity_source_id = t.identity_source_id AND l.kind = '${kind}' AND l.unresolved IS NOT NULL
+ WHERE t.id = $1 AND l.missing_since IS NULL AND l.unresolved && ${BROUGHT}`;
+
+/** Beside what events name. */
+const AROUND: Readonly<Record<StagedType, string>> = {
+  DEPARTMENT: DEPARTMENTS_AROUND,
+  EMPLOYEE: waiting('EMPLOYEE'),
+  GROUP: waiting('GROUP'),
+};
+
+/** What there is to be read of a type, as far as it was not read already. */
+const toRead = (objectType: StagedType) => `
+SELECT key, id FROM (
+  SELECT external_key AS key, external_id AS id FROM directory_event WHERE task_id = $1 AND object_type = '${objectType}'
+  UNION ALL ${AROUND[objectType]}) e
+ WHERE NOT EXISTS (SELECT FROM task_page p WHERE p.task_id = $1 AND p.object_type = '${objectType}' AND p.page_key = 'again:' || e.key)`;
+
+/** The types of which an event task has something to read, in their order; none once everything around it is known. */
+export async function typesToRead(
+  dataSource: DataSource,
+  run: Run,
+  types: readonly StagedType[],
+): Promise<StagedType[]> {
+  const [row] = await dataSource.query(
+    `SELECT ${types.map((type) => `EXISTS (${toRead(type)}) AS "${type}"`).join(', ')}`,
+    [run.task.id],
   );
+  return types.filter((type) => row[type]);
 }
 
-/** Groups that wait for somebody or some department that this task has read. */
-const WAITING_GROUPS = `
-SELECT l.external_key AS key, l.external_id AS id FROM link l
- WHERE l.identity_source_id = (SELECT identity_source_id FROM sync_task WHERE id = $1) AND l.kind = 'GROUP'
-   AND l.unresolved && ARRAY(SELECT left(tp.object_type, 1) || ':' || k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id,
-                                    unnest(p.keys) k WHERE tp.task_id = $1)`;
-
-/** What there is to be read of a type: what events name, and groups that wait for what was read. */
-const namedObjects = (objectType: StagedType) => `
-SELECT external_key AS key, external_id AS id FROM directory_event WHERE task_id = $1 AND object_type = '${objectType}'
-${objectType === 'GROUP' ? `UNION ALL ${WAITING_GROUPS}` : ''}`;
-
-/** Whether an event task has any group to read: most have none. */
-export async function groupsToRead(dataSource: DataSource, run: Run): Promise<boolean> {
-  const [row] = await dataSource.query(`SELECT EXISTS (${namedObjects('GROUP')}) AS any`, [run.task.id]);
-  return row.any;
-}
-
-/** Each object that a task's events name, read from the directory by itself: the event only says that it is worth reading. */
+/**
+ * Each object that a task's events name, or that it leads to, read from the directory by itself: the event only says that it is
+ * worth reading.
+ */
 export async function* readNamed(
   dataSource: DataSource,
   connector: DirectoryConnector,
@@ -45,11 +91,8 @@ export async function* readNamed(
   let after = '';
   for (;;) {
     const named: { key: string; id: string }[] = await dataSource.query(
-      `SELECT DISTINCT ON (key) key, id FROM (${namedObjects(objectType)}) e
-        WHERE key > $3
-          AND NOT EXISTS (SELECT FROM task_page p WHERE p.task_id = $1 AND p.page_key = 'again:' || e.key AND p.object_type = $2)
-        ORDER BY key LIMIT ${BATCH}`,
-      [run.task.id, objectType, after],
+      `SELECT DISTINCT ON (key) key, id FROM (${toRead(objectType)}) unread WHERE key > $2 ORDER BY key LIMIT ${BATCH}`,
+      [run.task.id, after],
     );
     const last = named.at(-1);
     if (!last) return;

@@ -1,11 +1,12 @@
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, hasGroups, NotPermitted } from '../../connector/directory-connector';
 import type { OpenedConnector } from '../../connector/registry';
+import { CLAIM_EVENTS } from '../task/event-task';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
 import { type Certified, confirmAbsences, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
 import { readMissingAgain } from './read-again';
-import { claimEvents, groupsToRead, readNamed } from './read-named';
+import { readNamed, typesToRead } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { COUNTED, Stage, type StagedBatch, type StagedType } from './stage';
 
@@ -41,14 +42,18 @@ export class SnapshotReader {
     return certified;
   }
 
-  /** An event task reads only what callbacks named; nothing is concluded from what it does not read. */
+  /** An event task reads only what callbacks named and what that leads to; nothing is concluded from what it does not read. */
   private async readEvents(): Promise<Certified> {
     const { dataSource, connector, run } = this;
-    await claimEvents(dataSource, run);
-    for (const type of this.types()) await this.stageNamed(type);
-    // Also those that wait for what was read just now.
-    if (run.task.includesEmployees && hasGroups(connector) && (await groupsToRead(dataSource, run)))
-      await this.stageNamed('GROUP');
+    await dataSource.query(CLAIM_EVENTS, [run.task.id, run.task.identitySourceId]);
+    const types = this.types();
+    if (run.task.includesEmployees && hasGroups(connector)) types.push('GROUP');
+    // Each object that is read may lead to others.
+    for (;;) {
+      const open = await typesToRead(dataSource, run, types);
+      if (open.length === 0) break;
+      for (const type of open) await this.stageNamed(type);
+    }
     return storeEventCertificate(dataSource, connector, run);
   }
 

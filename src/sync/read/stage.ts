@@ -231,7 +231,7 @@ export class Stage {
     const parent = d.parentId === null ? null : this.connector.keyOf(d.parentId);
     const mapped = JSON.stringify(values);
     const shown = JSON.stringify({ ...told, parent: d.parentId, order: d.order === null ? null : String(d.order) });
-    return [key, d.externalId, parent, d.order, leaders, shown, mapped, digest(mapped), noneAsNull(invalid)];
+    return [key, d.externalId, parent, d.order, leaders, shown, mapped, this.hash(mapped), noneAsNull(invalid)];
   }
 
   private employeeRow(key: string, e: ThirdPartyEmployee, told: Record<string, string>): readonly CopyValue[] {
@@ -249,7 +249,12 @@ export class Stage {
       departments: e.memberships.map((m) => m.departmentId).join('\n'),
     });
     const place = [e.status, manager, main, departments, leaders, orders];
-    return [key, e.externalId, ...place, shown, mapped, digest(mapped), noneAsNull(invalid)];
+    return [key, e.externalId, ...place, shown, mapped, this.hash(mapped), noneAsNull(invalid)];
+  }
+
+  /** With the settings, which decide as well what is made of the values. */
+  private hash(mapped: string): string {
+    return digest(mapped + this.run.task.settingsVersion);
   }
 
   private async flush(batch: readonly PageToWrite[], onBatch: (batch: StagedBatch) => void): Promise<void> {
