@@ -12,6 +12,11 @@ export function notFound(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'NOT_FOUND', http: { status: 404 } } });
 }
 
+/** A file that is not whole yet. */
+export function notYet(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'NOT_YET', http: { status: 409 } } });
+}
+
 /** @param message what to do about the missing or refused credential */
 export function unauthenticated(message: string): GraphQLError {
   return new GraphQLError(message, {

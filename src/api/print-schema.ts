@@ -18,6 +18,7 @@ const REQUEST_CODES: Readonly<Record<string, string>> = {
   OPERATION_RESOLUTION_FAILURE:
     '`operationName` names none of the document’s operations, or is missing although there are several.',
   NOT_FOUND: 'There is no file at this address (HTTP 404).',
+  NOT_YET: 'The file is not whole yet (HTTP 409): the message says when to ask again.',
   GRAPHQL_PARSE_FAILED: 'The document is not GraphQL; `locations` has the place.',
   GRAPHQL_VALIDATION_FAILED:
     'The document does not fit schema/schema.graphql; the message names the field or type. At most five are told.',

@@ -230,19 +230,17 @@ export class Laboratory {
   private async where(): Promise<string> {
     const [row] = await this.ask(
       `SELECT status, tidied_at IS NOT NULL AS tidied, planned_at IS NOT NULL AS planned, certificate IS NOT NULL AS certified,
+              EXISTS (SELECT FROM sync_record r WHERE r.task_id = t.id) AS recorded,
               EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id AND p.object_type = 'EMPLOYEE') AS reading
          FROM sync_task t WHERE identity_source_id = $1 ORDER BY id DESC LIMIT 1`,
       [this.disturbed.uuid],
     );
     if (row?.status === 'QUEUED') return 'queued';
     if (row?.status !== 'RUNNING') return row?.tidied ? 'ended' : 'tidying';
-    return row.planned
-      ? 'applying'
-      : row.certified
-        ? 'planning'
-        : row.reading
-          ? 'reading people'
-          : 'reading departments';
+    if (row.planned) return 'applying';
+    if (row.recorded) return 'planning, some of it told';
+    if (row.certified) return 'planning';
+    return row.reading ? 'reading people' : 'reading departments';
   }
 
   private async compare(): Promise<string[]> {
@@ -303,6 +301,7 @@ interface Row {
   readonly ms: number;
   readonly tidied: boolean;
   readonly planned: boolean;
+  readonly recorded: boolean;
   readonly certified: boolean;
   readonly reading: boolean;
 }

@@ -54,6 +54,8 @@ export async function leftovers(sql: Client): Promise<string[]> {
     SELECT 'an open task, ' || status AS what FROM sync_task WHERE status IN ('QUEUED', 'RUNNING')
     UNION ALL SELECT 'an event without a number' FROM event WHERE sequence IS NULL
     UNION ALL SELECT 'an applied task that nobody tidied up' FROM sync_task WHERE applied_at IS NOT NULL AND tidied_at IS NULL
+    UNION ALL SELECT 'records of a plan that never became whole' FROM sync_record r JOIN sync_task t ON t.id = r.task_id
+      WHERE t.planned_at IS NULL AND t.status NOT IN ('QUEUED', 'RUNNING')
     UNION ALL SELECT 'announced search text of people, not tidied up' FROM search_pending
     UNION ALL SELECT 'an open transaction' FROM pg_stat_activity
       WHERE datname = current_database() AND state = 'idle in transaction' AND now() - state_change > interval '5 seconds'`);

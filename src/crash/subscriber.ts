@@ -7,10 +7,12 @@ const RECONNECT_MS = 30;
 const TASK = `subscription ($id: ID!, $after: SafeInt) {
   event: syncTask(id: $id, afterSequence: $after) { sequence task { status progress { phase } } } }`;
 const RECORDS = `subscription ($id: ID!, $after: SafeInt) {
-  event: syncRecords(taskId: $id, afterSequence: $after) { sequence record { externalId objectType action result } } }`;
+  event: syncRecords(taskId: $id, afterSequence: $after) { sequence plan record { externalId objectType action result } } }`;
 
 interface Told {
   sequence: number;
+  /** Of a record. */
+  plan?: number;
   task?: { status: string };
 }
 
@@ -29,16 +31,20 @@ export class Subscriber {
     this.done = this.follow();
   }
 
-  /** Every event so far, in words, in the order of arrival. */
+  /** Every event that still holds, in words, in the order of arrival: a plan that was made again has made those of former ones void. */
   lines(): string[] {
-    return this.events.map((event) => JSON.stringify(event));
+    const { plan } = this.events.at(-1) ?? {};
+    return this.events.filter((event) => event.plan === plan).map((event) => JSON.stringify(event));
   }
 
-  /** Numbers that came twice, or not in their order. */
+  /** Numbers that came twice, or not in their order, or of a plan after a later one. */
   outOfOrder(): number[] {
     return this.events
-      .filter((e, i) => i > 0 && e.sequence <= (this.events[i - 1]?.sequence ?? 0))
-      .map((e) => e.sequence);
+      .filter((event, i) => {
+        const former = this.events[i - 1];
+        return former && (event.sequence <= former.sequence || (event.plan ?? 0) < (former.plan ?? 0));
+      })
+      .map((event) => event.sequence);
   }
 
   /** Resolves once the server says that nothing more comes. */

@@ -11,6 +11,7 @@ import { History1802000000000 } from '../../migrations/1802000000000-history';
 import { PeopleLists1803000000000 } from '../../migrations/1803000000000-people-lists';
 import { SharedPace1805000000000 } from '../../migrations/1805000000000-shared-pace';
 import { NotedRecords1806000000000 } from '../../migrations/1806000000000-noted-records';
+import { PlansInParts1807000000000 } from '../../migrations/1807000000000-plans-in-parts';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -57,6 +58,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       PeopleLists1803000000000,
       SharedPace1805000000000,
       NotedRecords1806000000000,
+      PlansInParts1807000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

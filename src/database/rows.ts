@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import type { Pool } from 'pg';
 import type { DataSource } from 'typeorm';
+import { poolOf } from './pool';
 
 /** Reads the rows of one SELECT. */
 export type SelectRows = <Row>(dataSource: DataSource, text: string, values?: readonly unknown[]) => Promise<Row[]>;
@@ -26,8 +26,4 @@ function nameOf(text: string): string {
   const name = names.get(text) ?? hash('sha1', text);
   names.set(text, name);
   return name;
-}
-
-function poolOf(dataSource: DataSource): Pool {
-  return (dataSource.driver as unknown as { master: Pool }).master;
 }

@@ -1,20 +1,52 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
+import { poolOf } from './pool';
 
 /** One transaction on a connection of its own; rolled back when `work` throws. For bulk SQL and COPY. */
 export async function inTransaction<T>(dataSource: DataSource, work: (client: PoolClient) => Promise<T>): Promise<T> {
   const runner = dataSource.createQueryRunner();
   const client: PoolClient = await runner.connect();
   try {
+    return await transaction(client, () => work(client));
+  } finally {
+    await runner.release();
+  }
+}
+
+/** One transaction on a connection that the caller has; rolled back when `work` throws. */
+export async function transaction<T>(client: PoolClient, work: () => Promise<T>): Promise<T> {
+  try {
     await client.query('BEGIN');
-    const result = await work(client);
+    const result = await work();
     await client.query('COMMIT');
     return result;
   } catch (error) {
     // A broken connection cannot roll back; PostgreSQL has done so by itself.
     await client.query('ROLLBACK').catch(() => undefined);
     throw error;
+  }
+}
+
+/**
+ * Several transactions on one connection, with temporary tables that outlast each of them. Whatever becomes of `work`, nobody
+ * meets them afterwards: they are dropped, and a connection that cannot drop them is closed.
+ */
+export async function withTemporaryTables<T>(
+  dataSource: DataSource,
+  work: (client: PoolClient) => Promise<T>,
+): Promise<T> {
+  const client = await poolOf(dataSource).connect();
+  // Without a listener, a connection that PostgreSQL ends between two statements would end the whole process.
+  const onError = () => undefined;
+  client.on('error', onError);
+  try {
+    return await work(client);
   } finally {
-    await runner.release();
+    const failure = await client.query('DISCARD TEMP').then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    client.off('error', onError);
+    client.release(failure);
   }
 }

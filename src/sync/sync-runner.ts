@@ -7,10 +7,11 @@ import { inTransaction } from '../database/transaction';
 import type { EventLog } from '../events/event-log';
 import { AppError } from '../platform/app-error';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply/apply';
-import { plan } from './plan/plan';
-import type { Findings } from './read/certify';
+import { Planner } from './plan/plan';
+import type { Certified } from './read/certify';
 import { SnapshotReader } from './read/snapshot-reader';
 import { openEventTask } from './task/event-task';
+import { forgetUnfinishedPlan } from './task/forget-plan';
 import { Lease, type Run } from './task/lease';
 import { ProgressReporter } from './task/progress';
 import { type FailureState, isProven, SyncTask, type SyncTaskStatusName } from './task/sync-task.entity';
@@ -18,9 +19,6 @@ import { tidy } from './task/tidy';
 
 /** So many changes of one kind make the planner's figures wrong. */
 const MANY = 1_000;
-
-/** A task that is resumed after its plan was made, and a plan that is made again, look at the removals' limits alone. */
-const NOTHING_FOUND: Findings = { lost: [], same: false };
 
 /** Opens the connector of a task's source, with its secret. */
 export type OpenConnector = (identitySourceId: string) => Promise<OpenedConnector>;
@@ -39,6 +37,8 @@ export type RunOutcome = SyncTaskStatusName | 'HANDED_ON' | 'NOT_OURS';
 
 /** Runs one task from where it stands to its end: stage, certify, plan, apply, publish. */
 export class SyncRunner {
+  private readonly planner: Planner;
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly events: EventLog,
@@ -46,7 +46,9 @@ export class SyncRunner {
     /** How long a task is this worker's without a heartbeat. */
     private readonly leaseSeconds: number,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.planner = new Planner(dataSource, events);
+  }
 
   /** @param stopping aborted when this process is to stop: the task is then handed on, not failed */
   async run(taskId: string, stopping: AbortSignal): Promise<RunOutcome> {
@@ -81,14 +83,9 @@ export class SyncRunner {
   private async steps(run: Run): Promise<SyncTaskStatusName> {
     const progress = new ProgressReporter(this.dataSource, this.events, run);
     try {
-      const { certificate, findings } = run.task.plannedAt
-        ? { certificate: run.task.certificate, findings: NOTHING_FOUND }
-        : await this.readAndPlan(run, progress);
-      const complete = certificate ? isProven(certificate) : run.task.trigger === 'REVERT';
-      if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, complete);
-      progress.update({ phase: 'APPLYING' });
-      await progress.flush();
-      const { status, counters } = await this.applyPlan(run, complete, findings, progress);
+      const certified = run.task.plannedAt ? undefined : await this.readAndPlan(run, progress);
+      if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, certified);
+      const { status, counters } = await this.applyPlan(run, certified, progress);
       await this.events.publish();
       const touched = counters.filter((c) => c.action !== 'NONE' && c.applied > 0);
       if (touched.some((c) => c.applied >= MANY)) await this.analyse();
@@ -99,36 +96,37 @@ export class SyncRunner {
     }
   }
 
-  /** An edit or an event between plan and apply changes what is to be done: the plan is then made again from the same rows. */
-  private async applyPlan(
-    run: Run,
-    complete: boolean,
-    findings: Findings,
-    progress: ProgressReporter,
-  ): Promise<Applied> {
+  /**
+   * An edit or an event since an object was planned changes what is to be done: the plan is then made again from the same rows.
+   * @param certified undefined when this worker has not read the snapshot: it certifies it again before it plans again
+   */
+  private async applyPlan(run: Run, certified: Certified | undefined, progress: ProgressReporter): Promise<Applied> {
+    let read = certified;
     for (let plans = 1; ; plans++) {
+      progress.update({ phase: 'APPLYING' });
+      await progress.flush();
       try {
-        return await apply(this.dataSource, run, complete, progress.current);
+        return await apply(this.dataSource, run, isComplete(run, read), progress.current);
       } catch (error) {
         if (!(error instanceof PlanOutdated) || plans >= MAX_PLANS) throw error;
         if (run.task.originId) {
           throw new AppError('PREVIEW_STALE', 'Something changed here since the preview: make another one.');
         }
-        await plan(this.dataSource, run, findings);
+        if (read) await this.planner.plan(run, read.findings, progress);
+        else read = await this.readAndPlan(run, progress);
       }
     }
   }
 
-  private async readAndPlan(run: Run, progress: ProgressReporter) {
+  private async readAndPlan(run: Run, progress: ProgressReporter): Promise<Certified> {
     const opened = await this.openConnector(run.task.identitySourceId);
     const certified = await new SnapshotReader(this.dataSource, opened, run, progress).read();
-    await plan(this.dataSource, run, certified.findings);
-    await this.events.publish();
+    await this.planner.plan(run, certified.findings, progress);
     return certified;
   }
 
-  private async finishPreview(run: Run, complete: boolean): Promise<SyncTaskStatusName> {
-    const status: SyncTaskStatusName = complete ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
+  private async finishPreview(run: Run, certified: Certified | undefined): Promise<SyncTaskStatusName> {
+    const status: SyncTaskStatusName = isComplete(run, certified) ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
     await this.end(run, status, null);
     return status;
   }
@@ -189,9 +187,17 @@ export class SyncRunner {
           WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
         [run.task.id, run.lease.fence, status, failure && JSON.stringify(failure)],
       );
-      if (rowCount) await writeTaskEvent(client, run.task.id);
+      if (!rowCount) return;
+      await forgetUnfinishedPlan(client, run.task.id);
+      await writeTaskEvent(client, run.task.id);
     });
   }
+}
+
+/** Whether nothing keeps the task from being green; a reversal follows no snapshot. */
+function isComplete({ task }: Run, certified: Certified | undefined): boolean {
+  const certificate = certified?.certificate ?? task.certificate;
+  return certificate ? isProven(certificate) : task.trigger === 'REVERT';
 }
 
 /** What a caller is told; a fault of our own keeps its details for the log. */

@@ -3,7 +3,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../../access/actor';
-import { notFound } from '../../api/errors';
+import { notFound, notYet } from '../../api/errors';
 import { inputOf, sendFile, write } from '../../api/exports';
 import { actorOf } from '../../api/requests';
 import { csvCell } from '../../platform/csv';
@@ -38,13 +38,35 @@ export function recordExport(schema: GraphQLSchema, dataSource: DataSource, log:
     sendFile(response, log, async () => {
       const { task, format } = request.params;
       const uuid = uuidOf('task', task);
-      const [found] = await dataSource.query('SELECT 1 FROM sync_task WHERE id = $1', [uuid]);
-      if (!found || !isFormat(format)) throw notFound('There is no such task, or no such format: csv or ndjson.');
+      const plan = await findPlan(dataSource, uuid);
+      if (!plan || !isFormat(format)) throw notFound('There is no such task, or no such format: csv or ndjson.');
+      if (plan.unfinished)
+        throw notYet('The task is still being planned: ask again once it applies its records, or has ended.');
       const filter = inputOf<SyncRecordFilter>(schema, 'SyncRecordFilter', request.query['filter']);
-      await send(dataSource, uuid, filter, actorOf(response), format, response);
+      await send(dataSource, plan, filter, actorOf(response), format, response);
     }),
   );
   return router;
+}
+
+interface Plan {
+  readonly taskUuid: string;
+  /** Which of the task's plans. */
+  readonly number: number;
+  /** The last record's place in it. */
+  readonly last: number;
+  /** Whether records are still to come: a file of those so far would look whole. */
+  readonly unfinished: boolean;
+}
+
+async function findPlan(dataSource: DataSource, taskUuid: string): Promise<Plan | undefined> {
+  const [row] = await dataSource.query(
+    `SELECT t.id AS "taskUuid", t.plan AS number, t.status IN ('QUEUED', 'RUNNING') AND t.planned_at IS NULL AS unfinished,
+            (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = t.id) AS last
+       FROM sync_task t WHERE t.id = $1`,
+    [taskUuid],
+  );
+  return row;
 }
 
 type Format = 'csv' | 'ndjson';
@@ -55,7 +77,7 @@ function isFormat(text: string): text is Format {
 
 async function send(
   dataSource: DataSource,
-  taskUuid: string,
+  plan: Plan,
   filter: SyncRecordFilter | undefined,
   actor: Actor,
   format: Format,
@@ -65,15 +87,13 @@ async function send(
   response.attachment(`records.${format}`);
   // The mark tells spreadsheets that the text is UTF-8.
   if (format === 'csv') await write(response, `\ufeff${COLUMNS.join(',')}\r\n`);
-  const [{ last }] = await dataSource.query(
-    'SELECT coalesce(max(ordinal), 0) AS last FROM sync_record WHERE task_id = $1',
-    [taskUuid],
-  );
-  for (let from = 1; from <= last && !response.destroyed; from += AT_ONCE) {
-    const rows = await recordsBetween(dataSource, taskUuid, from, from + AT_ONCE - 1, filter);
+  for (let from = 1; from <= plan.last && !response.destroyed; from += AT_ONCE) {
+    const rows = await recordsBetween(dataSource, plan.taskUuid, [from, from + AT_ONCE - 1], plan.number, filter);
     const records = rows.map((row) => toSyncRecord(row, actor.role));
     await write(response, records.map(format === 'csv' ? csvLines : jsonLine).join(''));
   }
+  const now = await findPlan(dataSource, plan.taskUuid);
+  if (now?.number !== plan.number) throw new Error('The plan was made again while it was exported.');
 }
 
 function jsonLine({

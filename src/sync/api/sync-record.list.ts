@@ -36,16 +36,19 @@ export async function findRecord(ctx: RequestContext, uuid: string): Promise<Syn
   return row ? toSyncRecord(row, ctx.actor.role) : null;
 }
 
-/** Records of a task from one place of its plan to another, both included. */
+/**
+ * Records of a task from one place of its plan to another, both included.
+ * @param plan which of its plans: of one that was made again there are none
+ */
 export async function recordsBetween(
   dataSource: DataSource,
   taskUuid: string,
-  first: number,
-  last: number,
+  [first, last]: readonly [number, number],
+  plan: number,
   filter: SyncRecordFilter | undefined,
 ): Promise<SyncRecordRow[]> {
-  const parameters: unknown[] = [taskUuid, first, last];
-  const where = ['r.task_id = $1', 'r.ordinal BETWEEN $2 AND $3', ...conditions(filter, parameters)];
+  const parameters: unknown[] = [taskUuid, first, last, plan];
+  const where = ['r.task_id = $1', 'r.ordinal BETWEEN $2 AND $3', 't.plan = $4', ...conditions(filter, parameters)];
   return dataSource.query(`SELECT ${COLUMNS} FROM ${FROM} WHERE ${where.join(' AND ')} ORDER BY r.ordinal`, parameters);
 }
 

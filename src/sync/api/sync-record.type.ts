@@ -1,4 +1,4 @@
-import { Field, InputType, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { RoleName } from '../../access/actor';
 import { isPersonal, seesMasked, shown } from '../../access/masking';
 import { Node } from '../../api/node';
@@ -50,6 +50,7 @@ const REASONS = {
     'A told value is none of its field’s kind, or longer than 500 characters; that field keeps what is here. Correct it in the directory, or its mapping.',
   VALUE_TAKEN:
     'Another person who is present, or department, has this user name or unique value; it comes once it is free: with the next run, or where their removal waits for approval with that.',
+  MANAGER_REFUSED: 'The manager is somebody new who was refused; they are linked once the manager comes.',
   PARENT_UNKNOWN: 'The parent department cannot be seen, so this one stands at the top level.',
   DEPARTMENT_CYCLE: 'The directory’s parents run in a circle, which was cut here: this one stands at the top level.',
   DEPARTMENT_NOT_EMPTY: 'Somebody present or another department is still in it; it goes once it is empty.',
@@ -176,6 +177,12 @@ export const SyncRecordConnection = connectionOf(SyncRecordObject, 'SyncRecord')
 export class SyncRecordEvent {
   @Field(() => SafeInt, { description: 'The event’s number; send it as `afterSequence` to go on from here.' })
   sequence: number;
+
+  @Field(() => Int, {
+    description:
+      'Which plan of the task it belongs to, as `SyncTask.plan`. A higher number than before says that the plan is made again: what was told of the former one no longer holds.',
+  })
+  plan: number;
 
   @Field(() => SyncRecordObject, { description: 'The record as it stood.' })
   record: SyncRecordObject;

@@ -3,6 +3,7 @@ import type { Actor } from '../../access/actor';
 import type { EventLog, Listener, StoredEvent } from '../../events/event-log';
 import { follow } from '../../events/event-stream';
 import { canBeFollowed } from '../../identity-source/source-stream';
+import type { RecordsPayload } from '../task/record-events';
 import { SyncTask, type SyncTaskStatusName, type TaskState } from '../task/sync-task.entity';
 import { recordsBetween } from './sync-record.list';
 import { SyncRecordEvent, type SyncRecordFilter, toSyncRecord } from './sync-record.type';
@@ -71,7 +72,10 @@ export async function* tasksStream(
   }
 }
 
-/** Records as they are now (or, with `after`, nothing first), then as they are planned and applied, until the task ends. */
+/**
+ * Records as they are now (or, with `after`, nothing first), then as they are planned and applied, until the task ends. A plan
+ * that is made again is told from its beginning, and of the former one nothing more.
+ */
 export async function* recordStream(
   from: StreamSources,
   taskId: string,
@@ -79,7 +83,7 @@ export async function* recordStream(
   filter: SyncRecordFilter | undefined,
   listener: Listener,
 ) {
-  const start = after ?? (await latestRecordsStart(from.dataSource, taskId));
+  const start = after ?? (await startOfRecords(from.dataSource, taskId));
   if (await isOver(from.dataSource, taskId, start)) return;
   for await (const event of follow(from, start, { taskId }, listener)) {
     if (event.kind === 'RECORDS') yield* expand(from, event, start, filter);
@@ -92,16 +96,18 @@ async function* expand(from: StreamSources, event: StoredEvent, after: number, f
   const { taskId, firstOrdinal } = event;
   if (taskId === null || firstOrdinal === null) return;
   const firstSequence = event.sequence - event.size + 1;
-  const result = (event.payload as { state: string }).state;
+  const { state, plan } = event.payload as RecordsPayload;
   const begin = firstOrdinal + Math.max(0, after - firstSequence + 1);
   const end = firstOrdinal + event.size - 1;
   for (let ordinal = begin; ordinal <= end; ordinal += RECORDS_AT_ONCE) {
     const last = Math.min(end, ordinal + RECORDS_AT_ONCE - 1);
-    for (const row of await recordsBetween(from.dataSource, taskId, ordinal, last, withoutResult(filter))) {
-      const then = row.result === 'PLANNED' || row.result === 'APPLIED' ? { ...row, result } : row;
+    for (const row of await recordsBetween(from.dataSource, taskId, [ordinal, last], plan, withoutResult(filter))) {
+      const follows = row.result === 'PLANNED' || row.result === 'APPLIED';
+      const then = state && follows ? { ...row, result: state } : row;
       if (filter?.result && !filter.result.includes(then.result)) continue;
       yield Object.assign(new SyncRecordEvent(), {
         sequence: firstSequence + row.ordinal - firstOrdinal,
+        plan,
         record: toSyncRecord(then, from.actor.role),
       });
     }
@@ -123,11 +129,12 @@ async function isOver(dataSource: DataSource, taskId: string, after: number): Pr
   return !task || (!OPEN.has(task.status) && !task.pending && task.last <= after);
 }
 
-/** The number just before the latest run of records: what stands now, once. */
-async function latestRecordsStart(dataSource: DataSource, taskId: string): Promise<number> {
+/** The number just before all records were told: as applied, or until then as the plan that stands was begun. */
+async function startOfRecords(dataSource: DataSource, taskId: string): Promise<number> {
   const [row] = await dataSource.query(
-    `SELECT sequence - size AS start FROM event WHERE task_id = $1 AND kind = 'RECORDS' AND sequence IS NOT NULL
-      ORDER BY sequence DESC LIMIT 1`,
+    `SELECT min(e.sequence - e.size) AS start FROM event e JOIN sync_task t ON t.id = e.task_id
+      WHERE e.task_id = $1 AND e.kind = 'RECORDS' AND e.payload -> 'plan' = to_jsonb(t.plan)
+        AND (t.applied_at IS NULL OR e.payload ->> 'state' = 'APPLIED')`,
     [taskId],
   );
   return row?.start ?? 0;

@@ -263,8 +263,17 @@ export class SyncTaskObject extends Node {
   @Field(() => SyncProgress, { description: 'How far it has come.' })
   progress: SyncProgress;
 
-  @Field(() => [SyncCounter], { description: 'What it does, in figures; empty before it is planned.' })
+  @Field(() => [SyncCounter], {
+    description:
+      'What it does, in figures, which grow while it is planned; the unchanged are counted at the end of the plan.',
+  })
   counters: SyncCounter[];
+
+  @Field(() => Int, {
+    description:
+      'Which plan its records are of; 0 before it is planned. It grows when a plan is made again, or forgotten because the task ends before it is whole: what was told of the former one no longer holds.',
+  })
+  plan: number;
 
   @Field(() => Boolean, { description: 'Whether it brings people and directory groups as well as departments.' })
   includesEmployees: boolean;
@@ -304,6 +313,7 @@ export function toSyncTask(row: SyncTask, state?: TaskState, sequence?: number):
     finishedAt: date(shown.finishedAt),
     progress: shown.progress,
     counters: shown.counters,
+    plan: shown.plan,
     certificate: shown.certificate && { ...shown.certificate, unconfirmed: shown.certificate.unconfirmed ?? 0 },
     failure: toUserError(shown.failure),
   });

@@ -173,7 +173,7 @@ export class SyncTaskResolver {
   @Role('VIEWER')
   @Subscription(() => SyncRecordEvent, {
     description:
-      'A task’s records now, then as they are planned and applied, until the task ends; afterSequence resumes.',
+      'A task’s records now, then as they are planned, while the rest of the plan is worked out, and as they are applied, until the task ends; afterSequence resumes. A record whose result changes is told again. A plan that was interrupted, or that is outdated because something changed here, is made again: its records are then told from the first, with a higher `plan`. Of a task that ends before its plan is whole no record stays.',
     subscribe: ({ args, context }) => {
       const id = uuidOf('task', args['taskId']);
       const after = sequence(args['afterSequence']);
@@ -208,7 +208,9 @@ export class SyncTaskResolver {
     return task.originId ? loadTask(ctx, task.originId) : Promise.resolve(null);
   }
 
-  @FieldResolver(() => SyncRecordConnection, { description: 'What it did, or would do, object by object.' })
+  @FieldResolver(() => SyncRecordConnection, {
+    description: 'What it did, or would do, object by object; while it is planned, what is planned so far.',
+  })
   records(
     @Root() task: SyncTaskObject,
     @Ctx() ctx: RequestContext,

@@ -7,6 +7,7 @@ import { announceSearch, type RunQuery, refreshSearch } from '../../organisation
 import { AppError } from '../../platform/app-error';
 import { refuseTakenValues } from '../plan/taken-values';
 import type { Run } from '../task/lease';
+import { tellChanged, tellRecords } from '../task/record-events';
 import {
   type CounterState,
   isProven,
@@ -162,11 +163,7 @@ async function settleFormerHolds(client: PoolClient, run: Run): Promise<void> {
  * @param ordinals the records whose result changed, to be told to subscribers
  */
 export async function endIfDecided(client: PoolClient, taskId: string, ordinals: readonly number[]): Promise<void> {
-  await client.query(
-    `INSERT INTO event (kind, identity_source_id, task_id, first_ordinal, size, payload)
-     SELECT 'RECORDS', t.identity_source_id, t.id, o, 1, '{}' FROM sync_task t, unnest($2::int[]) o WHERE t.id = $1 ORDER BY o`,
-    [taskId, ordinals],
-  );
+  await tellChanged(client, taskId, ordinals);
   const { rows } = await client.query('SELECT counters, certificate FROM sync_task WHERE id = $1', [taskId]);
   const { counters, clean, held } = await countResults(client, taskId, rows[0].counters);
   const ended: SyncTaskStatusName = clean && isProven(rows[0].certificate) ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
@@ -201,7 +198,7 @@ async function countResults(client: PoolClient, taskId: string, former: readonly
 }
 
 async function finish(client: PoolClient, run: Run, complete: boolean, progress: ProgressState): Promise<Applied> {
-  const { id, identitySourceId } = run.task;
+  const { id } = run.task;
   const { rows: former } = await client.query('SELECT counters FROM sync_task WHERE id = $1', [id]);
   const { counters, clean, held } = await countResults(client, id, former[0].counters);
   const status: SyncTaskStatusName = held ? 'HELD' : clean && complete ? 'SUCCEEDED' : 'PARTIALLY_SUCCEEDED';
@@ -220,11 +217,7 @@ async function finish(client: PoolClient, run: Run, complete: boolean, progress:
     [id, run.lease.fence, status, JSON.stringify(counters), JSON.stringify(finished), complete],
   );
   if (ended.rowCount === 0) throw new AppError('LEASE_LOST', 'Another worker took the task over.');
-  await client.query(
-    `INSERT INTO event (kind, identity_source_id, task_id, first_ordinal, size, payload)
-     SELECT 'RECORDS', $2, $1, 1, max(ordinal), '{"state": "APPLIED"}' FROM sync_record WHERE task_id = $1 HAVING count(*) > 0`,
-    [id, identitySourceId],
-  );
+  await tellRecords(client, id, 'APPLIED');
   await writeTaskEvent(client, id);
   return { status, counters };
 }
@@ -234,7 +227,7 @@ export async function writeTaskEvent(client: Pick<PoolClient, 'query'>, taskId: 
   await client.query(
     `INSERT INTO event (kind, identity_source_id, task_id, payload)
      SELECT 'TASK', identity_source_id, id, jsonb_build_object('status', status, 'startedAt', started_at, 'finishedAt', finished_at,
-            'progress', progress, 'counters', counters, 'certificate', certificate, 'failure', failure)
+            'progress', progress, 'counters', counters, 'plan', plan, 'certificate', certificate, 'failure', failure)
        FROM sync_task WHERE id = $1`,
     [taskId],
   );

@@ -8,7 +8,7 @@ export const COPY_PREVIEW = [
   `INSERT INTO sync_record (task_id, ordinal, ${COPIED}) SELECT $1, ordinal, ${COPIED} FROM sync_record WHERE task_id = $2`,
   `INSERT INTO task_page (task_id, object_type, page_key, page_id, read_at, problem)
    SELECT $1, object_type, page_key, page_id, read_at, problem FROM task_page WHERE task_id = $2`,
-  `UPDATE sync_task t SET planned_at = now(), certificate = p.certificate, extent = p.extent, filled = p.filled, counters = p.counters,
+  `UPDATE sync_task t SET planned_at = now(), plan = 1, certificate = p.certificate, extent = p.extent, filled = p.filled, counters = p.counters,
           mappings = p.mappings, settings = p.settings, settings_version = p.settings_version
      FROM sync_task p WHERE t.id = $1 AND p.id = $2`,
 ];
@@ -77,7 +77,7 @@ SELECT (count(*) FILTER (WHERE result IS NULL))::int AS open, (count(*) FILTER (
        (array_agg(name ORDER BY ordinal) FILTER (WHERE result IS NOT NULL))[1:5] AS names
   FROM sync_record WHERE task_id = $1`;
 
-export const FINISH_REVERSAL_PLAN = `UPDATE sync_task SET planned_at = now() WHERE id = $1`;
+export const FINISH_REVERSAL_PLAN = `UPDATE sync_task SET planned_at = now(), plan = 1 WHERE id = $1`;
 
 /** What changed here between a reversal's plan and its end is left alone. */
 export const SKIP_CHANGED = `

@@ -4,7 +4,7 @@ import { anyReleased, changedFields, confirmedGone, departmentFields, keptFields
 
 /** Every department of the snapshot, as last read, and whether it belongs to the scope: chosen, or below a chosen one. */
 export const COLLECT_READ_DEPARTMENTS = `
-CREATE TEMP TABLE read_department ON COMMIT DROP AS
+CREATE TEMP TABLE read_department AS
 WITH RECURSIVE latest AS MATERIALIZED (
   SELECT DISTINCT ON (s.external_key) s.page_id, s.external_key, s.external_id, s.parent_key, tp.read_at
     FROM task_page tp
@@ -25,7 +25,7 @@ SELECT latest.page_id, latest.external_key, latest.read_at, chosen.external_key 
 
 /** The tree as it will be: the snapshot's departments within the scope, each with the local row it is or will be. */
 export const COLLECT_DEPARTMENTS = `
-CREATE TEMP TABLE plan_department ON COMMIT DROP AS
+CREATE TEMP TABLE plan_department AS
 SELECT s.external_key, s.external_id, s.parent_key, s."order", s.leader_keys, s.third_party, s.mapped, s.invalid, s.hash,
        r.read_at, CASE WHEN NOT ${anyReleased('DEPARTMENT')} THEN l.hash END AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        NULL::uuid AS parent_id, NULL::text AS reason_code, NULL::text AS path, 0 AS depth
@@ -44,7 +44,7 @@ UPDATE plan_department d SET parent_key = NULL,
 
 /** Departments that are here, not in the snapshot, and stay, because the snapshot does not prove them gone. */
 export const COLLECT_KEPT_DEPARTMENTS = `
-CREATE TEMP TABLE kept_department ON COMMIT DROP AS
+CREATE TEMP TABLE kept_department AS
 SELECT l.external_key, l.local_id
   FROM link l JOIN sync_task t ON t.id = $1
  WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'
@@ -90,7 +90,7 @@ UPDATE plan_department d SET parent_id = p.local_id
 
 /** Departments as they are here, with their paths. */
 export const COLLECT_HERE = `
-CREATE TEMP TABLE here_department ON COMMIT DROP AS
+CREATE TEMP TABLE here_department AS
 WITH RECURSIVE here AS (
   SELECT id, name AS path, 0 AS depth FROM department WHERE identity_source_id = $2 AND parent_id IS NULL
   UNION ALL
@@ -112,7 +112,7 @@ UPDATE plan_department d SET path = tree.path, depth = tree.depth FROM tree WHER
 
 /** Every department that a membership may point to after the run, with the path it has now and will have. */
 export const COLLECT_TARGETS = `
-CREATE TEMP TABLE department_target ON COMMIT DROP AS
+CREATE TEMP TABLE department_target AS
 SELECT coalesce(after.external_key, l.external_key) AS external_key, coalesce(after.local_id, here.id) AS local_id,
        here.path AS path_before, here.depth AS depth_before, coalesce(after.path, here.path) AS path_after,
        after.local_id IS NOT NULL OR EXISTS (SELECT FROM kept_department k WHERE k.local_id = here.id) AS stays,

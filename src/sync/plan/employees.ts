@@ -8,7 +8,7 @@ import { anyReleased, changedFields, confirmedGone, employeeFields, keptFields, 
  * a field is no longer withheld.
  */
 export const COLLECT_CANDIDATES = `
-CREATE TEMP TABLE candidate ON COMMIT DROP AS
+CREATE TEMP TABLE candidate AS
 SELECT DISTINCT k.external_key
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND (NOT p.applied OR ${anyReleased('EMPLOYEE')}),
        unnest(p.keys) AS k (external_key)
@@ -28,7 +28,7 @@ SELECT l.external_key
 
 /** Ids that the directory itself says it changed: nothing else proves that two ids are one person. */
 export const COLLECT_RENAMES = `
-CREATE TEMP TABLE renamed ON COMMIT DROP AS
+CREATE TEMP TABLE renamed AS
 SELECT DISTINCT ON (e.new_external_key) e.new_external_key, e.external_key AS old_external_key
   FROM directory_event e
  WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL
@@ -36,9 +36,12 @@ SELECT DISTINCT ON (e.new_external_key) e.new_external_key, e.external_key AS ol
    AND NOT EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = e.new_external_key)
  ORDER BY e.new_external_key, e.received_at DESC`;
 
-/** Each candidate as last read, with the local row they are or will be. Outside a partial scope nobody is a candidate. */
+/**
+ * Each candidate as last read, with the local row they are or will be, and whose turn it is: who is new before who is here, each
+ * by their key, so that a plan that is made again is made in the same order. Outside a partial scope nobody is a candidate.
+ */
 export const COLLECT_EMPLOYEES = `
-CREATE TEMP TABLE plan_employee ON COMMIT DROP AS
+CREATE TEMP TABLE plan_employee AS
 WITH latest AS (
   SELECT DISTINCT ON (s.external_key) s.external_key, s.page_id, tp.read_at
     FROM candidate c
@@ -48,9 +51,8 @@ WITH latest AS (
 )
 SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys,
        s.leader_flags, s.orders, s.hash, latest.read_at,
-       CASE WHEN NOT ${anyReleased('EMPLOYEE')} THEN l.hash END AS link_hash, l.missing_since,
        l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
-       row_number() OVER () AS place, r.old_external_key
+       row_number() OVER (ORDER BY l.local_id IS NOT NULL, s.external_key) AS turn, r.old_external_key
   FROM latest
   JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
   LEFT JOIN renamed r ON r.new_external_key = s.external_key
@@ -60,8 +62,8 @@ SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main
 
 /** The memberships that the candidates will have; what does not resolve is left for the run that brings its target. */
 export const COLLECT_MEMBERSHIPS = `
-CREATE TEMP TABLE plan_membership ON COMMIT DROP AS
-SELECT e.external_key, t.local_id AS department_id, t.path_after, u."order",
+CREATE TEMP TABLE plan_membership AS
+SELECT e.turn, t.local_id AS department_id, t.path_after, u."order",
        coalesce(u.is_leader, e.external_key = ANY (t.leader_keys), false) AS is_leader,
        u.department_key = e.main_department_key AS is_main
   FROM plan_employee e,
@@ -71,8 +73,8 @@ SELECT e.external_key, t.local_id AS department_id, t.path_after, u."order",
 
 /** The same as one row a person, in a form that compares and a form that people read. */
 export const SUMMARISE_MEMBERSHIPS = `
-CREATE TEMP TABLE plan_place ON COMMIT DROP AS
-SELECT external_key,
+CREATE TEMP TABLE plan_place AS
+SELECT turn,
        array_agg(department_id ORDER BY department_id) AS departments,
        array_agg(department_id || CASE WHEN is_leader THEN ' leader ' ELSE ' ' END || coalesce("order", 0)
                  ORDER BY department_id) AS places,
@@ -82,12 +84,12 @@ SELECT external_key,
        (array_agg(department_id) FILTER (WHERE is_main))[1] AS main_id,
        (array_agg(path_after) FILTER (WHERE is_main))[1] AS main_path,
        jsonb_agg(jsonb_build_array(department_id, is_leader, "order")) AS edges
-  FROM plan_membership GROUP BY external_key`;
+  FROM plan_membership GROUP BY turn`;
 
 /** What the candidates who are here already have, in the same forms. */
 export const SUMMARISE_LOCAL_PLACES = `
-CREATE TEMP TABLE local_place ON COMMIT DROP AS
-SELECT e.external_key,
+CREATE TEMP TABLE local_place AS
+SELECT e.turn,
        array_agg(m.department_id ORDER BY m.department_id) AS departments,
        array_agg(m.department_id || CASE WHEN m.is_leader THEN ' leader ' ELSE ' ' END || coalesce(m."order", 0)
                  ORDER BY m.department_id) AS places,
@@ -99,16 +101,29 @@ SELECT e.external_key,
   JOIN membership m ON m.employee_id = e.local_id
   JOIN department_target t ON t.local_id = m.department_id
  WHERE e.linked
- GROUP BY e.external_key`;
+ GROUP BY e.turn`;
 
 /** Candidates who can be somebody's manager: here already, or about to come. */
 export const COLLECT_MANAGERS = `
-CREATE TEMP TABLE manager_target ON COMMIT DROP AS
+CREATE TEMP TABLE manager_target AS
 SELECT m.manager_key AS external_key, coalesce(p.local_id, l.local_id) AS local_id
   FROM (SELECT DISTINCT manager_key FROM plan_employee WHERE manager_key IS NOT NULL) m
   LEFT JOIN plan_employee p ON p.external_key = m.manager_key AND p.status <> 'LEFT'
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = m.manager_key
  WHERE coalesce(p.local_id, l.local_id) IS NOT NULL`;
+
+/** How many candidates are new, and how many there are: the new ones' turns come first. */
+export const COUNT_CANDIDATES = `
+SELECT (count(*) FILTER (WHERE NOT linked))::int AS new, count(*)::int AS all FROM plan_employee`;
+
+/** Candidates whose records are written by one statement: those of whom it is the turn, the first and the last included. */
+export interface Turns {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Every table that has a row for each candidate is asked for the same turns, or each statement would read the whole of it. */
+const within = (table: string, { first, last }: Turns) => `${table}.turn BETWEEN ${first} AND ${last}`;
 
 /**
  * What a candidate will have, beside what the mappings make of it. `unresolved`: not every reference resolves; which ones is worked
@@ -120,18 +135,21 @@ const PLACED = `
        CASE WHEN cardinality(e.department_keys) > coalesce(cardinality(place.departments), 0)
               OR (e.manager_key <> e.external_key AND boss.local_id IS NULL) THEN true END AS unresolved`;
 
-const PLACES = `
-  JOIN staged_employee told ON told.page_id = e.page_id AND told.external_key = e.external_key
-  LEFT JOIN plan_place place ON place.external_key = e.external_key
+/** OFFSET 0: looked up one by one, since for each chunk the planner would rather read all that is staged. */
+const places = (turns: Turns) => `
+  CROSS JOIN LATERAL (
+    SELECT s.third_party, s.mapped, s.invalid FROM staged_employee s
+     WHERE s.page_id = e.page_id AND s.external_key = e.external_key OFFSET 0) told
+  LEFT JOIN plan_place place ON place.turn = e.turn AND ${within('place', turns)}
   LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id`;
 
 const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;
 
-/** One record for each candidate who is not here yet, numbered by their place among them. OFFSET 0 keeps an expression from being worked out for each use of it. */
-export const RECORD_NEW_EMPLOYEES = `
+/** One record for each candidate who is not here yet, numbered by their turns. OFFSET 0 keeps an expression from being worked out for each use of it. */
+export const recordNewEmployees = (turns: Turns) => `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code,
                          third_party, after, changed, kept, edges, hash, read_at)
-SELECT $1, ${NEXT_ORDINAL} + c.place, 'EMPLOYEE', c.external_key, c.external_id, c.local_id, c.mapped ->> 'displayName', 'CREATE', CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END, c.third_party, c.after,
+SELECT $1, ${NEXT_ORDINAL} + c.turn - ${turns.first - 1}, 'EMPLOYEE', c.external_key, c.external_id, c.local_id, c.mapped ->> 'displayName', 'CREATE', CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END, c.third_party, c.after,
        ARRAY(SELECT jsonb_object_keys(c.after)),
        (SELECT jsonb_object_agg(f, 'INVALID') FROM unnest(c.invalid) f), c.edges, c.hash, c.read_at
   FROM (
@@ -141,28 +159,34 @@ SELECT $1, ${NEXT_ORDINAL} + c.place, 'EMPLOYEE', c.external_key, c.external_id,
            jsonb_strip_nulls(jsonb_build_object('departments', v.edges_told, 'main', v.main_id, 'manager', v.manager_told,
              'unresolved', v.unresolved)) AS edges
       FROM (SELECT e.*, told.third_party, told.mapped, told.invalid, ${PLACED.replace('place.edges,', 'place.edges AS edges_told,')}
-              FROM plan_employee e ${PLACES}
-             WHERE NOT e.linked AND e.status <> 'LEFT' OFFSET 0) v
+              FROM plan_employee e ${places(turns)}
+             WHERE ${within('e', turns)} AND NOT e.linked AND e.status <> 'LEFT' OFFSET 0) v
     OFFSET 0
   ) c`;
 
-/** Each candidate who is here, with all that they were told to be and all that they are. */
-const RESOLVED_EMPLOYEES = `
-SELECT e.*, told.third_party, told.mapped, told.invalid, coalesce(e.hash = e.link_hash, false) AS same, ${PLACED},
+/**
+ * Each candidate who is here, with all that they were told to be and all that they are. The link is read together with the
+ * person: an edit, which clears its hash, or an event may have come since the candidates were collected.
+ */
+const resolvedEmployees = (turns: Turns) => `
+SELECT e.*, told.third_party, told.mapped, told.invalid, known.missing_since,
+       coalesce(e.hash = known.hash, false) AND NOT ${anyReleased('EMPLOYEE')} AS same,
+       known.external_key = e.external_key AND known.read_at > e.read_at AS older, ${PLACED},
        here.departments AS departments_before, here.places AS places_before, here.edges AS edges_before,
        w.main_department_id AS main_before, w.manager_id AS manager_before, w.edited_fields, w.updated_at AS local_version,
        mf.field IS NULL OR mf.withheld OR (mf.owner = 'SET_ONCE' AND w.manager_id IS NOT NULL) AS manager_kept,
        ${employeeFields('w', 'old_boss.external_id', 'here.shown', 'old_main.path_before')} AS before
-  FROM plan_employee e ${PLACES}
+  FROM plan_employee e ${places(turns)}
   JOIN employee w ON w.id = e.local_id
-  LEFT JOIN local_place here ON here.external_key = e.external_key
+  JOIN link known ON known.local_id = e.local_id
+  LEFT JOIN local_place here ON here.turn = e.turn AND ${within('here', turns)}
   LEFT JOIN link old_boss ON old_boss.local_id = w.manager_id
   LEFT JOIN department_target old_main ON old_main.local_id = w.main_department_id
   LEFT JOIN mapped_field mf ON mf.object_type = 'EMPLOYEE' AND mf.field = 'manager'
- WHERE e.linked AND e.status <> 'LEFT' OFFSET 0`;
+ WHERE ${within('e', turns)} AND e.linked AND e.status <> 'LEFT' OFFSET 0`;
 
-/** One record for each who differs. MOVE: the set of departments, or the main one, changed, whatever else did. */
-export const RECORD_CHANGED_EMPLOYEES = `
+/** One record for each who differs, skipped where something newer was applied to them. MOVE: the set of departments, or the main one, changed, whatever else did. */
+export const recordChangedEmployees = (turns: Turns) => `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, result, reason_code,
                          third_party, before, after, changed, kept, edges, edges_before, hash, read_at, local_version)
 SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
@@ -170,7 +194,9 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
        CASE WHEN c.old_external_key IS NOT NULL THEN 'RENAME_ID' WHEN c.missing_since IS NOT NULL THEN 'RESTORE'
             WHEN c.departments_after IS DISTINCT FROM c.departments_before OR c.main_id IS DISTINCT FROM c.main_before THEN 'MOVE'
             ELSE 'UPDATE' END,
-       CASE WHEN cardinality(c.changed) = 0 AND c.old_external_key IS NULL THEN 'FAILED' END, CASE WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END,
+       CASE WHEN cardinality(c.changed) = 0 AND c.old_external_key IS NULL THEN 'FAILED' WHEN c.older THEN 'SKIPPED' END,
+       CASE WHEN c.older AND (cardinality(c.changed) > 0 OR c.old_external_key IS NOT NULL) THEN 'NEWER_READ'
+            WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END,
        c.third_party, c.before, c.after, c.changed, c.kept,
        jsonb_strip_nulls(jsonb_build_object('departments', c.edges, 'main', c.main_id, 'manager', c.manager_after,
          'unresolved', c.unresolved)),
@@ -191,7 +217,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
           FROM (
             SELECT e.*, ${keptFields('EMPLOYEE', 'e', 'e.edited_fields')} AS kept,
                    CASE WHEN e.manager_kept THEN e.manager_before ELSE e.manager_told END AS manager_after
-              FROM (${RESOLVED_EMPLOYEES}) e
+              FROM (${resolvedEmployees(turns)}) e
             OFFSET 0
           ) e
         OFFSET 0
@@ -260,13 +286,13 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
 
 /** Everybody whom the snapshot names, from the pages' own lists. */
 export const COLLECT_SEEN = `
-CREATE TEMP TABLE seen_key ON COMMIT DROP AS
+CREATE TEMP TABLE seen_key AS
 SELECT DISTINCT k.external_key
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`;
 
 /** A run that brings departments only looks at nobody. */
-export const SEE_NOBODY = `CREATE TEMP TABLE seen_key (external_key text) ON COMMIT DROP`;
+export const SEE_NOBODY = `CREATE TEMP TABLE seen_key (external_key text)`;
 
 const LATEST_PLACES = `
 SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
@@ -276,7 +302,7 @@ SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
 
 /** With a partial scope: those of them who are, as last read, in a department of the scope. */
 export const COLLECT_SEEN_IN_SCOPE = `
-CREATE TEMP TABLE seen_key ON COMMIT DROP AS
+CREATE TEMP TABLE seen_key AS
 SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)`;
 
 /**
@@ -285,7 +311,7 @@ SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRA
  * departments: of one that it does not know it cannot tell.
  */
 export const COLLECT_OUTSIDE_SCOPE = `
-CREATE TEMP TABLE outside_scope ON COMMIT DROP AS
+CREATE TEMP TABLE outside_scope AS
 SELECT external_key FROM (${LATEST_PLACES}) latest
  WHERE (SELECT settings #>> '{scope,mode}' FROM sync_task WHERE id = $1) = 'PARTIAL'
    AND NOT department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)
@@ -303,11 +329,14 @@ const LED_BY_REFUSED = `r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.resu
   AND r.edges ->> 'manager' = ANY (ARRAY(SELECT refused.local_id::text FROM sync_record refused
     WHERE refused.task_id = $1 AND refused.object_type = 'EMPLOYEE' AND refused.action = 'CREATE' AND refused.result = 'FAILED'))`;
 
-/** A newcomer who was refused is nobody's manager yet; a record of nothing else goes. */
-export const LEAVE_OUT_REFUSED_MANAGERS = [
-  `DELETE FROM sync_record r WHERE ${LED_BY_REFUSED} AND r.action = 'UPDATE' AND r.changed = '{manager}' AND NOT r.edges_before ? 'manager'`,
-  `UPDATE sync_record r
-      SET after = r.after - 'manager', edges = (r.edges - 'manager') || '{"unresolved": true}',
-          changed = CASE WHEN r.edges_before ? 'manager' THEN r.changed ELSE array_remove(r.changed, 'manager') END
-    WHERE ${LED_BY_REFUSED}`,
-];
+/** Nothing else changes of them: they had no manager. */
+const ONLY_LED = `r.action = 'UPDATE' AND r.changed = '{manager}' AND NOT r.edges_before ? 'manager'`;
+
+/** A newcomer who was refused is nobody's manager yet. */
+export const LEAVE_OUT_REFUSED_MANAGERS = `
+UPDATE sync_record r
+   SET after = r.after - 'manager', edges = (r.edges - 'manager') || '{"unresolved": true}',
+       changed = CASE WHEN r.edges_before ? 'manager' THEN r.changed ELSE array_remove(r.changed, 'manager') END,
+       result = CASE WHEN ${ONLY_LED} THEN 'SKIPPED' END,
+       reason_code = CASE WHEN ${ONLY_LED} THEN 'MANAGER_REFUSED' ELSE r.reason_code END
+ WHERE ${LED_BY_REFUSED}`;

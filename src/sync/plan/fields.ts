@@ -6,7 +6,7 @@
  * of nobody, so that what was kept then has to be looked at of everybody.
  */
 export const COLLECT_MAPPED_FIELDS = `
-CREATE TEMP TABLE mapped_field ON COMMIT DROP AS
+CREATE TEMP TABLE mapped_field AS
 SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}')) AS withheld,
        m.trigger <> 'EVENT' AND m.sources && coalesce(s.filled, '{}') AND NOT m.sources && coalesce(
          (SELECT ARRAY(SELECT jsonb_array_elements_text(former.filled -> m.object_type)) FROM sync_task former
@@ -33,11 +33,14 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
            jsonb_each(known.filled) f, jsonb_array_elements_text(f.value) name
      GROUP BY f.key) s ON s.object_type = m.object_type`;
 
-/** What was read before its object last had something applied: the newer read stands, and nothing else is built on the older. */
-export const SKIP_OLDER_READS = `
+/**
+ * What was read before its object last had something applied: the newer read stands, and nothing else is built on the older.
+ * @param after the ordinal that the records to look at come after: what was told before is planned again where it has become older
+ */
+export const skipOlderReads = (after: number) => `
 UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
   FROM link l
- WHERE r.task_id = $1 AND r.result IS NULL AND l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
+ WHERE r.task_id = $1 AND r.ordinal > ${after} AND r.result IS NULL AND l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
    AND l.read_at > r.read_at`;
 
 /** Whether what was kept of a type's objects has to be looked at again, whatever became of themselves. */

@@ -21,12 +21,13 @@ const REMOVALS = {
 /** Told apart again when a held removal is approved. */
 const HOLD = `
 UPDATE sync_record SET result = 'HELD', reason_code = $4, edges_before = coalesce(edges_before, '{}') || jsonb_build_object('reason', reason_code)
- WHERE task_id = $1 AND object_type = $2 AND action = $3 AND result IS NULL`;
+ WHERE task_id = $1 AND object_type = $2 AND action = $3 AND result IS NULL AND ordinal > $5`;
 
 const KNOWN = `SELECT count(*)::int AS known FROM link WHERE identity_source_id = $1 AND kind = $2 AND missing_since IS NULL`;
 
-const PLANNED = `SELECT object_type AS type, action, count(*)::int AS total FROM sync_record
-  WHERE task_id = $1 AND action IN ('SUSPEND', 'REMOVE') AND result IS NULL GROUP BY object_type, action`;
+const PLANNED = `
+SELECT count(*)::int AS total FROM sync_record
+ WHERE task_id = $1 AND object_type = $2 AND action = $3 AND result IS NULL AND ordinal > $4`;
 
 /** Removals by events since the last full run: they count together with the next ones. */
 const BY_EVENTS = `
@@ -40,23 +41,24 @@ export type RemovableType = keyof typeof REMOVALS;
 /**
  * The fourth step: removals over a limit wait for approval; so does every removal when what can be seen shrank.
  * @param lost what could be seen the last time and no longer can
- * @param types whose removals have been planned and are to be judged now
+ * @param type whose removals have been planned and are to be judged now
+ * @param after the ordinal that they come after
  */
 export async function gate(
   client: PoolClient,
   run: Run,
   lost: readonly string[],
-  types: readonly RemovableType[],
+  type: RemovableType,
+  after: number,
 ): Promise<void> {
   const { id, identitySourceId, settings, trigger } = run.task;
-  const { rows: planned } = await client.query<{ type: RemovableType; action: string; total: number }>(PLANNED, [id]);
-  for (const { type, action, total } of planned) {
-    if (!types.includes(type) || action !== REMOVALS[type]) continue;
-    const [known] = (await client.query(KNOWN, [identitySourceId, type])).rows;
-    const earlier =
-      trigger === 'EVENT' ? (await client.query(BY_EVENTS, [identitySourceId, type, action])).rows[0].before : 0;
-    const over = total + earlier > removalLimit(settings.safeguards, known.known + earlier);
-    if (lost.length > 0) await client.query(HOLD, [id, type, action, 'EXTENT_SHRANK']);
-    else if (over) await client.query(HOLD, [id, type, action, 'OVER_REMOVAL_LIMIT']);
-  }
+  const action = REMOVALS[type];
+  const [{ total }] = (await client.query(PLANNED, [id, type, action, after])).rows;
+  if (total === 0) return;
+  const [{ known }] = (await client.query(KNOWN, [identitySourceId, type])).rows;
+  const earlier =
+    trigger === 'EVENT' ? (await client.query(BY_EVENTS, [identitySourceId, type, action])).rows[0].before : 0;
+  const over = total + earlier > removalLimit(settings.safeguards, known + earlier);
+  if (lost.length > 0) await client.query(HOLD, [id, type, action, 'EXTENT_SHRANK', after]);
+  else if (over) await client.query(HOLD, [id, type, action, 'OVER_REMOVAL_LIMIT', after]);
 }

@@ -13,7 +13,7 @@ SELECT EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_i
 
 /** Every group that the snapshot names. */
 export const COLLECT_SEEN_GROUPS = `
-CREATE TEMP TABLE seen_group ON COMMIT DROP AS
+CREATE TEMP TABLE seen_group AS
 SELECT k.external_key, bool_and(p.applied) AS applied
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'GROUP'
@@ -41,7 +41,7 @@ SELECT l.external_key
 
 /** Each of them as last read, with the local row it is or will be. */
 export const COLLECT_GROUPS = `
-CREATE TEMP TABLE plan_group ON COMMIT DROP AS
+CREATE TEMP TABLE plan_group AS
 SELECT DISTINCT ON (s.external_key) s.external_key, s.external_id, s.name, s.employee_keys, s.department_keys, s.third_party, s.hash,
        tp.read_at, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id
   FROM task_page tp
@@ -62,7 +62,7 @@ SELECT l.external_key, l.local_id FROM link l JOIN employee e ON e.id = l.local_
 
 /** Every edge that a candidate has, will have, or both. What does not resolve is left for the run that brings it. */
 export const COLLECT_GROUP_EDGES = `
-CREATE TEMP TABLE group_edge ON COMMIT DROP AS
+CREATE TEMP TABLE group_edge AS
 SELECT group_id, kind, member_id, bool_or(told) AS told, bool_or(NOT told) AS here
   FROM (
     SELECT g.local_id AS group_id, 'EMPLOYEE' AS kind, p.local_id AS member_id, true AS told
@@ -85,7 +85,7 @@ SELECT group_id, kind, member_id, bool_or(told) AS told, bool_or(NOT told) AS he
  * number for small and look through all of them for each member.
  */
 export const COLLECT_MEMBER_RECORDS = `
-CREATE TEMP TABLE member_record ON COMMIT DROP AS
+CREATE TEMP TABLE member_record AS
 SELECT r.local_id, r.external_id, r.after ->> 'displayName' AS display_name
   FROM sync_record r
  WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL

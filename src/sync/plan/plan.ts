@@ -1,13 +1,18 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { inTransaction } from '../../database/transaction';
+import { transaction, withTemporaryTables } from '../../database/transaction';
+import type { EventLog } from '../../events/event-log';
+import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Findings } from '../read/certify';
+import { forgetPlan } from '../task/forget-plan';
 import type { Run } from '../task/lease';
+import type { ProgressReporter } from '../task/progress';
+import { changingPlanned, tellRecords } from '../task/record-events';
 import type { CounterState } from '../task/sync-task.entity';
 import * as departments from './departments';
 import * as employees from './employees';
 import * as fields from './fields';
-import { gate } from './gate';
+import { gate, type RemovableType } from './gate';
 import * as groups from './groups';
 import { refuseTakenValues } from './taken-values';
 
@@ -25,7 +30,15 @@ const DEPARTMENT_STATEMENTS = [
   departments.RECORD_DEPARTMENTS,
 ];
 
-const EMPLOYEE_STATEMENTS = [
+/** Of more people than one chunk: they are looked for by their turn, and managers by their key. */
+const INDEX_PEOPLE = `
+CREATE UNIQUE INDEX ON plan_employee (turn);
+CREATE UNIQUE INDEX ON plan_place (turn);
+CREATE UNIQUE INDEX ON local_place (turn);
+CREATE UNIQUE INDEX ON manager_target (external_key);
+CREATE INDEX ON department_target (local_id)`;
+
+const COLLECT_PEOPLE = [
   employees.COLLECT_RENAMES,
   employees.COLLECT_CANDIDATES,
   employees.COLLECT_EMPLOYEES,
@@ -33,25 +46,7 @@ const EMPLOYEE_STATEMENTS = [
   employees.SUMMARISE_MEMBERSHIPS,
   employees.SUMMARISE_LOCAL_PLACES,
   employees.COLLECT_MANAGERS,
-  employees.RECORD_NEW_EMPLOYEES,
-  employees.RECORD_CHANGED_EMPLOYEES,
 ];
-
-const LEAVER_STATEMENTS = [employees.COLLECT_OUTSIDE_SCOPE, employees.RECORD_SUSPENSIONS, employees.RECORD_REMOVALS];
-
-/** In their order; which ones depends on whether people are synchronized and how much of the directory is in scope. */
-function statements(run: Run, same: boolean): string[] {
-  const { includesEmployees, settings } = run.task;
-  const seen = settings.scope.mode === 'PARTIAL' ? employees.COLLECT_SEEN_IN_SCOPE : employees.COLLECT_SEEN;
-  // Of a snapshot that is made of the same pages nobody is missing who was not missing before.
-  const leavers = same ? [employees.SEE_NOBODY, employees.RECORD_REMOVALS] : [seen, ...LEAVER_STATEMENTS];
-  return [
-    ...DEPARTMENT_STATEMENTS,
-    ...(includesEmployees ? [...EMPLOYEE_STATEMENTS, ...leavers] : [employees.SEE_NOBODY]),
-    departments.RECORD_DEPARTMENT_REMOVALS,
-    fields.SKIP_OLDER_READS,
-  ];
-}
 
 /**
  * Freshly filled: without figures of their own the planner would guess them wrong by orders of magnitude. Only the columns that
@@ -59,10 +54,11 @@ function statements(run: Run, same: boolean): string[] {
  */
 const ANALYSE_AFTER = new Map([
   [employees.COLLECT_CANDIDATES, 'candidate'],
-  [employees.COLLECT_EMPLOYEES, 'plan_employee (external_key, page_id, local_id, manager_key, linked, status)'],
-  [employees.COLLECT_MEMBERSHIPS, 'plan_membership (external_key)'],
-  [employees.SUMMARISE_MEMBERSHIPS, 'plan_place (external_key)'],
-  [employees.SUMMARISE_LOCAL_PLACES, 'local_place (external_key)'],
+  [employees.COLLECT_EMPLOYEES, 'plan_employee (turn, external_key, page_id, local_id, manager_key, linked, status)'],
+  [employees.COLLECT_MEMBERSHIPS, 'plan_membership (turn)'],
+  [employees.SUMMARISE_MEMBERSHIPS, 'plan_place (turn)'],
+  [employees.SUMMARISE_LOCAL_PLACES, 'local_place (turn)'],
+  [employees.COLLECT_MANAGERS, 'manager_target (external_key)'],
   [employees.COLLECT_SEEN, 'seen_key'],
   [employees.COLLECT_SEEN_IN_SCOPE, 'seen_key'],
   [departments.COLLECT_TARGETS, 'department_target (external_key, local_id, stays)'],
@@ -71,54 +67,205 @@ const ANALYSE_AFTER = new Map([
   [groups.COLLECT_MEMBER_RECORDS, 'member_record'],
 ]);
 
-/** Of a table that lives as long as one transaction a small sample tells enough. */
-const STATISTICS_TARGET = 10;
+/** Of tables that live as long as one plan a small sample tells enough. */
+const SETTINGS = `SET LOCAL work_mem = '64MB'; SET LOCAL default_statistics_target = 10`;
+
+/**
+ * A part does not wait for the disk: what a server that crashes forgets of it was never told, since giving an event its number
+ * brings everything before it to disk, and so does the end of the plan.
+ */
+const WITHOUT_WAITING = 'SET LOCAL synchronous_commit = off';
+
+/** People whose records one statement writes: few at first, so that the first are seen at once. */
+const FIRST_CHUNK = 500;
+const LARGEST_CHUNK = 20_000;
+
+/** So many new records make the planner's figures of them wrong: it would look through all of them for each of them. */
+const MANY = 1_000;
+const ANALYSE_RECORDS = 'ANALYZE sync_record (task_id, object_type, action, result, local_id)';
 
 /**
  * The third and fourth step: snapshot rows against the local organisation, as sets; every difference becomes one record, and
  * removals over the limits are held.
  */
-export async function plan(dataSource: DataSource, run: Run, findings: Findings): Promise<CounterState[]> {
-  return inTransaction(dataSource, async (client) => {
-    await client.query(`SET LOCAL work_mem = '64MB'; SET LOCAL default_statistics_target = ${STATISTICS_TARGET}`);
-    await client.query('DELETE FROM sync_record WHERE task_id = $1', [run.task.id]);
-    await execute(client, run, statements(run, findings.same));
-    await gate(client, run, findings.lost, ['EMPLOYEE', 'DEPARTMENT']);
-    // After the gate: somebody whose leaving waits for approval is here, and so are their values.
-    await refuseTakenValues(client, run, 'DEPARTMENT');
-    if (run.task.includesEmployees) {
-      await refuseTakenValues(client, run, 'EMPLOYEE');
-      await execute(client, run, employees.LEAVE_OUT_REFUSED_MANAGERS);
-      await planGroups(client, run);
-      await gate(client, run, findings.lost, ['GROUP']);
-    }
-    const counters = await countPlanned(client, run, findings.same);
-    await client.query(`UPDATE sync_task SET planned_at = now(), counters = $2 WHERE id = $1`, [
-      run.task.id,
-      JSON.stringify(counters),
-    ]);
-    await client.query(
-      `INSERT INTO event (kind, identity_source_id, task_id, first_ordinal, size, payload)
-       SELECT 'RECORDS', $2, $1, 1, max(ordinal), '{"state": "PLANNED"}' FROM sync_record WHERE task_id = $1 HAVING count(*) > 0`,
-      [run.task.id, run.task.identitySourceId],
-    );
-    await run.lease.confirm(client);
-    return counters;
-  });
-}
+export class Planner {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly events: EventLog,
+  ) {}
 
-async function execute(client: PoolClient, run: Run, statements: readonly string[]): Promise<void> {
-  for (const statement of statements) {
-    await client.query(inline(statement, run));
-    const filled = ANALYSE_AFTER.get(statement);
-    if (filled) await client.query(`ANALYZE ${filled}`);
+  /**
+   * Makes a task's plan, or makes it anew: what was planned before is forgotten. What a part finds is shown while the next one is
+   * worked out; only `planned_at` says that the plan is whole.
+   */
+  async plan(run: Run, findings: Findings, progress: ProgressReporter): Promise<void> {
+    progress.update({ phase: 'PLANNING' });
+    await withTemporaryTables(this.dataSource, (client) =>
+      new Planning(client, this.events, run, findings, progress).make(),
+    );
   }
 }
 
-/** After it is certain who comes: a newcomer who was refused is a member of nothing. */
-async function planGroups(client: PoolClient, run: Run): Promise<void> {
-  const { rows } = await client.query(inline(groups.ANY_GROUPS, run));
-  if (rows[0].any) await execute(client, run, [...groups.GROUP_STATEMENTS, fields.SKIP_OLDER_READS]);
+/** One plan being made, on one connection: a transaction for each part. */
+class Planning {
+  private counters: CounterState[] = [];
+  private lastOrdinal = 0;
+
+  constructor(
+    private readonly client: PoolClient,
+    private readonly events: EventLog,
+    private readonly run: Run,
+    private readonly findings: Findings,
+    private readonly progress: ProgressReporter,
+  ) {}
+
+  async make(): Promise<void> {
+    const begun = await this.startOver();
+    const { includesEmployees } = this.run.task;
+    await this.part([...DEPARTMENT_STATEMENTS, this.skipOlderReads()]);
+    if (includesEmployees) await this.people();
+    const seen = includesEmployees ? [] : [employees.SEE_NOBODY];
+    await this.part([...seen, departments.RECORD_DEPARTMENT_REMOVALS], 'DEPARTMENT');
+    await this.refuseTakenValues(includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT']);
+    if (includesEmployees) await this.groups();
+    await this.finish(begun);
+  }
+
+  /** @returns when the plan was begun, in PostgreSQL's words */
+  private startOver(): Promise<string> {
+    return this.transaction(async () => {
+      await forgetPlan(this.client, this.run.task.id);
+      return (await this.client.query('SELECT now()::text AS begun')).rows[0].begun;
+    }, WITHOUT_WAITING);
+  }
+
+  private async people(): Promise<void> {
+    await this.part(COLLECT_PEOPLE);
+    const { rows } = await this.client.query<{ new: number; all: number }>(employees.COUNT_CANDIDATES);
+    const { new: newcomers, all } = rows[0] as { new: number; all: number };
+    if (all > FIRST_CHUNK) await this.part([INDEX_PEOPLE]);
+    await this.inChunks(employees.recordNewEmployees, 1, newcomers);
+    await this.inChunks(employees.recordChangedEmployees, newcomers + 1, all);
+    await this.part([...this.leaverStatements(), this.skipOlderReads()], 'EMPLOYEE');
+  }
+
+  private async inChunks(record: (turns: employees.Turns) => string, begin: number, end: number): Promise<void> {
+    for (let first = begin, size = FIRST_CHUNK; first <= end; first += size, size = Math.min(LARGEST_CHUNK, size * 2))
+      await this.part([record({ first, last: Math.min(end, first + size - 1) })]);
+  }
+
+  private leaverStatements(): string[] {
+    // Of a snapshot that is made of the same pages nobody is missing who was not missing before.
+    if (this.findings.same) return [employees.SEE_NOBODY, employees.RECORD_REMOVALS];
+    const partial = this.run.task.settings.scope.mode === 'PARTIAL';
+    const seen = partial ? employees.COLLECT_SEEN_IN_SCOPE : employees.COLLECT_SEEN;
+    return [seen, employees.COLLECT_OUTSIDE_SCOPE, employees.RECORD_SUSPENSIONS, employees.RECORD_REMOVALS];
+  }
+
+  /** Of the part that is being made. */
+  private skipOlderReads(): string {
+    return fields.skipOlderReads(this.lastOrdinal);
+  }
+
+  /** Once removals are judged: somebody whose leaving waits for approval is here, and so are their values. */
+  private async refuseTakenValues(types: readonly MappedObjectType[]): Promise<void> {
+    if (this.lastOrdinal >= MANY) await this.part([ANALYSE_RECORDS]);
+    const refused = await this.transaction(async () => {
+      let any = false;
+      for (const type of types) any = (await refuseTakenValues(this.client, this.run, type)) || any;
+      if (!any) return false;
+      await this.execute([changingPlanned(employees.LEAVE_OUT_REFUSED_MANAGERS)]);
+      this.counters = (await countRecords(this.client, this.run.task.id, 0)).counters;
+      return true;
+    }, WITHOUT_WAITING);
+    if (refused) await this.events.publish();
+  }
+
+  /** Once it is certain who comes: a newcomer who was refused is a member of nothing. */
+  private async groups(): Promise<void> {
+    const { rows } = await this.client.query(inline(groups.ANY_GROUPS, this.run));
+    if (rows[0].any) await this.part([...groups.GROUP_STATEMENTS, this.skipOlderReads()], 'GROUP');
+  }
+
+  /**
+   * Runs statements and tells what they have recorded, with its commit.
+   * @param removals the type whose removals are among it, and are judged before they are told
+   */
+  private async part(statements: readonly string[], removals?: RemovableType): Promise<void> {
+    const told = await this.transaction(async () => {
+      await this.execute(statements);
+      if (removals) await gate(this.client, this.run, this.findings.lost, removals, this.lastOrdinal);
+      return this.tellRecorded();
+    }, WITHOUT_WAITING);
+    if (!told) return;
+    await this.events.publish();
+    this.progress.update({});
+  }
+
+  /** @throws AppError LEASE_LOST or TASK_CANCELED, and the signal's reason: nothing of `work` is then written */
+  private transaction<T>(work: () => Promise<T>, setting = ''): Promise<T> {
+    this.run.signal.throwIfAborted();
+    return transaction(this.client, async () => {
+      await this.client.query(`${SETTINGS}; ${setting}`);
+      await this.run.lease.check(this.client);
+      const result = await work();
+      await this.run.lease.confirm(this.client);
+      return result;
+    });
+  }
+
+  private async execute(statements: readonly string[]): Promise<void> {
+    for (const statement of statements) {
+      await this.client.query(inline(statement, this.run));
+      const filled = ANALYSE_AFTER.get(statement);
+      if (filled) await this.client.query(`ANALYZE ${filled}`);
+    }
+  }
+
+  /** @returns whether there is anything new to tell */
+  private async tellRecorded(): Promise<boolean> {
+    const { id } = this.run.task;
+    const { last, counters } = await countRecords(this.client, id, this.lastOrdinal);
+    if (counters.length === 0) return false;
+    await tellRecords(this.client, id, 'PLANNED', this.lastOrdinal + 1);
+    this.lastOrdinal = last;
+    this.counters = sum([...this.counters, ...counters]);
+    await this.client.query('UPDATE sync_task SET counters = $2 WHERE id = $1', [id, JSON.stringify(this.counters)]);
+    return true;
+  }
+
+  /** Objects that the snapshot has, or reflects, and of which nothing is recorded. */
+  private async countUnchanged(): Promise<CounterState[]> {
+    const { rows } = await this.client.query<{ objectType: string; total: number }>(
+      `SELECT 'DEPARTMENT' AS "objectType", count(*)::int AS total FROM plan_department
+       UNION ALL SELECT 'EMPLOYEE', CASE WHEN $2 THEN (SELECT (certificate ->> 'employeesRead')::int FROM sync_task WHERE id = $1)
+                                         ELSE (SELECT count(*)::int FROM seen_key) END
+       UNION ALL SELECT 'GROUP', count(DISTINCT k)::int FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+                  WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' HAVING count(*) > 0`,
+      [this.run.task.id, this.findings.same],
+    );
+    return rows.map(({ objectType, total }) => {
+      const seen = this.counters.filter(
+        (c) => c.objectType === objectType && !['REMOVE', 'SUSPEND'].includes(c.action),
+      );
+      const changed = seen.reduce((before, counter) => before + counter.planned, 0);
+      const planned = Math.max(0, total - changed);
+      return { objectType, action: 'NONE', planned, applied: 0, held: 0, skipped: 0, failed: 0 };
+    });
+  }
+
+  /** @param begun what was applied after that may have come too late for some part of the plan */
+  private async finish(begun: string): Promise<void> {
+    await this.transaction(async () => {
+      const counters = [...this.counters, ...(await this.countUnchanged())];
+      await this.client.query(`UPDATE sync_task SET planned_at = $2, counters = $3 WHERE id = $1`, [
+        this.run.task.id,
+        begun,
+        JSON.stringify(counters),
+      ]);
+    });
+    this.progress.update({});
+  }
 }
 
 /** CREATE TABLE AS takes no parameters; both ids come from the database and are checked to be what they must be. */
@@ -128,22 +275,38 @@ function inline(statement: string, run: Run): string {
   return statement.replace(/\$([12])/g, (_, n: string) => `'${ids[Number(n) - 1]}'::uuid`);
 }
 
-async function countPlanned(client: PoolClient, run: Run, same: boolean): Promise<CounterState[]> {
-  const { rows } = await client.query(
+/** What is planned after an ordinal, and the last ordinal. */
+async function countRecords(
+  client: PoolClient,
+  taskId: string,
+  after: number,
+): Promise<{ last: number; counters: CounterState[] }> {
+  const { rows } = await client.query<CounterState & { last: number }>(
     `SELECT object_type AS "objectType", action, count(*)::int AS planned, 0 AS applied,
-            (count(*) FILTER (WHERE result = 'HELD'))::int AS held,
-            (count(*) FILTER (WHERE result = 'SKIPPED'))::int AS skipped, (count(*) FILTER (WHERE result = 'FAILED'))::int AS failed
-       FROM sync_record WHERE task_id = $1 GROUP BY object_type, action
-     UNION ALL
-     SELECT seen.object_type, 'NONE', greatest(0, seen.total - (SELECT count(*) FROM sync_record r WHERE r.task_id = $1
-              AND r.object_type = seen.object_type AND r.action NOT IN ('REMOVE', 'SUSPEND')))::int, 0, 0, 0, 0
-       FROM (SELECT 'DEPARTMENT' AS object_type, count(*) AS total FROM plan_department
-             UNION ALL SELECT 'EMPLOYEE', CASE WHEN $2 THEN (SELECT (certificate ->> 'employeesRead')::int FROM sync_task WHERE id = $1)
-                                         ELSE (SELECT count(*) FROM seen_key) END
-             UNION ALL SELECT 'GROUP', count(DISTINCT k) FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
-                        WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' HAVING count(*) > 0) seen
-     ORDER BY 1, 2`,
-    [run.task.id, same],
+            (count(*) FILTER (WHERE result = 'HELD'))::int AS held, (count(*) FILTER (WHERE result = 'SKIPPED'))::int AS skipped,
+            (count(*) FILTER (WHERE result = 'FAILED'))::int AS failed, max(ordinal) AS last
+       FROM sync_record WHERE task_id = $1 AND ordinal > $2 GROUP BY object_type, action ORDER BY 1, 2`,
+    [taskId, after],
   );
-  return rows;
+  return {
+    last: Math.max(after, ...rows.map((row) => row.last)),
+    counters: rows.map(({ last: _, ...counter }) => counter),
+  };
+}
+
+/** Counters of the same type and action become one. Pure. */
+function sum(counters: readonly CounterState[]): CounterState[] {
+  const sums = new Map<string, CounterState>();
+  for (const counter of counters) {
+    const key = `${counter.objectType} ${counter.action}`;
+    const { planned = 0, held = 0, skipped = 0, failed = 0 } = sums.get(key) ?? {};
+    sums.set(key, {
+      ...counter,
+      planned: planned + counter.planned,
+      held: held + counter.held,
+      skipped: skipped + counter.skipped,
+      failed: failed + counter.failed,
+    });
+  }
+  return [...sums.values()];
 }

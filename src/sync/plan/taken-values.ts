@@ -1,8 +1,12 @@
 import type { PoolClient } from 'pg';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Run } from '../task/lease';
+import { changingPlanned } from '../task/record-events';
 
 /** Values that must be unique and are somebody else's. Parameters: $1 task, $2 identity source. */
+
+/** Somebody who is here and was to get another user name. */
+const KEEPS_USERNAME = `(r.action NOT IN ('CREATE', 'RESTORE') AND 'username' = ANY (r.changed))`;
 
 /**
  * A user name that somebody present has, or gets, already: whoever is here keeps the name. A newcomer fails alone; somebody who
@@ -12,30 +16,30 @@ import type { Run } from '../task/lease';
 const REFUSE_TAKEN_USERNAMES = `
 UPDATE sync_record r
    SET reason_code = 'VALUE_TAKEN',
-       result = CASE WHEN ranked.keeps AND cardinality(array_remove(r.changed, 'username')) > 0 THEN NULL ELSE 'FAILED' END,
-       after = CASE WHEN ranked.keeps THEN r.after || jsonb_build_object('username', r.before ->> 'username') ELSE r.after END,
-       changed = CASE WHEN ranked.keeps THEN array_remove(r.changed, 'username') ELSE r.changed END,
-       kept = CASE WHEN ranked.keeps THEN coalesce(r.kept, '{}') || '{"username": "TAKEN"}' ELSE r.kept END
-  FROM (
-    SELECT id, keeps, row_number() OVER (PARTITION BY lower(name_after) ORDER BY newcomer, external_key) AS place
+       result = CASE WHEN ${KEEPS_USERNAME} AND cardinality(array_remove(r.changed, 'username')) > 0 THEN NULL ELSE 'FAILED' END,
+       after = CASE WHEN ${KEEPS_USERNAME} THEN r.after || jsonb_build_object('username', r.before ->> 'username') ELSE r.after END,
+       changed = CASE WHEN ${KEEPS_USERNAME} THEN array_remove(r.changed, 'username') ELSE r.changed END,
+       kept = CASE WHEN ${KEEPS_USERNAME} THEN coalesce(r.kept, '{}') || '{"username": "TAKEN"}' ELSE r.kept END
+ WHERE r.id = ANY (ARRAY(SELECT id FROM (
+    SELECT id, row_number() OVER (PARTITION BY lower(name_after) ORDER BY newcomer, external_key) AS place
       FROM (
         SELECT r.id, r.after ->> 'username' AS name_after, r.external_key,
-               r.action <> 'CREATE' AND 'username' = ANY (r.changed) AND r.action <> 'RESTORE' AS keeps,
                CASE WHEN 'username' = ANY (r.changed) OR r.action IN ('CREATE', 'RESTORE') THEN 1 ELSE 0 END AS newcomer
           FROM sync_record r
          WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
            AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID')
         UNION ALL
-        SELECT NULL, w.username, '', false, 0
+        SELECT NULL, w.username, '', 0
           FROM employee w
          WHERE w.identity_source_id = $2 AND w.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
+           -- Whose name nobody gets is in nobody's way.
            AND lower(w.username) IN (SELECT lower(after ->> 'username') FROM sync_record
-                                      WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND result IS NULL AND after ? 'username')
-           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = w.id AND x.result IS NULL
-                              AND x.action <> 'CREATE')
+                                      WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND result IS NULL AND after ? 'username'
+                                        AND (action IN ('CREATE', 'RESTORE') OR 'username' = ANY (changed)))
+           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.object_type = 'EMPLOYEE' AND x.local_id = w.id
+                              AND x.result IS NULL AND x.action <> 'CREATE')
       ) names
-  ) ranked
- WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1`;
+  ) ranked WHERE place > 1 AND id IS NOT NULL))`;
 
 /**
  * A unique extension value that somebody present, or a department, has or gets already: whoever is here keeps theirs, and the other
@@ -54,7 +58,7 @@ UPDATE sync_record r
        changed = array_remove(r.changed, '${field}') || CASE WHEN r.action = 'RESTORE' AND r.before ? '${field}'
                                                              THEN ARRAY['${field}'] ELSE '{}' END,
        result = CASE WHEN r.action <> 'RESTORE' AND cardinality(array_remove(r.changed, '${field}')) = 0 THEN 'FAILED' END
-  FROM (
+ WHERE ${gets} AND r.after ? '${field}' AND r.id = ANY (ARRAY(SELECT id FROM (
     SELECT id, row_number() OVER (PARTITION BY value ORDER BY newcomer, external_key) AS place
       FROM (
         SELECT r.id, ${value('r.after')} AS value, r.external_key, CASE WHEN ${gets} THEN 1 ELSE 0 END AS newcomer
@@ -67,25 +71,29 @@ UPDATE sync_record r
            AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = u.object_id AND x.result IS NULL
                               AND (x.object_type = 'EMPLOYEE' OR x.action <> 'REMOVE'))
       ) holders
-  ) ranked
- WHERE ranked.id = r.id AND ranked.place > 1 AND r.task_id = $1 AND ${gets} AND r.after ? '${field}'`;
+  ) ranked WHERE place > 1 AND id IS NOT NULL))`;
 }
 
 /**
- * Takes values that somebody else has out of a task's records, also those of fields that no mapping fills any more: who comes back
- * brings what they had. Each pass settles at least one value, so it ends.
+ * Takes values that somebody else has out of a task's records, and tells how these stand then; also those of fields that no mapping
+ * fills any more: who comes back brings what they had. Each pass settles at least one value, so it ends.
+ * @returns whether there was any
  */
 export async function refuseTakenValues(
   client: PoolClient,
   { task }: Run,
   objectType: MappedObjectType,
-): Promise<void> {
+): Promise<boolean> {
   const { rows } = await client.query<{ key: string }>(
     'SELECT key FROM extension_field WHERE is_unique AND object_type = $1',
     [objectType],
   );
   const refusals = rows.map(({ key }) => refuseTakenExtension(key, objectType));
   if (objectType === 'EMPLOYEE') refusals.unshift(REFUSE_TAKEN_USERNAMES);
-  for (const refusal of refusals)
-    while (((await client.query(refusal, [task.id, task.identitySourceId])).rowCount ?? 0) > 0);
+  let any = false;
+  for (const refusal of refusals) {
+    const refuse = changingPlanned(refusal);
+    while (((await client.query(refuse, [task.id, task.identitySourceId])).rowCount ?? 0) > 0) any = true;
+  }
+  return any;
 }

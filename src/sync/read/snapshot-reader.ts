@@ -37,7 +37,6 @@ export class SnapshotReader {
   async read(): Promise<Certified> {
     this.progress.update({ phase: 'FETCHING' });
     const certified = this.run.task.trigger === 'EVENT' ? await this.readEvents() : await this.readSnapshot();
-    this.progress.update({ phase: 'PLANNING' });
     this.showCalls();
     return certified;
   }

@@ -5,6 +5,7 @@ import { inTransaction } from '../../database/transaction';
 import type { EventLog } from '../../events/event-log';
 import * as sql from '../apply/reversal';
 import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
+import { tellRecords } from './record-events';
 import type { SyncTaskModeName, SyncTaskStatusName, SyncTaskTriggerName } from './sync-task.entity';
 
 export type DerivedOutcome =
@@ -50,6 +51,7 @@ export class DerivedTasks {
       const taskId = await insertTask(client, derivedTask(actor, preview, 'MANUAL'), effective);
       if (!taskId) return { kind: 'taskRunning' };
       for (const statement of sql.COPY_PREVIEW) await client.query(statement, [taskId, preview.id]);
+      await tellRecords(client, taskId, 'PLANNED');
       return { kind: 'started', taskId };
     });
   }
@@ -78,6 +80,7 @@ export class DerivedTasks {
         );
       }
       await client.query(sql.FINISH_REVERSAL_PLAN, [taskId]);
+      await tellRecords(client, taskId, 'PLANNED');
       if (!keepAutomatic) {
         await client.query(
           `UPDATE identity_source SET automatic_enabled = false, next_run_at = NULL, version = version + 1, updated_at = now()

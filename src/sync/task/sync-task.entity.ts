@@ -71,6 +71,7 @@ export interface TaskState {
   finishedAt: string | null;
   progress: ProgressState;
   counters: CounterState[];
+  plan: number;
   certificate: CertificateState | null;
   failure: FailureState | null;
 }
@@ -193,8 +194,13 @@ export class SyncTask {
   @Column({ type: 'uuid', name: 'origin_id', nullable: true })
   originId: string | null;
 
+  /** When its plan was begun; null until the plan is whole. */
   @Column({ type: 'timestamptz', name: 'planned_at', nullable: true })
   plannedAt: Date | null;
+
+  /** Which plan its records are of: grows whenever what was planned is forgotten. */
+  @Column({ type: 'integer', default: 0 })
+  plan: number;
 
   @Column({ type: 'bigint', name: 'last_sequence', default: 0 })
   lastSequence: number;

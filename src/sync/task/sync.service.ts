@@ -18,6 +18,7 @@ import {
   withChange,
 } from '../../identity-source/synchronization-settings';
 import { writeTaskEvent } from '../apply/apply';
+import { forgetUnfinishedPlan } from './forget-plan';
 import { type EffectiveSettings, effectiveSettings, insertTask, type NewTask } from './new-task';
 import type { ScopeState, SyncTaskModeName, SyncTaskStatusName } from './sync-task.entity';
 
@@ -168,10 +169,11 @@ export async function cancelOpenTask(client: PoolClient, taskId: string): Promis
             status = CASE status WHEN 'QUEUED' THEN 'CANCELED' ELSE status END,
             finished_at = CASE status WHEN 'QUEUED' THEN now() END,
             progress = CASE status WHEN 'QUEUED' THEN progress || '{"phase": "FINISHED"}' ELSE progress END
-      WHERE id = $1 AND status IN ('QUEUED', 'RUNNING') RETURNING id`,
+      WHERE id = $1 AND status IN ('QUEUED', 'RUNNING') RETURNING status`,
     [taskId],
   );
   if (rows[0]) {
+    if (rows[0].status === 'CANCELED') await forgetUnfinishedPlan(client, taskId);
     await writeTaskEvent(client, taskId);
     return { kind: 'canceled', taskId };
   }
