@@ -56,7 +56,7 @@ SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main
   LEFT JOIN renamed r ON r.new_external_key = s.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(r.old_external_key, s.external_key)
  WHERE (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
-    OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)`;
+    OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays AND in_scope)`;
 
 /** The memberships that the candidates will have; what does not resolve is left for the run that brings its target. */
 export const COLLECT_MEMBERSHIPS = `
