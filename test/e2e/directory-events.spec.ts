@@ -369,6 +369,19 @@ describe('changes that WeCom tells by callback', () => {
       expect(rows).toEqual([{ status: 'ACTIVE', department: '5' }]);
     });
 
+    it('bring nobody whom a changed scope leaves out, also before the run that follows it', async () => {
+      await listen();
+      const scope = { mode: 'PARTIAL', departmentIds: ['2'] };
+      await mutate(rollcall, 'configureSynchronization', { id: source, scope }, 'identitySource { id }');
+      edit(({ users }) => {
+        users.set('inside', user('inside', '里', [3]));
+        users.set('outside', user('outside', '外', [4]));
+      });
+      await settled();
+      const { rows } = await rollcall.sql.query(`SELECT username FROM employee WHERE username LIKE '%side'`);
+      expect(rows).toEqual([{ username: 'inside' }]);
+    });
+
     it('suspend who has another id, and has left', async () => {
       const { company } = rollcall.sandbox;
       await listen();

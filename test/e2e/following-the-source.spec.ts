@@ -186,6 +186,17 @@ describe('what is here', () => {
     });
   });
 
+  it('of somebody whom the source still tells as having left is removed when their grace has ended', async () => {
+    await tell({ kim: {}, lea: {} });
+    const left = { kim: { more: { status: 5 } }, lea: {} };
+    await tell(left);
+    await rollcall.sql.query(`UPDATE employee SET removal_due_at = now() WHERE username = 'kim'`);
+    // Something else of the same page changes, and nothing of theirs.
+    const task = await tell({ ...left, lea: { position: 'A' } });
+    const records = await recordsOf(rollcall.api, task.id, { text: 'kim' });
+    expect(records.map((r) => [r.action, r.reasonCode])).toEqual([['REMOVE', 'GRACE_ENDED']]);
+  });
+
   describe('of a value', () => {
     const stored = async (id: string, column: string) => {
       const { rows } = await rollcall.sql.query(

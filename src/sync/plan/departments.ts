@@ -2,6 +2,21 @@ import { anyReleased, changedFields, confirmedGone, departmentFields, keptFields
 
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
 
+/**
+ * Departments here that are chosen, or below a chosen one: what an event task, which reads only some, goes by with a partial scope.
+ * Others may be here until the next full run, where the scope was changed.
+ */
+export const COLLECT_SCOPE_HERE = `
+CREATE TEMP TABLE scope_here ON COMMIT DROP AS
+WITH RECURSIVE chosen AS (
+  SELECT l.external_key, l.local_id
+    FROM sync_task t JOIN link l ON l.identity_source_id = $2 AND l.kind = 'DEPARTMENT' AND t.settings #> '{scope,departmentIds}' ? l.external_id
+   WHERE t.id = $1 AND t.trigger = 'EVENT' AND t.settings #>> '{scope,mode}' = 'PARTIAL'
+  UNION
+  SELECT l.external_key, l.local_id FROM department d JOIN chosen ON d.parent_id = chosen.local_id JOIN link l ON l.local_id = d.id
+)
+SELECT external_key FROM chosen`;
+
 /** Every department of the snapshot, as last read, and whether it belongs to the scope: chosen, or below a chosen one. */
 export const COLLECT_READ_DEPARTMENTS = `
 CREATE TEMP TABLE read_department AS
@@ -15,8 +30,7 @@ WITH RECURSIVE latest AS MATERIALIZED (
   SELECT latest.external_key FROM latest JOIN sync_task t ON t.id = $1
    WHERE t.settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' OR t.settings #> '{scope,departmentIds}' ? latest.external_id
          -- An event names one department alone; what it hangs under tells whether it is in scope.
-      OR (t.trigger = 'EVENT' AND EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'
-                                             AND l.external_key = latest.parent_key))
+      OR latest.parent_key IN (SELECT external_key FROM scope_here)
   UNION
   SELECT latest.external_key FROM latest JOIN chosen ON latest.parent_key = chosen.external_key
 )
@@ -116,6 +130,8 @@ CREATE TEMP TABLE department_target AS
 SELECT coalesce(after.external_key, l.external_key) AS external_key, coalesce(after.local_id, here.id) AS local_id,
        here.path AS path_before, here.depth AS depth_before, coalesce(after.path, here.path) AS path_after,
        after.local_id IS NOT NULL OR EXISTS (SELECT FROM kept_department k WHERE k.local_id = here.id) AS stays,
+       after.local_id IS NOT NULL OR (SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1)
+         OR l.external_key IN (SELECT external_key FROM scope_here) AS in_scope,
        after.leader_keys
   FROM here_department here
   FULL JOIN plan_department after ON after.local_id = here.id

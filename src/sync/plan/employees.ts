@@ -58,7 +58,7 @@ SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main
   LEFT JOIN renamed r ON r.new_external_key = s.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(r.old_external_key, s.external_key)
  WHERE (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
-    OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)`;
+    OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays AND in_scope)`;
 
 /** The memberships that the candidates will have; what does not resolve is left for the run that brings its target. */
 export const COLLECT_MEMBERSHIPS = `
@@ -269,20 +269,30 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
                               AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL)))`;
 
-/** Leavers whose grace period has ended, by a complete run that does not see them either. */
+/** Leavers whose grace period has ended, by a complete run that does not see them either, or is told that they have left. */
 export const RECORD_REMOVALS = `
+WITH due AS MATERIALIZED (
+  SELECT l.external_key FROM link l JOIN employee w ON w.id = l.local_id AND w.status = 'SUSPENDED' AND w.removal_due_at <= now()
+   WHERE ${OF_SOURCE} AND l.missing_since IS NOT NULL
+), told AS (
+  SELECT DISTINCT ON (s.external_key) s.external_key, s.status
+    FROM due JOIN staged_employee s ON s.external_key = due.external_key
+    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+   ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
+)
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before, after,
                          changed, edges_before, read_at, local_version)
 SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
        'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'REMOVE', 'GRACE_ENDED',
        ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "REMOVED"}', '{status}', ${GOING_EDGES}, now(), w.updated_at
-  FROM link l
-  JOIN employee w ON w.id = l.local_id AND w.status = 'SUSPENDED' AND w.removal_due_at <= now()
+  FROM due
+  JOIN link l ON ${OF_SOURCE} AND l.external_key = due.external_key
+  JOIN employee w ON w.id = l.local_id
   JOIN sync_task t ON t.id = $1 AND (t.certificate ->> 'complete')::boolean AND t.trigger <> 'EVENT'
   ${GOING}
- WHERE ${OF_SOURCE} AND l.missing_since IS NOT NULL
-   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.external_key = l.external_key AND e.status <> 'LEFT')
-   AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)`;
+ WHERE NOT EXISTS (SELECT FROM plan_employee e WHERE e.external_key = l.external_key AND e.status <> 'LEFT')
+   AND (NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
+        OR EXISTS (SELECT FROM told WHERE told.external_key = l.external_key AND told.status = 'LEFT'))`;
 
 /** Everybody whom the snapshot names, from the pages' own lists. */
 export const COLLECT_SEEN = `

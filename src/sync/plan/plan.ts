@@ -18,6 +18,7 @@ import { refuseTakenValues } from './taken-values';
 
 const DEPARTMENT_STATEMENTS = [
   fields.COLLECT_MAPPED_FIELDS,
+  departments.COLLECT_SCOPE_HERE,
   departments.COLLECT_READ_DEPARTMENTS,
   departments.COLLECT_DEPARTMENTS,
   departments.COLLECT_KEPT_DEPARTMENTS,
