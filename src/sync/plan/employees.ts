@@ -103,13 +103,14 @@ SELECT e.turn,
  WHERE e.linked
  GROUP BY e.turn`;
 
-/** Candidates who can be somebody's manager: here already, or about to come. */
+/** Candidates who can be somebody's manager: here already, or about to come; under the id that they will have. */
 export const COLLECT_MANAGERS = `
 CREATE TEMP TABLE manager_target AS
 SELECT m.manager_key AS external_key, coalesce(p.local_id, l.local_id) AS local_id
   FROM (SELECT DISTINCT manager_key FROM plan_employee WHERE manager_key IS NOT NULL) m
   LEFT JOIN plan_employee p ON p.external_key = m.manager_key AND p.status <> 'LEFT'
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = m.manager_key
+                  AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.old_external_key = l.external_key AND e.status <> 'LEFT')
  WHERE coalesce(p.local_id, l.local_id) IS NOT NULL`;
 
 /** How many candidates are new, and how many there are: the new ones' turns come first. */

@@ -51,14 +51,14 @@ SELECT DISTINCT ON (s.external_key) s.external_key, s.external_id, s.name, s.emp
  WHERE tp.task_id = $1 AND tp.object_type = 'GROUP'
  ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC`;
 
-/** Whom a tag can point to: people here who are not removed, and those who come in this run. */
+/** Whom a tag can point to: people here who are not removed, and those who come in this run; under the ids that they will have. */
 const PEOPLE = `
 SELECT r.external_key, r.local_id FROM sync_record r
  WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.action IN ('CREATE', 'RESTORE', 'RENAME_ID') AND r.result IS NULL
 UNION
 SELECT l.external_key, l.local_id FROM link l JOIN employee e ON e.id = l.local_id AND e.status <> 'REMOVED'
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE'
-   AND NOT EXISTS (SELECT FROM sync_record r WHERE r.task_id = $1 AND r.local_id = l.local_id AND r.action = 'REMOVE' AND r.result IS NULL)`;
+   AND NOT EXISTS (SELECT FROM sync_record r WHERE r.task_id = $1 AND r.local_id = l.local_id AND r.action IN ('REMOVE', 'RENAME_ID') AND r.result IS NULL)`;
 
 /** Every edge that a candidate has, will have, or both. What does not resolve is left for the run that brings it. */
 export const COLLECT_GROUP_EDGES = `
