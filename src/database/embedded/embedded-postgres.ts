@@ -285,12 +285,16 @@ function keepRunning(cluster: Cluster, first: ChildProcess, port: number, log: L
   let child = first;
   let stopping = false;
   let restarting: Promise<void> | undefined;
-  const watch = () =>
-    child.once('exit', (code, signal) => {
-      if (stopping) return;
-      log?.error({ code, signal }, 'postgres.ended');
-      restarting = restart();
-    });
+  const ended = (code: number | null, signal: NodeJS.Signals | null) => {
+    if (stopping) return;
+    log?.error({ code, signal }, 'postgres.ended');
+    restarting = restart();
+  };
+  const watch = () => {
+    // It may have ended again before anybody watched it.
+    if (child.exitCode === null && child.signalCode === null) child.once('exit', ended);
+    else ended(child.exitCode, child.signalCode);
+  };
   const restart = async () => {
     for (let attempt = 1; !stopping; attempt++) {
       child = spawnServer(cluster, port);
