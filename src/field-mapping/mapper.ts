@@ -23,7 +23,11 @@ const BUILT_IN_CHECKS: Readonly<Record<string, ValueCheck>> = {
   gender: (text) => GENDERS[text] ?? (/^(MALE|FEMALE|UNKNOWN)$/i.test(text) ? text.toUpperCase() : INVALID),
   employmentStatus: (text) => (EMPLOYMENT.has(text.trim().toUpperCase()) ? text.trim().toUpperCase() : INVALID),
   // Only the first of several leaders is kept here.
-  manager: (text) => text.split('\n').find((id) => id.trim() !== '') ?? null,
+  manager: (text) =>
+    text
+      .split('\n')
+      .find((id) => id.trim() !== '')
+      ?.trim() ?? null,
 };
 
 /**

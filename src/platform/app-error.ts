@@ -17,6 +17,8 @@ export const APP_ERRORS = {
   LEASE_LOST: { retryable: false, log: 'warn' },
   /** Something changed since a preview was made. */
   PREVIEW_STALE: { retryable: false, log: 'info' },
+  /** Something here changed again each time that a plan was made. */
+  CHANGED_MEANWHILE: { retryable: true, log: 'warn' },
   /** The sync task was canceled while it ran. */
   TASK_CANCELED: { retryable: false, log: 'info' },
   /** A stored secret cannot be read: the encryption key is not the one it was written with. */

@@ -29,7 +29,7 @@ const HEARTBEAT_SHARE = 250;
 /** A task that ends its database's connections so often is at fault itself. */
 const MAX_TAKES = 20;
 
-/** So often a plan is made again because something changed here meanwhile; then the next run brings the rest. */
+/** So often a plan is made because something changed here meanwhile; then the task fails, and the next run brings everything. */
 const MAX_PLANS = 5;
 
 /** What a run ended as; `HANDED_ON` and `NOT_OURS` leave the task to another worker. */
@@ -108,9 +108,13 @@ export class SyncRunner {
       try {
         return await apply(this.dataSource, run, isComplete(run, read), progress.current);
       } catch (error) {
-        if (!(error instanceof PlanOutdated) || plans >= MAX_PLANS) throw error;
+        if (!(error instanceof PlanOutdated)) throw error;
         if (run.task.originId) {
           throw new AppError('PREVIEW_STALE', 'Something changed here since the preview: make another one.');
+        }
+        if (plans >= MAX_PLANS) {
+          const message = `Something changed here each of ${MAX_PLANS} times that this was planned: run it again when less is edited.`;
+          throw new AppError('CHANGED_MEANWHILE', message);
         }
         if (read) await this.planner.plan(run, read.findings, progress);
         else read = await this.readAndPlan(run, progress);

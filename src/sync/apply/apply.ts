@@ -5,6 +5,7 @@ import { holdFieldsStill } from '../../extension-field/extension-field.service';
 import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
 import { announceSearch, type RunQuery, refreshSearch } from '../../organisation/search-index';
 import { AppError } from '../../platform/app-error';
+import { skipOlderReads } from '../plan/fields';
 import { refuseTakenValues } from '../plan/taken-values';
 import type { Run } from '../task/lease';
 import { tellChanged, tellRecords } from '../task/record-events';
@@ -54,8 +55,10 @@ export async function apply(
 }
 
 async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
-  const { rows } = await client.query(sql.IS_OUTDATED, [run.task.id, run.task.identitySourceId]);
-  if (rows[0].outdated) throw new PlanOutdated();
+  const parameters = [run.task.id, run.task.identitySourceId];
+  const { rows: older } = await client.query<{ builtOn: boolean }>(skipOlderReads(0), parameters);
+  const { rows } = await client.query(sql.IS_OUTDATED, parameters);
+  if (rows[0].outdated || older.some(({ builtOn }) => builtOn)) throw new PlanOutdated();
   await applyRecords(client, run);
   await settleFormerHolds(client, run);
   await execute(client, sql.FORGET_REJECTIONS, run);

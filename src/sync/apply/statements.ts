@@ -251,12 +251,9 @@ UPDATE snapshot_page p SET applied = now_applied.applied
   ) now_applied
  WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
 
-/** Whether anything here changed since the plan was made: an edit, or what another task brought, perhaps from a later read. */
+/** Whether anything here changed since the plan was made: an edit, or what another task brought. */
 export const IS_OUTDATED = `
 SELECT EXISTS (
-  SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
-   WHERE ${OPEN} AND l.read_at > r.read_at
-  UNION ALL
   SELECT FROM sync_record r JOIN employee e ON e.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND e.updated_at IS DISTINCT FROM r.local_version
   UNION ALL

@@ -34,14 +34,17 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
      GROUP BY f.key) s ON s.object_type = m.object_type`;
 
 /**
- * What was read before its object last had something applied: the newer read stands, and nothing else is built on the older.
- * @param after the ordinal that the records to look at come after: what was told before is planned again where it has become older
+ * What was read before its object last had something applied: the newer read stands. Says of each whether other records may be built
+ * on it: on somebody or something that comes or goes, or on a value that it gives up.
+ * @param after the ordinal that the records to look at come after
  */
 export const skipOlderReads = (after: number) => `
 UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
   FROM link l
  WHERE r.task_id = $1 AND r.ordinal > ${after} AND r.result IS NULL AND l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
-   AND l.read_at > r.read_at`;
+   AND l.read_at > r.read_at
+RETURNING r.action NOT IN ('UPDATE', 'MOVE') OR r.changed && '{username}'
+       OR EXISTS (SELECT FROM unnest(r.changed) field WHERE field LIKE 'extension.%') AS "builtOn"`;
 
 /** Whether what was kept of a type's objects has to be looked at again, whatever became of themselves. */
 export function anyReleased(objectType: string): string {
