@@ -46,6 +46,7 @@ describe('GraphQL over HTTP', () => {
   const overWebSocket = async (query: string) => {
     const client = createClient({
       url: rollcall.url.replace('http', 'ws'),
+      retryAttempts: 0,
       webSocketImpl: WebSocket,
       connectionParams: { Authorization: `Bearer ${TOKEN}` },
     });

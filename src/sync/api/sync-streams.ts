@@ -53,17 +53,20 @@ export async function* tasksStream(
   // The number is taken first: what happens while the snapshot is read is delivered after it, never lost.
   const start = after ?? (await from.events.last());
   const rows = new Map<string, SyncTask>();
+  /** What the snapshot tells already may come after its number once more. */
+  const shown = new Map<string, number>();
   if (after === undefined) {
     const source = identitySourceId === undefined ? {} : { identitySourceId };
     for (const status of OPEN) {
       for (const task of await from.dataSource.manager.findBy(SyncTask, { ...source, status })) {
+        shown.set(task.id, task.lastSequence);
         yield taskEvent(task, undefined, task.lastSequence);
       }
     }
   }
   const filter = identitySourceId === undefined ? {} : { identitySourceId };
   for await (const event of follow(from, start, filter, listener)) {
-    if (!isTaskEvent(event)) continue;
+    if (!isTaskEvent(event) || event.sequence <= (shown.get(event.taskId) ?? 0)) continue;
     const task = rows.get(event.taskId) ?? (await from.dataSource.manager.findOneBy(SyncTask, { id: event.taskId }));
     if (!task) continue;
     if (OPEN.has(event.payload.status)) rows.set(event.taskId, task);
