@@ -93,11 +93,14 @@ describe('the example clients', () => {
         seen = () => condition() && resolve();
         seen();
       });
-    change(rollcall.sandbox, ({ users }) => users.set('new', user('new', '新人', [2])));
-    const task = await synchronize(rollcall, source);
-    await until(() => events.some((e) => e.task.id === task.id && e.task.status === 'SUCCEEDED'));
-    expect(events.map((e) => e.sequence)).toEqual([...new Set(events.map((e) => e.sequence))].sort((a, b) => a - b));
-    stop();
+    try {
+      change(rollcall.sandbox, ({ users }) => users.set('new', user('new', '新人', [2])));
+      const task = await synchronize(rollcall, source);
+      await until(() => events.some((e) => e.task.id === task.id && e.task.status === 'SUCCEEDED'));
+      expect(events.map((e) => e.sequence)).toEqual([...new Set(events.map((e) => e.sequence))].sort((a, b) => a - b));
+    } finally {
+      stop();
+    }
     await until(() => ended !== undefined);
     expect(ended).toBe('closed');
   });

@@ -320,7 +320,7 @@ function withNewMembers(line: string, renamed: State['renamed']): string {
   return groupLine(id, name, [...new Set(users.map((user) => now.get(user) ?? user))], departments);
 }
 
-const RUNS = Number(process.env['ROLLCALL_PROPERTY_RUNS'] ?? 5);
+const RUNS = Number(process.env['ROLLCALL_PROPERTY_RUNS'] ?? 6);
 
 describe('synchronization is exact', () => {
   it(

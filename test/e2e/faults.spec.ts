@@ -77,7 +77,7 @@ const PLAUSIBLE = new Set(['empty', 'scopeShrunk', 'tokenRevoked']);
 const WITHOUT_LISTS = ['gettoken', 'agent/get', 'department/get'];
 /** Kinds that end in the same place: each position is tried with some of them, and with all where this is set. */
 const ALIKE = ['http500', 'reset', 'truncated', 'malformed', 'html', 'redirect', 'huge', 'errcode'];
-const TRIED = 2;
+const TRIED = 4;
 const EVERY_FAULT = process.env['ROLLCALL_EVERY_FAULT'] !== undefined;
 
 /** A different few of those that are alike for each position. */

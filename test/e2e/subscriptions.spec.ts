@@ -57,6 +57,39 @@ describe('subscriptions', () => {
     expect(ended[0]).toMatchObject({ sequence: live.at(-1)?.sequence, task: { status: 'SUCCEEDED' } });
   });
 
+  it('to all tasks tell each change once, whenever they begin', async () => {
+    const query = `subscription { syncTasks { sequence task { id status lastSequence } } }`;
+    const client = createClient({
+      url: rollcall.url.replace('http', 'ws'),
+      webSocketImpl: WebSocket,
+      connectionParams: { Authorization: `Bearer ${TOKEN}` },
+    });
+    const told: number[][] = [];
+    const failed: unknown[] = [];
+    const begin = () => {
+      const sequences: number[] = [];
+      told.push(sequences);
+      client.subscribe<{ syncTasks: TaskEvent }>(
+        { query },
+        {
+          next: ({ data }) => data && sequences.push(data.syncTasks.sequence),
+          error: (error) => failed.push(error),
+          complete: () => undefined,
+        },
+      );
+    };
+    const beginning = setInterval(begin, 2);
+    try {
+      await synchronize(rollcall, source);
+    } finally {
+      clearInterval(beginning);
+      await client.dispose();
+    }
+    expect(failed).toEqual([]);
+    expect(told.length).toBeGreaterThan(20);
+    for (const sequences of told) expect(sequences).toEqual([...new Set(sequences)].sort((a, b) => a - b));
+  });
+
   it('count people, not answers: never more than there are, and all of them at the end', async () => {
     interface Progress {
       employeesDone: number;
