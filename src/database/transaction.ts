@@ -1,6 +1,5 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { poolOf } from './pool';
 
 /** One transaction on a connection of its own; rolled back when `work` throws. For bulk SQL and COPY. */
 export async function inTransaction<T>(dataSource: DataSource, work: (client: PoolClient) => Promise<T>): Promise<T> {
@@ -24,29 +23,5 @@ export async function transaction<T>(client: PoolClient, work: () => Promise<T>)
     // A broken connection cannot roll back; PostgreSQL has done so by itself.
     await client.query('ROLLBACK').catch(() => undefined);
     throw error;
-  }
-}
-
-/**
- * Several transactions on one connection, with temporary tables that outlast each of them. Whatever becomes of `work`, nobody
- * meets them afterwards: they are dropped, and a connection that cannot drop them is closed.
- */
-export async function withTemporaryTables<T>(
-  dataSource: DataSource,
-  work: (client: PoolClient) => Promise<T>,
-): Promise<T> {
-  const client = await poolOf(dataSource).connect();
-  // Without a listener, a connection that PostgreSQL ends between two statements would end the whole process.
-  const onError = () => undefined;
-  client.on('error', onError);
-  try {
-    return await work(client);
-  } finally {
-    const failure = await client.query('DISCARD TEMP').then(
-      () => undefined,
-      (error: Error) => error,
-    );
-    client.off('error', onError);
-    client.release(failure);
   }
 }

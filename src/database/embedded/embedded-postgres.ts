@@ -22,6 +22,7 @@ import { Client } from 'pg';
 import type { Logger } from 'pino';
 import { AppError } from '../../platform/app-error';
 import { installBinaries, packagedBinaries } from './binaries';
+import { serverSettings } from './server-settings';
 import { type ServerUser, serverUser } from './server-user';
 
 export interface EmbeddedPostgresOptions {
@@ -44,16 +45,6 @@ const DATABASE = 'rollcall';
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 20_000;
 const LOG_TAIL = 2_000;
-
-const SETTINGS: Readonly<Record<string, string>> = {
-  listen_addresses: '127.0.0.1',
-  unix_socket_directories: '',
-  max_connections: '200',
-  shared_buffers: '128MB',
-  max_wal_size: '2GB',
-  jit: 'off',
-  log_min_messages: 'warning',
-};
 
 /** What a start works with. */
 interface Cluster {
@@ -323,10 +314,7 @@ function keepRunning(cluster: Cluster, first: ChildProcess, port: number, log: L
 }
 
 function spawnServer(cluster: Cluster, port: number): ChildProcess {
-  const settings = Object.entries({ ...SETTINGS, port: String(port) }).flatMap(([name, value]) => [
-    '-c',
-    `${name}=${value}`,
-  ]);
+  const settings = Object.entries(serverSettings(port)).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   // Begun anew at each start, so that it cannot fill the disk.
   const output = openSync(cluster.logFile, 'w', 0o600);
   if (existsSync(cluster.logFile)) chmodSync(cluster.logFile, 0o600);

@@ -1,3 +1,4 @@
+import { workingTable } from '../../database/working-tables';
 import { anyReleased, changedFields, confirmedGone, departmentFields, keptFields, mappedOver } from './fields';
 
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
@@ -6,8 +7,9 @@ import { anyReleased, changedFields, confirmedGone, departmentFields, keptFields
  * Departments here that are chosen, or below a chosen one: what an event task, which reads only some, goes by with a partial scope.
  * Others may be here until the next full run, where the scope was changed.
  */
-export const COLLECT_SCOPE_HERE = `
-CREATE TEMP TABLE scope_here ON COMMIT DROP AS
+export const COLLECT_SCOPE_HERE = workingTable(
+  'scope_here',
+  `
 WITH RECURSIVE chosen AS (
   SELECT l.external_key, l.local_id
     FROM sync_task t JOIN link l ON l.identity_source_id = $2 AND l.kind = 'DEPARTMENT' AND t.settings #> '{scope,departmentIds}' ? l.external_id
@@ -15,11 +17,13 @@ WITH RECURSIVE chosen AS (
   UNION
   SELECT l.external_key, l.local_id FROM department d JOIN chosen ON d.parent_id = chosen.local_id JOIN link l ON l.local_id = d.id
 )
-SELECT external_key FROM chosen`;
+SELECT external_key FROM chosen`,
+);
 
 /** Every department of the snapshot, as last read, and whether it belongs to the scope: chosen, or below a chosen one. */
-export const COLLECT_READ_DEPARTMENTS = `
-CREATE TEMP TABLE read_department AS
+export const COLLECT_READ_DEPARTMENTS = workingTable(
+  'read_department',
+  `
 WITH RECURSIVE latest AS MATERIALIZED (
   SELECT DISTINCT ON (s.external_key) s.page_id, s.external_key, s.external_id, s.parent_key, tp.read_at
     FROM task_page tp
@@ -35,18 +39,21 @@ WITH RECURSIVE latest AS MATERIALIZED (
   SELECT latest.external_key FROM latest JOIN chosen ON latest.parent_key = chosen.external_key
 )
 SELECT latest.page_id, latest.external_key, latest.read_at, chosen.external_key IS NOT NULL AS in_scope
-  FROM latest LEFT JOIN chosen ON chosen.external_key = latest.external_key`;
+  FROM latest LEFT JOIN chosen ON chosen.external_key = latest.external_key`,
+);
 
 /** The tree as it will be: the snapshot's departments within the scope, each with the local row it is or will be. */
-export const COLLECT_DEPARTMENTS = `
-CREATE TEMP TABLE plan_department AS
+export const COLLECT_DEPARTMENTS = workingTable(
+  'plan_department',
+  `
 SELECT s.external_key, s.external_id, s.parent_key, s."order", s.leader_keys, s.third_party, s.mapped, s.invalid, s.hash,
        r.read_at, CASE WHEN NOT ${anyReleased('DEPARTMENT')} THEN l.hash END AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        NULL::uuid AS parent_id, NULL::text AS reason_code, NULL::text AS path, 0 AS depth
   FROM read_department r
   JOIN staged_department s ON s.page_id = r.page_id AND s.external_key = r.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'DEPARTMENT' AND l.external_key = s.external_key
- WHERE r.in_scope`;
+ WHERE r.in_scope`,
+);
 
 /** A parent that is neither in the snapshot nor here, or is outside the scope, cannot be hung under: its child becomes top-level. */
 export const FORGET_UNKNOWN_PARENTS = `
@@ -57,8 +64,9 @@ UPDATE plan_department d SET parent_key = NULL,
    AND NOT EXISTS (SELECT FROM kept_department k WHERE k.external_key = d.parent_key)`;
 
 /** Departments that are here, not in the snapshot, and stay, because the snapshot does not prove them gone. */
-export const COLLECT_KEPT_DEPARTMENTS = `
-CREATE TEMP TABLE kept_department AS
+export const COLLECT_KEPT_DEPARTMENTS = workingTable(
+  'kept_department',
+  `
 SELECT l.external_key, l.local_id
   FROM link l JOIN sync_task t ON t.id = $1
  WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'
@@ -66,7 +74,8 @@ SELECT l.external_key, l.local_id
    AND NOT (l.rejected_at IS NULL AND CASE WHEN t.trigger = 'EVENT' THEN ${confirmedGone('DEPARTMENT')} ELSE
             (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
-                              AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL) END)`;
+                              AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL) END)`,
+);
 
 /**
  * Cuts each cycle at its lowest key that the snapshot has; what hangs below a cycle keeps its parent. Departments that are kept hang
@@ -103,14 +112,16 @@ UPDATE plan_department d SET parent_id = p.local_id
  WHERE p.external_key = d.parent_key`;
 
 /** Departments as they are here, with their paths. */
-export const COLLECT_HERE = `
-CREATE TEMP TABLE here_department AS
+export const COLLECT_HERE = workingTable(
+  'here_department',
+  `
 WITH RECURSIVE here AS (
   SELECT id, name AS path, 0 AS depth FROM department WHERE identity_source_id = $2 AND parent_id IS NULL
   UNION ALL
   SELECT d.id, h.path || ' / ' || d.name, h.depth + 1 FROM department d JOIN here h ON d.parent_id = h.id
 )
-SELECT * FROM here`;
+SELECT * FROM here`,
+);
 
 /** Names from the top, as people read them, joined by " / "; below a department that the snapshot does not have, from its path here. */
 export const DESCRIBE_PATHS = `
@@ -125,8 +136,9 @@ WITH RECURSIVE tree AS (
 UPDATE plan_department d SET path = tree.path, depth = tree.depth FROM tree WHERE tree.local_id = d.local_id`;
 
 /** Every department that a membership may point to after the run, with the path it has now and will have. */
-export const COLLECT_TARGETS = `
-CREATE TEMP TABLE department_target AS
+export const COLLECT_TARGETS = workingTable(
+  'department_target',
+  `
 SELECT coalesce(after.external_key, l.external_key) AS external_key, coalesce(after.local_id, here.id) AS local_id,
        here.path AS path_before, here.depth AS depth_before, coalesce(after.path, here.path) AS path_after,
        after.local_id IS NOT NULL OR EXISTS (SELECT FROM kept_department k WHERE k.local_id = here.id) AS stays,
@@ -135,7 +147,9 @@ SELECT coalesce(after.external_key, l.external_key) AS external_key, coalesce(af
        after.leader_keys
   FROM here_department here
   FULL JOIN plan_department after ON after.local_id = here.id
-  LEFT JOIN link l ON l.local_id = here.id`;
+  LEFT JOIN link l ON l.local_id = here.id`,
+  ['external_key', 'local_id', 'stays'],
+);
 
 /** One record for each department that differs. */
 export const RECORD_DEPARTMENTS = `

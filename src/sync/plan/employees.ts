@@ -1,3 +1,4 @@
+import { workingTable } from '../../database/working-tables';
 import { anyReleased, changedFields, confirmedGone, employeeFields, keptFields, mappedOver } from './fields';
 
 /** The employee half of the plan. Parameters: $1 task, $2 identity source. */
@@ -7,8 +8,9 @@ import { anyReleased, changedFields, confirmedGone, employeeFields, keptFields, 
  * reaches: a reference that can be resolved now, a change made here, a department that goes or gets other leaders; all of them where
  * a field is no longer withheld.
  */
-export const COLLECT_CANDIDATES = `
-CREATE TEMP TABLE candidate AS
+export const COLLECT_CANDIDATES = workingTable(
+  'candidate',
+  `
 SELECT DISTINCT k.external_key
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND (NOT p.applied OR ${anyReleased('EMPLOYEE')}),
        unnest(p.keys) AS k (external_key)
@@ -24,24 +26,29 @@ SELECT l.external_key
   FROM department_target t
   JOIN membership m ON m.department_id = t.local_id
   JOIN link l ON l.local_id = m.employee_id
- WHERE NOT t.stays OR (t.leader_keys IS NOT NULL AND m.is_leader IS DISTINCT FROM (l.external_key = ANY (t.leader_keys)))`;
+ WHERE NOT t.stays OR (t.leader_keys IS NOT NULL AND m.is_leader IS DISTINCT FROM (l.external_key = ANY (t.leader_keys)))`,
+  ['external_key'],
+);
 
 /** Ids that the directory itself says it changed: nothing else proves that two ids are one person. */
-export const COLLECT_RENAMES = `
-CREATE TEMP TABLE renamed AS
+export const COLLECT_RENAMES = workingTable(
+  'renamed',
+  `
 SELECT DISTINCT ON (e.new_external_key) e.new_external_key, e.external_key AS old_external_key
   FROM directory_event e
  WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL
    AND EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = e.external_key)
    AND NOT EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = e.new_external_key)
- ORDER BY e.new_external_key, e.received_at DESC`;
+ ORDER BY e.new_external_key, e.received_at DESC`,
+);
 
 /**
  * Each candidate as last read, with the local row they are or will be, and whose turn it is: who is new before who is here, each
  * by their key, so that a plan that is made again is made in the same order. Outside a partial scope nobody is a candidate.
  */
-export const COLLECT_EMPLOYEES = `
-CREATE TEMP TABLE plan_employee AS
+export const COLLECT_EMPLOYEES = workingTable(
+  'plan_employee',
+  `
 WITH latest AS (
   SELECT DISTINCT ON (s.external_key) s.external_key, s.page_id, tp.read_at
     FROM candidate c
@@ -58,22 +65,28 @@ SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main
   LEFT JOIN renamed r ON r.new_external_key = s.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(r.old_external_key, s.external_key)
  WHERE (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
-    OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays AND in_scope)`;
+    OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays AND in_scope)`,
+  ['turn', 'external_key', 'page_id', 'local_id', 'manager_key', 'linked', 'status'],
+);
 
 /** The memberships that the candidates will have; what does not resolve is left for the run that brings its target. */
-export const COLLECT_MEMBERSHIPS = `
-CREATE TEMP TABLE plan_membership AS
+export const COLLECT_MEMBERSHIPS = workingTable(
+  'plan_membership',
+  `
 SELECT e.turn, t.local_id AS department_id, t.path_after, u."order",
        coalesce(u.is_leader, e.external_key = ANY (t.leader_keys), false) AS is_leader,
        u.department_key = e.main_department_key AS is_main
   FROM plan_employee e,
        unnest(e.department_keys, e.leader_flags, e.orders) AS u (department_key, is_leader, "order")
   JOIN department_target t ON t.external_key = u.department_key AND t.stays
- WHERE e.status <> 'LEFT'`;
+ WHERE e.status <> 'LEFT'`,
+  ['turn'],
+);
 
 /** The same as one row a person, in a form that compares and a form that people read. */
-export const SUMMARISE_MEMBERSHIPS = `
-CREATE TEMP TABLE plan_place AS
+export const SUMMARISE_MEMBERSHIPS = workingTable(
+  'plan_place',
+  `
 SELECT turn,
        array_agg(department_id ORDER BY department_id) AS departments,
        array_agg(department_id || CASE WHEN is_leader THEN ' leader ' ELSE ' ' END || coalesce("order", 0)
@@ -84,11 +97,14 @@ SELECT turn,
        (array_agg(department_id) FILTER (WHERE is_main))[1] AS main_id,
        (array_agg(path_after) FILTER (WHERE is_main))[1] AS main_path,
        jsonb_agg(jsonb_build_array(department_id, is_leader, "order")) AS edges
-  FROM plan_membership GROUP BY turn`;
+  FROM plan_membership GROUP BY turn`,
+  ['turn'],
+);
 
 /** What the candidates who are here already have, in the same forms. */
-export const SUMMARISE_LOCAL_PLACES = `
-CREATE TEMP TABLE local_place AS
+export const SUMMARISE_LOCAL_PLACES = workingTable(
+  'local_place',
+  `
 SELECT e.turn,
        array_agg(m.department_id ORDER BY m.department_id) AS departments,
        array_agg(m.department_id || CASE WHEN m.is_leader THEN ' leader ' ELSE ' ' END || coalesce(m."order", 0)
@@ -101,17 +117,22 @@ SELECT e.turn,
   JOIN membership m ON m.employee_id = e.local_id
   JOIN department_target t ON t.local_id = m.department_id
  WHERE e.linked
- GROUP BY e.turn`;
+ GROUP BY e.turn`,
+  ['turn'],
+);
 
 /** Candidates who can be somebody's manager: here already, or about to come; under the id that they will have. */
-export const COLLECT_MANAGERS = `
-CREATE TEMP TABLE manager_target AS
+export const COLLECT_MANAGERS = workingTable(
+  'manager_target',
+  `
 SELECT m.manager_key AS external_key, coalesce(p.local_id, l.local_id) AS local_id
   FROM (SELECT DISTINCT manager_key FROM plan_employee WHERE manager_key IS NOT NULL) m
   LEFT JOIN plan_employee p ON p.external_key = m.manager_key AND p.status <> 'LEFT'
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = m.manager_key
                   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.old_external_key = l.external_key AND e.status <> 'LEFT')
- WHERE coalesce(p.local_id, l.local_id) IS NOT NULL`;
+ WHERE coalesce(p.local_id, l.local_id) IS NOT NULL`,
+  ['external_key'],
+);
 
 /** How many candidates are new, and how many there are: the new ones' turns come first. */
 export const COUNT_CANDIDATES = `
@@ -296,14 +317,17 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
         OR EXISTS (SELECT FROM told WHERE told.external_key = l.external_key AND told.status = 'LEFT'))`;
 
 /** Everybody whom the snapshot names, from the pages' own lists. */
-export const COLLECT_SEEN = `
-CREATE TEMP TABLE seen_key AS
+export const COLLECT_SEEN = workingTable(
+  'seen_key',
+  `
 SELECT DISTINCT k.external_key
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
- WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`;
+ WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`,
+  ['external_key'],
+);
 
 /** A run that brings departments only looks at nobody. */
-export const SEE_NOBODY = `CREATE TEMP TABLE seen_key (external_key text)`;
+export const SEE_NOBODY = workingTable('seen_key', `SELECT NULL::text AS external_key WHERE false`);
 
 const LATEST_PLACES = `
 SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
@@ -312,17 +336,21 @@ SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
  ORDER BY s.external_key, tp.read_at DESC`;
 
 /** With a partial scope: those of them who are, as last read, in a department of the scope. */
-export const COLLECT_SEEN_IN_SCOPE = `
-CREATE TEMP TABLE seen_key AS
-SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)`;
+export const COLLECT_SEEN_IN_SCOPE = workingTable(
+  'seen_key',
+  `
+SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)`,
+  ['external_key'],
+);
 
 /**
  * Those who are outside a partial scope: the snapshot names them, but not within it, or every department they are in is still
  * in the directory and no longer chosen. With the whole directory in scope there are none. An event task has read only some
  * departments: of one that it does not know it cannot tell.
  */
-export const COLLECT_OUTSIDE_SCOPE = `
-CREATE TEMP TABLE outside_scope AS
+export const COLLECT_OUTSIDE_SCOPE = workingTable(
+  'outside_scope',
+  `
 SELECT external_key FROM (${LATEST_PLACES}) latest
  WHERE (SELECT settings #>> '{scope,mode}' FROM sync_task WHERE id = $1) = 'PARTIAL'
    AND NOT department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)
@@ -334,7 +362,8 @@ SELECT l.external_key
   JOIN link d ON d.local_id = m.department_id
   LEFT JOIN read_department r ON r.external_key = d.external_key AND NOT r.in_scope
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND EXISTS (SELECT FROM read_department WHERE NOT in_scope)
- GROUP BY l.external_key HAVING bool_and(r.external_key IS NOT NULL)`;
+ GROUP BY l.external_key HAVING bool_and(r.external_key IS NOT NULL)`,
+);
 
 const LED_BY_REFUSED = `r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
   AND r.edges ->> 'manager' = ANY (ARRAY(SELECT refused.local_id::text FROM sync_record refused

@@ -1,3 +1,5 @@
+import { workingTable } from '../../database/working-tables';
+
 /** Parts of the plan's statements that departments and employees share. Parameters: $1 task, $2 identity source. */
 
 /**
@@ -5,8 +7,9 @@
  * snapshot, which may be this one, has it, so what is here stays. `released`: it is not, and the last snapshot that was applied had it
  * of nobody, so that what was kept then has to be looked at of everybody.
  */
-export const COLLECT_MAPPED_FIELDS = `
-CREATE TEMP TABLE mapped_field AS
+export const COLLECT_MAPPED_FIELDS = workingTable(
+  'mapped_field',
+  `
 SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}')) AS withheld,
        m.trigger <> 'EVENT' AND m.sources && coalesce(s.filled, '{}') AND NOT m.sources && coalesce(
          (SELECT ARRAY(SELECT jsonb_array_elements_text(former.filled -> m.object_type)) FROM sync_task former
@@ -31,7 +34,8 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
                 AND (t.trigger = 'EVENT' OR NOT (t.certificate ->> 'complete')::boolean)
               ORDER BY former.id DESC LIMIT 1)) known,
            jsonb_each(known.filled) f, jsonb_array_elements_text(f.value) name
-     GROUP BY f.key) s ON s.object_type = m.object_type`;
+     GROUP BY f.key) s ON s.object_type = m.object_type`,
+);
 
 /**
  * What was read before its object last had something applied: the newer read stands. Says of each whether other records may be built

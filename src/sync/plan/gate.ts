@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { Run } from '../task/lease';
-import type { SafeguardState } from '../task/sync-task.entity';
+import type { CounterState, SafeguardState } from '../task/sync-task.entity';
+import { openOf } from './counters';
 
 /**
  * How many removals of one object type go through without approval. Pure.
@@ -25,10 +26,6 @@ UPDATE sync_record SET result = 'HELD', reason_code = $4, edges_before = coalesc
 
 const KNOWN = `SELECT count(*)::int AS known FROM link WHERE identity_source_id = $1 AND kind = $2 AND missing_since IS NULL`;
 
-const PLANNED = `
-SELECT count(*)::int AS total FROM sync_record
- WHERE task_id = $1 AND object_type = $2 AND action = $3 AND result IS NULL AND ordinal > $4`;
-
 /** Removals by events since the last full run: they count together with the next ones. */
 const BY_EVENTS = `
 SELECT count(*)::int AS before FROM sync_record r JOIN sync_task t ON t.id = r.task_id
@@ -42,23 +39,28 @@ export type RemovableType = keyof typeof REMOVALS;
  * The fourth step: removals over a limit wait for approval; so does every removal when what can be seen shrank.
  * @param lost what could be seen the last time and no longer can
  * @param type whose removals have been planned and are to be judged now
- * @param after the ordinal that they come after
+ * @param planned the records that they are among
+ * @param after the ordinal that these come after
+ * @returns whether they are held
  */
 export async function gate(
   client: PoolClient,
   run: Run,
   lost: readonly string[],
   type: RemovableType,
+  planned: readonly CounterState[],
   after: number,
-): Promise<void> {
+): Promise<boolean> {
   const { id, identitySourceId, settings, trigger } = run.task;
   const action = REMOVALS[type];
-  const [{ total }] = (await client.query(PLANNED, [id, type, action, after])).rows;
-  if (total === 0) return;
+  const total = openOf(planned, type, action);
+  if (total === 0) return false;
   const [{ known }] = (await client.query(KNOWN, [identitySourceId, type])).rows;
   const earlier =
     trigger === 'EVENT' ? (await client.query(BY_EVENTS, [identitySourceId, type, action])).rows[0].before : 0;
   const over = total + earlier > removalLimit(settings.safeguards, known + earlier);
-  if (lost.length > 0) await client.query(HOLD, [id, type, action, 'EXTENT_SHRANK', after]);
-  else if (over) await client.query(HOLD, [id, type, action, 'OVER_REMOVAL_LIMIT', after]);
+  if (lost.length === 0 && !over) return false;
+  const reason = lost.length > 0 ? 'EXTENT_SHRANK' : 'OVER_REMOVAL_LIMIT';
+  await client.query(HOLD, [id, type, action, reason, after]);
+  return true;
 }

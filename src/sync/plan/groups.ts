@@ -1,3 +1,4 @@
+import { workingTable } from '../../database/working-tables';
 import { confirmedGone } from './fields';
 
 /**
@@ -11,13 +12,20 @@ SELECT EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_i
                 WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' AND p.keys <> '{}')
     OR EXISTS (SELECT FROM link WHERE identity_source_id = $2 AND kind = 'GROUP') AS any`;
 
+/** The same where the snapshot is the former one and nothing else is planned: only what is undecided is looked at. */
+export const ANY_WAITING = `
+SELECT EXISTS (SELECT FROM link
+                WHERE identity_source_id = $2 AND kind = 'GROUP' AND (unresolved IS NOT NULL OR hash IS NULL)) AS any`;
+
 /** Every group that the snapshot names. */
-export const COLLECT_SEEN_GROUPS = `
-CREATE TEMP TABLE seen_group AS
+export const COLLECT_SEEN_GROUPS = workingTable(
+  'seen_group',
+  `
 SELECT k.external_key, bool_and(p.applied) AS applied
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'GROUP'
- GROUP BY k.external_key`;
+ GROUP BY k.external_key`,
+);
 
 /**
  * Which groups to compare: those on a page that the local organisation does not reflect yet, those that are not here, and those
@@ -40,8 +48,9 @@ SELECT l.external_key
  WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.action = 'REMOVE' AND r.result IS NULL`;
 
 /** Each of them as last read, with the local row it is or will be. */
-export const COLLECT_GROUPS = `
-CREATE TEMP TABLE plan_group AS
+export const COLLECT_GROUPS = workingTable(
+  'plan_group',
+  `
 SELECT DISTINCT ON (s.external_key) s.external_key, s.external_id, s.name, s.employee_keys, s.department_keys, s.third_party, s.hash,
        tp.read_at, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id
   FROM task_page tp
@@ -49,7 +58,9 @@ SELECT DISTINCT ON (s.external_key) s.external_key, s.external_id, s.name, s.emp
   JOIN (${CANDIDATES}) c ON c.external_key = s.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'GROUP' AND l.external_key = s.external_key
  WHERE tp.task_id = $1 AND tp.object_type = 'GROUP'
- ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC`;
+ ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC`,
+  ['external_key', 'local_id'],
+);
 
 /** Whom a tag can point to: people here who are not removed, and those who come in this run; under the ids that they will have. */
 const PEOPLE = `
@@ -61,8 +72,9 @@ SELECT l.external_key, l.local_id FROM link l JOIN employee e ON e.id = l.local_
    AND NOT EXISTS (SELECT FROM sync_record r WHERE r.task_id = $1 AND r.local_id = l.local_id AND r.action IN ('REMOVE', 'RENAME_ID') AND r.result IS NULL)`;
 
 /** Every edge that a candidate has, will have, or both. What does not resolve is left for the run that brings it. */
-export const COLLECT_GROUP_EDGES = `
-CREATE TEMP TABLE group_edge AS
+export const COLLECT_GROUP_EDGES = workingTable(
+  'group_edge',
+  `
 SELECT group_id, kind, member_id, bool_or(told) AS told, bool_or(NOT told) AS here
   FROM (
     SELECT g.local_id AS group_id, 'EMPLOYEE' AS kind, p.local_id AS member_id, true AS told
@@ -78,18 +90,23 @@ SELECT group_id, kind, member_id, bool_or(told) AS told, bool_or(NOT told) AS he
     SELECT g.local_id, 'DEPARTMENT', m.department_id, false
       FROM plan_group g JOIN directory_group_department m ON m.group_id = g.local_id
   ) edges
- GROUP BY group_id, kind, member_id`;
+ GROUP BY group_id, kind, member_id`,
+  ['group_id', 'kind', 'member_id'],
+);
 
 /**
  * What this run makes of the members, found in one pass: records were only just written, so that the planner would take their
  * number for small and look through all of them for each member.
  */
-export const COLLECT_MEMBER_RECORDS = `
-CREATE TEMP TABLE member_record AS
+export const COLLECT_MEMBER_RECORDS = workingTable(
+  'member_record',
+  `
 SELECT r.local_id, r.external_id, r.after ->> 'displayName' AS display_name
   FROM sync_record r
  WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
-   AND r.local_id = ANY (ARRAY(SELECT DISTINCT member_id FROM group_edge WHERE kind = 'EMPLOYEE'))`;
+   AND r.local_id = ANY (ARRAY(SELECT DISTINCT member_id FROM group_edge WHERE kind = 'EMPLOYEE'))`,
+  ['local_id'],
+);
 
 /** Members as people read them: somebody's name with their id, a department's path; before and after the run. */
 const MEMBER_NAMES = `

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
-import { transaction, withTemporaryTables } from '../../database/transaction';
+import { transaction } from '../../database/transaction';
+import { type WorkingTable, type WorkingTables, withWorkingTables } from '../../database/working-tables';
 import type { EventLog } from '../../events/event-log';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Findings } from '../read/certify';
@@ -8,7 +9,8 @@ import { forgetPlan } from '../task/forget-plan';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
 import { changingPlanned, tellRecords } from '../task/record-events';
-import type { CounterState } from '../task/sync-task.entity';
+import type { CounterState, SyncActionName } from '../task/sync-task.entity';
+import { type Counted, countRecords, openOf, sum, unchanged } from './counters';
 import * as departments from './departments';
 import * as employees from './employees';
 import * as fields from './fields';
@@ -40,33 +42,12 @@ CREATE UNIQUE INDEX ON manager_target (external_key);
 CREATE INDEX ON department_target (local_id)`;
 
 const COLLECT_PEOPLE = [
-  employees.COLLECT_RENAMES,
-  employees.COLLECT_CANDIDATES,
   employees.COLLECT_EMPLOYEES,
   employees.COLLECT_MEMBERSHIPS,
   employees.SUMMARISE_MEMBERSHIPS,
   employees.SUMMARISE_LOCAL_PLACES,
   employees.COLLECT_MANAGERS,
 ];
-
-/**
- * Freshly filled: without figures of their own the planner would guess them wrong by orders of magnitude. Only the columns that
- * joins and conditions use: those of arrays and JSON would take longer than some of the statements.
- */
-const ANALYSE_AFTER = new Map([
-  [employees.COLLECT_CANDIDATES, 'candidate'],
-  [employees.COLLECT_EMPLOYEES, 'plan_employee (turn, external_key, page_id, local_id, manager_key, linked, status)'],
-  [employees.COLLECT_MEMBERSHIPS, 'plan_membership (turn)'],
-  [employees.SUMMARISE_MEMBERSHIPS, 'plan_place (turn)'],
-  [employees.SUMMARISE_LOCAL_PLACES, 'local_place (turn)'],
-  [employees.COLLECT_MANAGERS, 'manager_target (external_key)'],
-  [employees.COLLECT_SEEN, 'seen_key'],
-  [employees.COLLECT_SEEN_IN_SCOPE, 'seen_key'],
-  [departments.COLLECT_TARGETS, 'department_target (external_key, local_id, stays)'],
-  [groups.COLLECT_GROUPS, 'plan_group'],
-  [groups.COLLECT_GROUP_EDGES, 'group_edge'],
-  [groups.COLLECT_MEMBER_RECORDS, 'member_record'],
-]);
 
 /** Of tables that live as long as one plan a small sample tells enough. */
 const SETTINGS = `SET LOCAL work_mem = '64MB'; SET LOCAL default_statistics_target = 10`;
@@ -80,6 +61,9 @@ const WITHOUT_WAITING = 'SET LOCAL synchronous_commit = off';
 /** People whose records one statement writes: few at first, so that the first are seen at once. */
 const FIRST_CHUNK = 500;
 const LARGEST_CHUNK = 20_000;
+
+/** What may give somebody or something a value that must be unique. */
+const TAKING: readonly SyncActionName[] = ['CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID'];
 
 /** So many new records make the planner's figures of them wrong: it would look through all of them for each of them. */
 const MANY = 1_000;
@@ -101,24 +85,30 @@ export class Planner {
    */
   async plan(run: Run, findings: Findings, progress: ProgressReporter): Promise<void> {
     progress.update({ phase: 'PLANNING' });
-    await withTemporaryTables(this.dataSource, (client) =>
-      new Planning(client, this.events, run, findings, progress).make(),
+    await withWorkingTables(this.dataSource, (tables) =>
+      new Planning(tables, this.events, run, findings, progress).make(),
     );
   }
 }
 
+/** SQL, or a table that it fills. */
+type Statement = string | WorkingTable;
+
 /** One plan being made, on one connection: a transaction for each part. */
 class Planning {
-  private counters: CounterState[] = [];
+  private readonly client: PoolClient;
+  private counters: readonly CounterState[] = [];
   private lastOrdinal = 0;
 
   constructor(
-    private readonly client: PoolClient,
+    private readonly tables: WorkingTables,
     private readonly events: EventLog,
     private readonly run: Run,
     private readonly findings: Findings,
     private readonly progress: ProgressReporter,
-  ) {}
+  ) {
+    this.client = tables.client;
+  }
 
   async make(): Promise<void> {
     const begun = await this.startOver();
@@ -141,13 +131,24 @@ class Planning {
   }
 
   private async people(): Promise<void> {
-    await this.part(COLLECT_PEOPLE);
+    if (!(await this.collectPeople())) return this.leavers();
     const { rows } = await this.client.query<{ new: number; all: number }>(employees.COUNT_CANDIDATES);
     const { new: newcomers, all } = rows[0] as { new: number; all: number };
     if (all > FIRST_CHUNK) await this.part([INDEX_PEOPLE]);
     await this.inChunks(employees.recordNewEmployees, 1, newcomers);
     await this.inChunks(employees.recordChangedEmployees, newcomers + 1, all);
-    await this.part([...this.leaverStatements(), this.skipOlderReads()], 'EMPLOYEE');
+    await this.leavers();
+  }
+
+  /** @returns whether there is anybody to compare */
+  private collectPeople(): Promise<boolean> {
+    return this.transaction(async () => {
+      await this.execute(employees.COLLECT_RENAMES);
+      const candidates = await this.execute(employees.COLLECT_CANDIDATES);
+      if (candidates === 0) await this.tables.leaveEmpty(this.inlined(employees.COLLECT_EMPLOYEES));
+      else for (const table of COLLECT_PEOPLE) await this.execute(table);
+      return candidates > 0;
+    }, WITHOUT_WAITING);
   }
 
   private async inChunks(record: (turns: employees.Turns) => string, begin: number, end: number): Promise<void> {
@@ -155,7 +156,11 @@ class Planning {
       await this.part([record({ first, last: Math.min(end, first + size - 1) })]);
   }
 
-  private leaverStatements(): string[] {
+  private async leavers(): Promise<void> {
+    await this.part([...this.leaverStatements(), this.skipOlderReads()], 'EMPLOYEE');
+  }
+
+  private leaverStatements(): Statement[] {
     // Of a snapshot that is made of the same pages nobody is missing who was not missing before.
     if (this.findings.same) return [employees.SEE_NOBODY, employees.RECORD_REMOVALS];
     const partial = this.run.task.settings.scope.mode === 'PARTIAL';
@@ -170,12 +175,14 @@ class Planning {
 
   /** Once removals are judged: somebody whose leaving waits for approval is here, and so are their values. */
   private async refuseTakenValues(types: readonly MappedObjectType[]): Promise<void> {
+    const changed = types.filter((type) => openOf(this.counters, type, ...TAKING) > 0);
+    if (changed.length === 0) return;
     if (this.lastOrdinal >= MANY) await this.part([ANALYSE_RECORDS]);
     const refused = await this.transaction(async () => {
       let any = false;
-      for (const type of types) any = (await refuseTakenValues(this.client, this.run, type)) || any;
+      for (const type of changed) any = (await refuseTakenValues(this.client, this.run, type)) || any;
       if (!any) return false;
-      await this.execute([changingPlanned(employees.LEAVE_OUT_REFUSED_MANAGERS)]);
+      await this.execute(changingPlanned(employees.LEAVE_OUT_REFUSED_MANAGERS));
       this.counters = (await countRecords(this.client, this.run.task.id, 0)).counters;
       return true;
     }, WITHOUT_WAITING);
@@ -184,7 +191,8 @@ class Planning {
 
   /** Once it is certain who comes: a newcomer who was refused is a member of nothing. */
   private async groups(): Promise<void> {
-    const { rows } = await this.client.query(inline(groups.ANY_GROUPS, this.run));
+    const any = this.findings.same && this.lastOrdinal === 0 ? groups.ANY_WAITING : groups.ANY_GROUPS;
+    const { rows } = await this.client.query(inline(any, this.run));
     if (rows[0].any) await this.part([...groups.GROUP_STATEMENTS, this.skipOlderReads()], 'GROUP');
   }
 
@@ -192,11 +200,10 @@ class Planning {
    * Runs statements and tells what they have recorded, with its commit.
    * @param removals the type whose removals are among it, and are judged before they are told
    */
-  private async part(statements: readonly string[], removals?: RemovableType): Promise<void> {
+  private async part(statements: readonly Statement[], removals?: RemovableType): Promise<void> {
     const told = await this.transaction(async () => {
-      await this.execute(statements);
-      if (removals) await gate(this.client, this.run, this.findings.lost, removals, this.lastOrdinal);
-      return this.tellRecorded();
+      for (const statement of statements) await this.execute(statement);
+      return this.tellRecorded(await this.countRecorded(removals));
     }, WITHOUT_WAITING);
     if (!told) return;
     await this.events.publish();
@@ -215,19 +222,28 @@ class Planning {
     });
   }
 
-  private async execute(statements: readonly string[]): Promise<void> {
-    for (const statement of statements) {
-      await this.client.query(inline(statement, this.run));
-      const filled = ANALYSE_AFTER.get(statement);
-      if (filled) await this.client.query(`ANALYZE ${filled}`);
-    }
+  /** @returns how many rows it was about */
+  private async execute(statement: Statement): Promise<number> {
+    if (typeof statement !== 'string') return this.tables.fill(this.inlined(statement));
+    return (await this.client.query(inline(statement, this.run))).rowCount ?? 0;
+  }
+
+  private inlined(table: WorkingTable): WorkingTable {
+    return { ...table, rows: inline(table.rows, this.run) };
+  }
+
+  private async countRecorded(removals: RemovableType | undefined): Promise<Counted> {
+    const { client, run, lastOrdinal } = this;
+    const counted = await countRecords(client, run.task.id, lastOrdinal);
+    if (!removals) return counted;
+    const held = await gate(client, run, this.findings.lost, removals, counted.counters, lastOrdinal);
+    return held ? countRecords(client, run.task.id, lastOrdinal) : counted;
   }
 
   /** @returns whether there is anything new to tell */
-  private async tellRecorded(): Promise<boolean> {
-    const { id } = this.run.task;
-    const { last, counters } = await countRecords(this.client, id, this.lastOrdinal);
+  private async tellRecorded({ last, counters }: Counted): Promise<boolean> {
     if (counters.length === 0) return false;
+    const { id } = this.run.task;
     await tellRecords(this.client, id, 'PLANNED', this.lastOrdinal + 1);
     this.lastOrdinal = last;
     this.counters = sum([...this.counters, ...counters]);
@@ -235,7 +251,6 @@ class Planning {
     return true;
   }
 
-  /** Objects that the snapshot has, or reflects, and of which nothing is recorded. */
   private async countUnchanged(): Promise<CounterState[]> {
     const { rows } = await this.client.query<{ objectType: string; total: number }>(
       `SELECT 'DEPARTMENT' AS "objectType", count(*)::int AS total FROM plan_department
@@ -245,14 +260,7 @@ class Planning {
                   WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' HAVING count(*) > 0`,
       [this.run.task.id, this.findings.same],
     );
-    return rows.map(({ objectType, total }) => {
-      const seen = this.counters.filter(
-        (c) => c.objectType === objectType && !['REMOVE', 'SUSPEND'].includes(c.action),
-      );
-      const changed = seen.reduce((before, counter) => before + counter.planned, 0);
-      const planned = Math.max(0, total - changed);
-      return { objectType, action: 'NONE', planned, applied: 0, held: 0, skipped: 0, failed: 0 };
-    });
+    return rows.map(({ objectType, total }) => unchanged(objectType, total, this.counters));
   }
 
   /** @param begun what was applied after that may have come too late for some part of the plan */
@@ -269,45 +277,9 @@ class Planning {
   }
 }
 
-/** CREATE TABLE AS takes no parameters; both ids come from the database and are checked to be what they must be. */
+/** CREATE TABLE AS takes no parameters, and several statements at once take none; both ids come from the database and are checked to be what they must be. */
 function inline(statement: string, run: Run): string {
   const ids = [run.task.id, run.task.identitySourceId];
   if (!ids.every((id) => /^[0-9a-f-]{36}$/.test(id))) throw new Error('Not a uuid.');
   return statement.replace(/\$([12])/g, (_, n: string) => `'${ids[Number(n) - 1]}'::uuid`);
-}
-
-/** What is planned after an ordinal, and the last ordinal. */
-async function countRecords(
-  client: PoolClient,
-  taskId: string,
-  after: number,
-): Promise<{ last: number; counters: CounterState[] }> {
-  const { rows } = await client.query<CounterState & { last: number }>(
-    `SELECT object_type AS "objectType", action, count(*)::int AS planned, 0 AS applied,
-            (count(*) FILTER (WHERE result = 'HELD'))::int AS held, (count(*) FILTER (WHERE result = 'SKIPPED'))::int AS skipped,
-            (count(*) FILTER (WHERE result = 'FAILED'))::int AS failed, max(ordinal) AS last
-       FROM sync_record WHERE task_id = $1 AND ordinal > $2 GROUP BY object_type, action ORDER BY 1, 2`,
-    [taskId, after],
-  );
-  return {
-    last: Math.max(after, ...rows.map((row) => row.last)),
-    counters: rows.map(({ last: _, ...counter }) => counter),
-  };
-}
-
-/** Counters of the same type and action become one. Pure. */
-function sum(counters: readonly CounterState[]): CounterState[] {
-  const sums = new Map<string, CounterState>();
-  for (const counter of counters) {
-    const key = `${counter.objectType} ${counter.action}`;
-    const { planned = 0, held = 0, skipped = 0, failed = 0 } = sums.get(key) ?? {};
-    sums.set(key, {
-      ...counter,
-      planned: planned + counter.planned,
-      held: held + counter.held,
-      skipped: skipped + counter.skipped,
-      failed: failed + counter.failed,
-    });
-  }
-  return [...sums.values()];
 }

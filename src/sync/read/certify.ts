@@ -307,7 +307,7 @@ async function countFacts(
   );
   const chosen = await dataSource.query(
     `SELECT DISTINCT s.external_id AS id FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
-      WHERE tp.task_id = $1 AND s.external_id = ANY ($2) ORDER BY 1`,
+      WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' AND s.external_id = ANY ($2) ORDER BY 1`,
     [id, settings.scope.departmentIds],
   );
   const [former] = await dataSource.query(
