@@ -7,28 +7,17 @@ import { from as copyFrom } from 'pg-copy-streams';
 export type CopyValue = string | number | boolean | null | readonly (string | number | boolean | null)[];
 
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
-const CHUNK_ROWS = 500;
 
-/** Writes rows with COPY in text format. `target` is a table with its columns and comes from code, never from input. */
-export async function copyRows(
-  client: PoolClient,
-  target: string,
-  rows: Iterable<readonly CopyValue[]>,
-): Promise<void> {
-  await pipeline(Readable.from(chunks(rows)), client.query(copyFrom(`COPY ${target} FROM STDIN`)));
+/** Writes lines of COPY's text format. `target` is a table with its columns and comes from code, never from input. */
+export async function copyLines(client: PoolClient, target: string, lines: readonly Buffer[]): Promise<void> {
+  await pipeline(Readable.from(lines), client.query(copyFrom(`COPY ${target} FROM STDIN`)));
 }
 
-function* chunks(rows: Iterable<readonly CopyValue[]>): Generator<string> {
-  let chunk = '';
-  let count = 0;
-  for (const row of rows) {
-    chunk += `${row.map(copyText).join('\t')}\n`;
-    if (++count % CHUNK_ROWS === 0) {
-      yield chunk;
-      chunk = '';
-    }
-  }
-  if (chunk !== '') yield chunk;
+/** One row in COPY's text format. Source: postgresql.org/docs/18/sql-copy.html, "Text Format" */
+export function copyLine(row: readonly CopyValue[]): string {
+  let line = copyText(row[0] ?? null);
+  for (let i = 1; i < row.length; i++) line += `\t${copyText(row[i] ?? null)}`;
+  return `${line}\n`;
 }
 
 function copyText(value: CopyValue): string {

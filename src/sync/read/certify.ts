@@ -3,7 +3,7 @@ import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, type DirectoryExtent, GROUP_LIST_PAGE } from '../../connector/directory-connector';
 import type { Run } from '../task/lease';
 import type { CertificateState, ScopeState } from '../task/sync-task.entity';
-import type { StagedType } from './stage';
+import type { StagedType } from './staged-rows';
 
 /** How many reasons a certificate spells out; the rest is counted. */
 const REASONS_SHOWN = 20;

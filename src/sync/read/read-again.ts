@@ -1,7 +1,8 @@
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, DirectoryError, hasGroups } from '../../connector/directory-connector';
 import type { Run } from '../task/lease';
-import type { AnyPage, StagedObject, StagedType } from './stage';
+import type { AnyPage } from './stage';
+import type { StagedObject, StagedType } from './staged-rows';
 
 /** Missing objects are read in batches of this size, so that a whole company missing is never held in memory. */
 const BATCH = 500;

@@ -3,7 +3,8 @@ import type { DirectoryConnector } from '../../connector/directory-connector';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Run } from '../task/lease';
 import { readObject } from './read-again';
-import type { AnyPage, StagedType } from './stage';
+import type { AnyPage } from './stage';
+import type { StagedType } from './staged-rows';
 
 const AT_ONCE = 8;
 /** Named objects are taken in batches of this size, so that a storm is never held in memory. */

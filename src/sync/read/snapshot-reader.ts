@@ -8,7 +8,8 @@ import { type Certified, confirmAbsences, storeCertificate, storeEventCertificat
 import { readMissingAgain } from './read-again';
 import { readNamed, typesToRead } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
-import { COUNTED, Stage, type StagedBatch, type StagedType } from './stage';
+import { COUNTED, Stage, type StagedBatch } from './stage';
+import type { StagedType } from './staged-rows';
 
 interface NamedDepartment {
   readonly id: string;
