@@ -109,6 +109,7 @@ export class SyncRunner {
         return await apply(this.dataSource, run, isComplete(run, read), progress.current);
       } catch (error) {
         if (!(error instanceof PlanOutdated)) throw error;
+        if (error.cause) this.log.warn({ err: error.cause, syncTaskId: run.task.id }, 'sync.plan-refused');
         if (run.task.originId) {
           throw new AppError('PREVIEW_STALE', 'Something changed here since the preview: make another one.');
         }

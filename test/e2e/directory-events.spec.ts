@@ -10,6 +10,7 @@ import {
   synchronize,
   type TestRollcall,
   user,
+  watch,
 } from '../setup/rollcall';
 
 const KEYS = { token: 'QDG6eK', encodingAesKey: 'jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C' };
@@ -229,6 +230,19 @@ describe('changes that WeCom tells by callback', () => {
     expect(await wrong()).toEqual([]);
   });
 
+  it('that wait are not taken for read by a preview that was made before them', async () => {
+    await listen();
+    const set = (enabled: boolean) =>
+      mutate(rollcall, 'setAutomaticSynchronization', { id: source, enabled }, 'identitySource { id }');
+    await set(false);
+    const preview = await synchronize(rollcall, source, { mode: 'PREVIEW' });
+    edit(({ users }) => users.delete('zhaoliu'));
+    await rollcall.sandbox.company.deliveries.settled();
+    const applied = await mutate(rollcall, 'applyPreview', { taskId: preview.id }, 'syncTask { id }');
+    await watch(rollcall.api, applied.syncTask.id);
+    expect((await rollcall.sql.query('SELECT task_id FROM directory_event')).rows).toEqual([{ task_id: null }]);
+  });
+
   it('about people and groups wait while automatic runs bring departments only, and open no task for nothing', async () => {
     await listen();
     const set = (on: boolean) => rollcall.sql.query('UPDATE identity_source SET automatic_user_information = $1', [on]);
@@ -351,6 +365,42 @@ describe('changes that WeCom tells by callback', () => {
       await present(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
       await move(3, 1);
       await present(['wangwu', 'zhangsan', 'zhaoliu']);
+    });
+
+    it('suspend nobody who was moved within the scope before the department left it that they were in', async () => {
+      await lose(({ departments }) => departments.set(5, department(5, 2)));
+      await chooseDepartment2();
+      await lose(
+        ({ users, departments }) => {
+          users.set('lisi', user('lisi', '李四', [5]));
+          departments.set(3, department(3, 1));
+        },
+        [{ changeType: 'update_party', fields: { Id: '3', ParentId: '1' } }],
+      );
+      await synchronize(rollcall, source);
+      const { rows } = await rollcall.sql.query(
+        `SELECT DISTINCT r.action FROM sync_record r JOIN employee e ON e.id = r.local_id
+          WHERE e.username = 'lisi' AND r.action IN ('SUSPEND', 'RESTORE')`,
+      );
+      expect(rows).toEqual([]);
+    });
+
+    it('take nobody the lead that only their department tells of', async () => {
+      rollcall.sandbox.company.withhold({ fields: ['is_leader_in_dept'], style: 'absent' });
+      await synchronize(rollcall, source);
+      await listen();
+      const leads = async () =>
+        (
+          await rollcall.sql.query(
+            `SELECT e.username, e.position FROM membership m JOIN employee e ON e.id = m.employee_id WHERE m.is_leader`,
+          )
+        ).rows;
+      expect(await leads()).toEqual([{ username: 'zhangsan', position: '主任' }]);
+      edit(({ users }) =>
+        users.set('zhangsan', user('zhangsan', '张三', [2], { isLeaderInDept: [1], position: '总监' })),
+      );
+      await settled();
+      expect(await leads()).toEqual([{ username: 'zhangsan', position: '总监' }]);
     });
 
     it('suspend nobody who was moved into a department of the scope that is not known yet', async () => {

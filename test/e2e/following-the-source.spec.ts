@@ -216,6 +216,15 @@ describe('what is here', () => {
       expect([await stored('leo', 'mobile'), await stored('mia', 'mobile')]).toEqual([null, null]);
     });
 
+    it('stays where its field is no longer mapped, also where departments have the field mapped', async () => {
+      await configure({}, { ...MAPPINGS, englishName: 'extattr.工牌' }, {}, { englishName: 'name_en' });
+      await tell({ eva: { badge: 'Eve' } });
+      await configure({}, MAPPINGS, {}, { englishName: 'name_en' });
+      await tell({ eva: { badge: 'Eve', position: '主任' } });
+      expect(await stored('eva', 'position')).toBe('主任');
+      expect(await stored('eva', 'english_name')).toBe('Eve');
+    });
+
     it('is that of the source once the source owns the field', async () => {
       await configure({}, MAPPINGS, { position: 'SET_ONCE' });
       await tell({ ola: { position: 'first', mobile: '1' } });

@@ -136,6 +136,19 @@ describe('previews and undo', () => {
     );
   });
 
+  it('undoing a removal brings back somebody who is missing still, and has no second grace period', async () => {
+    change(rollcall.sandbox, ({ users }) => users.delete('zhaoliu'));
+    await synchronize(rollcall, source);
+    await rollcall.sql.query(`UPDATE employee SET removal_due_at = now() WHERE username = 'zhaoliu'`);
+    const removal = await synchronize(rollcall, source);
+    const { syncTask } = await mutate('revertSyncTask', removal.id);
+    expect(await watch(rollcall.api, String(syncTask?.id))).toMatchObject({ status: 'SUCCEEDED' });
+    const { rows } = await rollcall.sql.query(`SELECT status FROM employee WHERE username = 'zhaoliu'`);
+    expect(rows).toEqual([{ status: 'SUSPENDED' }]);
+    const again = await synchronize(rollcall, source);
+    expect(await summaries(rollcall.api, again.id)).toEqual(['REMOVE employee zhaoliu: status']);
+  });
+
   it('undoing leaves alone what was changed since, and names it', async () => {
     edit();
     const task = await synchronize(rollcall, source);

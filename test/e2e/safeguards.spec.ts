@@ -1,3 +1,4 @@
+import { mutate } from '../setup/organisation-view';
 import {
   change,
   connectSource,
@@ -103,6 +104,45 @@ describe('removals over the limits', () => {
     expect((await synchronize(rollcall, source)).status).toBe('HELD');
     const [last] = (await rollcall.sql.query(`SELECT id FROM sync_task WHERE status = 'HELD'`)).rows;
     expect(last).toBeDefined();
+  });
+
+  it('wait until the last of them is decided, where less of the directory can be seen', async () => {
+    rollcall.sandbox.company.setRange({ departments: [2], users: [], tags: [] });
+    const task = await synchronize(rollcall, source);
+    const held = await recordsOf(rollcall.api, task.id, { result: ['HELD'] });
+    const department = held.find((record) => record.objectType === 'DEPARTMENT');
+    await decide(rollcall.api, { taskId: task.id, approve: true, recordIds: [String(department?.id)] });
+    const next = await synchronize(rollcall, source);
+    expect(next.status).toBe('HELD');
+    expect(await suspended()).toEqual([]);
+    await decide(rollcall.api, { taskId: next.id, approve: true });
+    expect(await suspended()).toEqual(['zhaoliu']);
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+  });
+
+  it('that are rejected stay so for as long as they are outside the scope, or told to have left', async () => {
+    const configure = (input: Record<string, unknown>) =>
+      mutate(rollcall, 'configureSynchronization', { id: source, ...input }, 'identitySource { id }');
+    const safeguards = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 10, leaverGraceDays: 7 };
+    await configure({ safeguards, scope: { mode: 'PARTIAL', departmentIds: ['2'] } });
+    change(rollcall.sandbox, ({ users }) => users.set('lisi', user('lisi', '李四', [3], { status: 5 })));
+    const held = await synchronize(rollcall, source);
+    expect((await recordsOf(rollcall.api, held.id, { result: ['HELD'] })).map((r) => r.externalId).sort()).toEqual([
+      '1',
+      '4',
+      'lisi',
+      'zhaoliu',
+    ]);
+    await decide(rollcall.api, { taskId: held.id, approve: false });
+    await synchronize(rollcall, source);
+    await configure({ safeguards: { ...safeguards, minimumObjects: 100, maxRemovals: 100 } });
+    change(rollcall.sandbox, ({ users }) =>
+      users.set('lisi', user('lisi', '李四', [3], { status: 5, position: '主任' })),
+    );
+    const last = await synchronize(rollcall, source);
+    expect((await recordsOf(rollcall.api, last.id)).filter((r) => ['SUSPEND', 'REMOVE'].includes(r.action))).toEqual(
+      [],
+    );
   });
 
   it('are not decided twice by two people at once', async () => {

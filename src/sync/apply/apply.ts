@@ -31,6 +31,12 @@ export interface Applied {
   readonly counters: CounterState[];
 }
 
+/**
+ * What PostgreSQL refuses since a reference leads to what is gone, or a value is taken: 23503, 23505, 23P01
+ * (postgresql.org/docs/18/errcodes-appendix.html). Something else was applied between the plan and its end.
+ */
+const REFUSALS = ['23503', '23505', '23P01'];
+
 /** Something here changed since the plan was made: it has to be made again. */
 export class PlanOutdated extends Error {}
 
@@ -45,13 +51,20 @@ export async function apply(
   complete: boolean,
   progress: ProgressState,
 ): Promise<Applied> {
-  return inTransaction(dataSource, async (client) => {
-    await beginApplying(client, run.task.identitySourceId);
-    await run.lease.check(client);
-    if (run.task.trigger === 'REVERT') await applyReversal(client, run);
-    else await applySnapshot(client, run);
-    return finish(client, run, complete, progress);
-  });
+  const undoing = run.task.trigger === 'REVERT';
+  try {
+    return await inTransaction(dataSource, async (client) => {
+      await beginApplying(client, run.task.identitySourceId);
+      await run.lease.check(client);
+      if (undoing) await applyReversal(client, run);
+      else await applySnapshot(client, run);
+      return finish(client, run, complete, progress);
+    });
+  } catch (error) {
+    if (!undoing && REFUSALS.includes((error as { code?: string }).code ?? ''))
+      throw new PlanOutdated('PostgreSQL refused the plan.', { cause: error });
+    throw error;
+  }
 }
 
 async function applySnapshot(client: PoolClient, run: Run): Promise<void> {

@@ -68,10 +68,17 @@ async function decideIn(client: PoolClient, decision: Decision): Promise<Decisio
   }
   if (approve) await applyDecided(client, taskId, task);
   else await keepDecided(client, taskId, task);
+  await client.query(ACCEPT_EXTENT, [taskId]);
   const { rows: decided } = await client.query('SELECT array_agg(ordinal ORDER BY ordinal) AS ordinals FROM decided');
   await endIfDecided(client, taskId, decided[0].ordinals ?? []);
   return { kind: 'decided', taskId };
 }
+
+/** Once nothing waits any more, and something was approved, what can be seen becomes what the next run is compared with. */
+const ACCEPT_EXTENT = `
+UPDATE sync_task t SET extent_accepted = true
+ WHERE t.id = $1 AND NOT EXISTS (SELECT FROM sync_record WHERE task_id = $1 AND result = 'HELD')
+   AND EXISTS (SELECT FROM sync_record WHERE task_id = $1 AND applied_at IS NOT NULL)`;
 
 async function applyDecided(client: PoolClient, taskId: string, task: HeldTask): Promise<void> {
   await client.query(
@@ -92,8 +99,6 @@ async function applyDecided(client: PoolClient, taskId: string, task: HeldTask):
   while ((await run(sql.DELETE_DEPARTMENTS)) > 0);
   await run(sql.KEEP_FILLED_DEPARTMENTS);
   await run(sql.DELETE_DEPARTMENT_LINKS);
-  // What can be seen now becomes what the next run is compared with.
-  await client.query('UPDATE sync_task SET extent_accepted = true WHERE id = $1', [taskId]);
   await readWaitingForValues(client, taskId, task.identitySourceId);
 }
 

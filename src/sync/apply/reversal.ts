@@ -98,8 +98,9 @@ UPDATE sync_record r
                           WHERE EXISTS (SELECT FROM department d WHERE d.id = (place ->> 0)::uuid))))
  WHERE r.task_id = $1 AND r.result IS NULL AND r.object_type = 'EMPLOYEE' AND r.action IN ('UPDATE', 'MOVE', 'RESTORE')`;
 
-/** The directory says something else now, so the next run has to look at each of them again. Who was removed counts as missing. */
+/** The directory says something else now, so the next run has to look at each of them again. Who was removed, or is suspended, counts as missing. */
 export const FORGET_HASHES = `
-UPDATE link l SET hash = NULL, missing_since = CASE WHEN r.action IN ('REMOVE', 'SUSPEND') THEN coalesce(l.missing_since, now()) END
+UPDATE link l SET hash = NULL, missing_since = CASE WHEN r.action IN ('REMOVE', 'SUSPEND') OR r.after ->> 'status' = 'SUSPENDED'
+                                               THEN coalesce(l.missing_since, now()) END
   FROM sync_record r
  WHERE r.task_id = $1 AND r.result IS NULL AND l.local_id = r.local_id`;

@@ -1,4 +1,5 @@
 import type { SyncObjectTypeName } from '../../field-mapping/field-mapping';
+import { READ_SINCE } from '../plan/fields';
 import type { SyncActionName } from '../task/sync-task.entity';
 
 /**
@@ -196,7 +197,7 @@ export const MARK_MISSING = step(
   'EMPLOYEE',
   ['SUSPEND'],
   (records) => `
-UPDATE link l SET missing_since = now() FROM sync_record r WHERE ${records} AND l.local_id = r.local_id`,
+UPDATE link l SET missing_since = now(), read_at = greatest(l.read_at, r.read_at) FROM sync_record r WHERE ${records} AND l.local_id = r.local_id`,
 );
 
 /**
@@ -239,14 +240,29 @@ export const DELETE_DEPARTMENT_LINKS = step(
 DELETE FROM link l USING sync_record r WHERE ${records} AND l.local_id = r.local_id`,
 );
 
-/** The local organisation now reflects this snapshot's pages and no others. A page with a failed object is compared again. */
+/** People of whom an event task has brought something newer than the page that they are on. */
+const READ_LATER = `
+SELECT l.external_key
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+  JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = k
+ WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND l.read_at > tp.read_at
+   AND EXISTS (SELECT FROM sync_task t JOIN sync_task done ON done.identity_source_id = $2 AND done.trigger = 'EVENT'
+                                                           AND done.applied_at >= t.started_at WHERE t.id = $1)`;
+
+/**
+ * The local organisation now reflects this snapshot's pages and no others. A page with a failed object, or one that is behind an
+ * event, is compared again.
+ */
 export const MARK_PAGES_APPLIED = `
 UPDATE snapshot_page p SET applied = now_applied.applied
   FROM (
     SELECT page.id, used.page_id IS NOT NULL AND NOT (page.keys && failed.keys) AS applied
       FROM snapshot_page page
       LEFT JOIN (SELECT DISTINCT page_id FROM task_page WHERE task_id = $1) used ON used.page_id = page.id,
-      (SELECT coalesce(array_agg(external_key), '{}') AS keys FROM sync_record r WHERE r.task_id = $1 AND r.result IS NOT NULL) failed
+      (SELECT coalesce(array_agg(external_key), '{}') AS keys FROM (
+         SELECT external_key FROM sync_record r WHERE r.task_id = $1 AND r.result IS NOT NULL
+         UNION ALL ${READ_LATER}
+         UNION ALL SELECT external_key FROM (${READ_SINCE}) since) open) failed
      WHERE page.identity_source_id = $2
   ) now_applied
  WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
@@ -267,14 +283,40 @@ SELECT EXISTS (
    WHERE ${OPEN} AND r.action = 'CREATE'
   UNION ALL
   SELECT FROM sync_record r WHERE ${OPEN} AND r.action <> 'CREATE' AND r.local_version IS NULL
+  UNION ALL
+  SELECT FROM (${READ_SINCE}) since JOIN sync_record r ON ${OPEN} AND r.action = 'CREATE' AND r.object_type = since.object_type
+                                   AND r.external_key = since.external_key AND since.received_at > r.read_at
 ) AS outdated`;
 
-/** People who were kept although missing, and are seen again: the decision has served. */
+/**
+ * People, departments and groups that were kept although their removal was asked for, and that are seen again within the scope: the
+ * decision has served. A department outside the scope is seen too, and so is somebody who is told to have left.
+ */
 export const FORGET_REJECTIONS = `
+WITH RECURSIVE rejected AS MATERIALIZED (
+  SELECT l.kind, l.external_key, t.settings #>> '{scope,mode}' IS NOT DISTINCT FROM 'PARTIAL' AS partial, t.settings #> '{scope,departmentIds}' AS chosen
+    FROM link l JOIN sync_task t ON t.id = $1 WHERE l.identity_source_id = $2 AND l.rejected_at IS NOT NULL
+), up AS (
+  SELECT r.external_key AS start, s.external_id, s.parent_key, r.chosen
+    FROM rejected r JOIN staged_department s ON s.external_key = r.external_key
+    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' WHERE r.kind = 'DEPARTMENT'
+  UNION
+  SELECT up.start, s.external_id, s.parent_key, up.chosen
+    FROM up JOIN staged_department s ON s.external_key = up.parent_key
+    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
+)
 UPDATE link l SET rejected_at = NULL
- WHERE l.identity_source_id = $2 AND l.rejected_at IS NOT NULL
-   AND EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
-                WHERE tp.task_id = $1 AND tp.object_type = l.kind AND l.external_key = ANY (p.keys))`;
+  FROM rejected r
+ WHERE l.identity_source_id = $2 AND l.kind = r.kind AND l.external_key = r.external_key
+   AND CASE r.kind
+     WHEN 'DEPARTMENT' THEN EXISTS (SELECT FROM up WHERE up.start = r.external_key AND (NOT r.partial OR r.chosen ? up.external_id))
+     WHEN 'EMPLOYEE' THEN EXISTS (
+       SELECT FROM staged_employee s JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+        WHERE s.external_key = r.external_key AND s.status <> 'LEFT'
+          AND (NOT r.partial OR EXISTS (SELECT FROM link d WHERE d.identity_source_id = $2 AND d.kind = 'DEPARTMENT'
+                                           AND d.external_key = ANY (s.department_keys) AND d.rejected_at IS NULL)))
+     ELSE EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                   WHERE tp.task_id = $1 AND tp.object_type = r.kind AND r.external_key = ANY (p.keys)) END`;
 
 /**
  * What former tasks held and this one settles: it plans the same removal itself, or the object is there after all. Returns the
@@ -318,10 +360,11 @@ UPDATE identity_source source SET next_run_at = now()
       WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' AND NOT t.settings #> '{scope,departmentIds}' ? d.external_id
         AND NOT EXISTS (SELECT FROM link up WHERE up.identity_source_id = $2 AND up.kind = 'DEPARTMENT' AND up.external_key = d.parent_key))`;
 
-/** A complete run has read everything that callbacks named before it began. */
+/** A complete run has read everything that callbacks named before it began, or, where it applies a preview, before that did. */
 export const CLOSE_EVENTS = `
 UPDATE directory_event e SET task_id = $1 FROM sync_task t
- WHERE t.id = $1 AND e.identity_source_id = $2 AND e.task_id IS NULL AND e.received_at < t.started_at
+ WHERE t.id = $1 AND e.identity_source_id = $2 AND e.task_id IS NULL
+   AND e.received_at < least(t.started_at, (SELECT min(read_at) FROM task_page WHERE task_id = $1))
    AND (t.certificate ->> 'complete')::boolean AND t.includes_employees
    AND (e.object_type <> 'GROUP' OR (t.certificate ->> 'groupsComplete')::boolean)`;
 

@@ -1,5 +1,15 @@
 import { workingTable } from '../../database/working-tables';
-import { anyReleased, changedFields, confirmedGone, departmentFields, keptFields, mappedOver } from './fields';
+import {
+  anyReleased,
+  changedFields,
+  confirmedGone,
+  departmentFields,
+  goneSince,
+  keptFields,
+  mappedOver,
+  missingReadAt,
+  unreadAgain,
+} from './fields';
 
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
 
@@ -52,7 +62,7 @@ SELECT s.external_key, s.external_id, s.parent_key, s."order", s.leader_keys, s.
   FROM read_department r
   JOIN staged_department s ON s.page_id = r.page_id AND s.external_key = r.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'DEPARTMENT' AND l.external_key = s.external_key
- WHERE r.in_scope`,
+ WHERE r.in_scope AND NOT ${goneSince('DEPARTMENT', 's.external_key', 'r.read_at')}`,
 );
 
 /** A parent that is neither in the snapshot nor here, or is outside the scope, cannot be hung under: its child becomes top-level. */
@@ -73,8 +83,7 @@ SELECT l.external_key, l.local_id
    AND NOT EXISTS (SELECT FROM plan_department d WHERE d.external_key = l.external_key)
    AND NOT (l.rejected_at IS NULL AND CASE WHEN t.trigger = 'EVENT' THEN ${confirmedGone('DEPARTMENT')} ELSE
             (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
-            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
-                              AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL) END)`,
+            AND NOT ${unreadAgain('DEPARTMENT')} END)`,
 );
 
 /**
@@ -168,7 +177,7 @@ SELECT $1, row_number() OVER (ORDER BY c.depth, c.external_key), 'DEPARTMENT', c
              CASE WHEN v."order" IS DISTINCT FROM v.local_order THEN 'order' END], NULL)
            || ${changedFields('DEPARTMENT', 'v')} AS changed
       FROM (
-        SELECT d.*, ${mappedOver('d')}
+        SELECT d.*, ${mappedOver('DEPARTMENT', 'd')}
                  || jsonb_strip_nulls(jsonb_build_object('parent', d.parent_after, 'order', d."order"::text)) AS after
           FROM (
             SELECT d.*, ${keptFields('DEPARTMENT', 'd', `'{}'::text[]`)} AS kept
@@ -200,9 +209,11 @@ SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1
        CASE WHEN r.external_key IS NULL THEN 'LEFT_SOURCE' ELSE 'OUT_OF_SCOPE' END,
        ${departmentFields('d', '(SELECT up.path_before FROM department_target up WHERE up.local_id = d.parent_id)')},
        array_remove(ARRAY['name', CASE WHEN d.english_name IS NOT NULL THEN 'englishName' END], NULL),
-       jsonb_build_object('parent', d.parent_id), now(), d.updated_at
+       jsonb_build_object('parent', d.parent_id), coalesce(r.read_at, ${missingReadAt('DEPARTMENT')}), d.updated_at
   FROM link l
   JOIN department d ON d.id = l.local_id
   JOIN department_target t ON t.local_id = l.local_id AND NOT t.stays
   LEFT JOIN read_department r ON r.external_key = l.external_key
- WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'`;
+ WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'
+   -- Whoever is in a department that left the scope is judged by the full run that is then due, and so is the department.
+   AND (r.external_key IS NULL OR (SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1))`;

@@ -1,5 +1,15 @@
 import { workingTable } from '../../database/working-tables';
-import { anyReleased, changedFields, confirmedGone, employeeFields, keptFields, mappedOver } from './fields';
+import {
+  anyReleased,
+  changedFields,
+  confirmedGone,
+  employeeFields,
+  goneSince,
+  keptFields,
+  mappedOver,
+  missingReadAt,
+  unreadAgain,
+} from './fields';
 
 /** The employee half of the plan. Parameters: $1 task, $2 identity source. */
 
@@ -64,8 +74,9 @@ SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main
   JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
   LEFT JOIN renamed r ON r.new_external_key = s.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(r.old_external_key, s.external_key)
- WHERE (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
-    OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays AND in_scope)`,
+ WHERE ((SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
+        OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays AND in_scope))
+   AND NOT ${goneSince('EMPLOYEE', 's.external_key', 'latest.read_at')}`,
   ['turn', 'external_key', 'page_id', 'local_id', 'manager_key', 'linked', 'status'],
 );
 
@@ -74,7 +85,9 @@ export const COLLECT_MEMBERSHIPS = workingTable(
   'plan_membership',
   `
 SELECT e.turn, t.local_id AS department_id, t.path_after, u."order",
-       coalesce(u.is_leader, e.external_key = ANY (t.leader_keys), false) AS is_leader,
+       coalesce(u.is_leader, e.external_key = ANY (t.leader_keys),
+                -- Told by neither, as where an event named the person alone: what is here stays.
+                (SELECT m.is_leader FROM membership m WHERE m.employee_id = e.local_id AND m.department_id = t.local_id), false) AS is_leader,
        u.department_key = e.main_department_key AS is_main
   FROM plan_employee e,
        unnest(e.department_keys, e.leader_flags, e.orders) AS u (department_key, is_leader, "order")
@@ -232,7 +245,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
              CASE WHEN v.manager_after IS DISTINCT FROM v.manager_before THEN 'manager' END], NULL)
            || ${changedFields('EMPLOYEE', 'v')} AS changed
       FROM (
-        SELECT e.*, (${mappedOver('e')}) - 'manager'
+        SELECT e.*, (${mappedOver('EMPLOYEE', 'e')}) - 'manager'
                  || jsonb_strip_nulls(jsonb_build_object('status', e.status, 'departments', e.shown, 'mainDepartment', e.main_path,
                       'manager', CASE WHEN e.manager_after IS NULL THEN NULL WHEN e.manager_kept THEN e.before ->> 'manager'
                                       ELSE e.mapped ->> 'manager' END)) AS after
@@ -274,7 +287,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
        'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'SUSPEND',
        CASE WHEN gone.external_key IS NULL AND elsewhere.external_key IS NOT NULL THEN 'OUT_OF_SCOPE' ELSE 'LEFT_SOURCE' END,
        told.third_party, ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "SUSPENDED"}', '{status}', ${GOING_EDGES},
-       coalesce(gone.read_at, now()), w.updated_at
+       coalesce(gone.read_at, ${missingReadAt('EMPLOYEE')}), w.updated_at
   FROM link l
   JOIN employee w ON w.id = l.local_id
   JOIN sync_task t ON t.id = $1
@@ -283,13 +296,12 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
   LEFT JOIN outside_scope elsewhere ON elsewhere.external_key = l.external_key
   ${GOING}
  WHERE ${OF_SOURCE} AND l.missing_since IS NULL AND l.rejected_at IS NULL
-   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.old_external_key = l.external_key AND e.status <> 'LEFT')
+   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND l.external_key IN (e.old_external_key, e.external_key))
    AND (gone.external_key IS NOT NULL
         OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
         OR (t.trigger <> 'EVENT' AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
             AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
-            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
-                              AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL)))`;
+            AND NOT ${unreadAgain('EMPLOYEE')}))`;
 
 /** Leavers whose grace period has ended, by a complete run that does not see them either, or is told that they have left. */
 export const RECORD_REMOVALS = `
@@ -306,13 +318,14 @@ INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_i
                          changed, edges_before, read_at, local_version)
 SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
        'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'REMOVE', 'GRACE_ENDED',
-       ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "REMOVED"}', '{status}', ${GOING_EDGES}, now(), w.updated_at
+       ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "REMOVED"}', '{status}', ${GOING_EDGES}, ${missingReadAt('EMPLOYEE')}, w.updated_at
   FROM due
   JOIN link l ON ${OF_SOURCE} AND l.external_key = due.external_key
   JOIN employee w ON w.id = l.local_id
   JOIN sync_task t ON t.id = $1 AND (t.certificate ->> 'complete')::boolean AND t.trigger <> 'EVENT'
   ${GOING}
  WHERE NOT EXISTS (SELECT FROM plan_employee e WHERE e.external_key = l.external_key AND e.status <> 'LEFT')
+   AND NOT ${unreadAgain('EMPLOYEE')}
    AND (NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
         OR EXISTS (SELECT FROM told WHERE told.external_key = l.external_key AND told.status = 'LEFT'))`;
 
@@ -346,7 +359,8 @@ SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRA
 /**
  * Those who are outside a partial scope: the snapshot names them, but not within it, or every department they are in is still
  * in the directory and no longer chosen. With the whole directory in scope there are none. An event task has read only some
- * departments: of one that it does not know it cannot tell.
+ * departments and people: of a department that it does not know it cannot tell, and of who is in one that left the scope the full
+ * run tells that is then due.
  */
 export const COLLECT_OUTSIDE_SCOPE = workingTable(
   'outside_scope',
@@ -362,6 +376,7 @@ SELECT l.external_key
   JOIN link d ON d.local_id = m.department_id
   LEFT JOIN read_department r ON r.external_key = d.external_key AND NOT r.in_scope
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND EXISTS (SELECT FROM read_department WHERE NOT in_scope)
+   AND (SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1)
  GROUP BY l.external_key HAVING bool_and(r.external_key IS NOT NULL)`,
 );
 

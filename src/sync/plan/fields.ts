@@ -1,4 +1,5 @@
 import { workingTable } from '../../database/working-tables';
+import type { MappedObjectType } from '../../field-mapping/field-mapping';
 
 /** Parts of the plan's statements that departments and employees share. Parameters: $1 task, $2 identity source. */
 
@@ -61,6 +62,35 @@ export function confirmedGone(objectType: string): string {
     WHERE tp.task_id = $1 AND tp.object_type = '${objectType}' AND tp.page_key = 'again:' || l.external_key AND p.keys = '{}')`;
 }
 
+/** When it was found that the object of link `l` is missing: by reading it alone, else by everything that was read. */
+export function missingReadAt(objectType: string): string {
+  return `coalesce((SELECT tp.read_at FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = '${objectType}'
+      AND tp.page_key = 'again:' || l.external_key), (SELECT started_at FROM sync_task WHERE id = $1))`;
+}
+
+/** Whether reading the object of link `l` alone failed, so that nothing is known of it. */
+export function unreadAgain(objectType: string): string {
+  return `EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = '${objectType}'
+      AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL)`;
+}
+
+/**
+ * Events that an event task has read and applied since the task $1 began. What is named by one that came after it was read here,
+ * and is not here, has gone since, or has another id.
+ */
+export const READ_SINCE = `
+  SELECT e.object_type, e.external_key, e.received_at
+    FROM sync_task t JOIN sync_task done ON done.identity_source_id = t.identity_source_id AND done.trigger = 'EVENT'
+                                         AND done.id <> t.id AND done.applied_at >= t.started_at
+    JOIN directory_event e ON e.task_id = done.id
+   WHERE t.id = $1`;
+
+/** Whether that is so of something of which there is no link. */
+export function goneSince(objectType: string, key: string, readAt: string): string {
+  return `EXISTS (SELECT FROM (${READ_SINCE}) since
+    WHERE since.object_type = '${objectType}' AND since.external_key = ${key} AND since.received_at > ${readAt} AND l.local_id IS NULL)`;
+}
+
 /** A department's fields as a comparison shows them. */
 export function departmentFields(row: string, parentPath: string): string {
   return `jsonb_strip_nulls(jsonb_build_object('name', ${row}.name, 'englishName', ${row}.english_name,
@@ -96,13 +126,13 @@ export function keptFields(objectType: string, row: string, editedFields: string
 }
 
 /** What a row's mapped fields will be: what was told, what is kept, and what no mapping names as it is. */
-export function mappedOver(row: string): string {
+export function mappedOver(objectType: MappedObjectType, row: string): string {
   return `CASE
     WHEN NOT ${row}.linked THEN ${row}.mapped
     WHEN ${row}.same THEN ${row}.before
     WHEN ${row}.kept IS NULL
-      THEN (${row}.before - ARRAY(SELECT f.field FROM mapped_field f)) || ${row}.mapped
-    ELSE (${row}.before - ARRAY(SELECT f.field FROM mapped_field f WHERE NOT ${row}.kept ? f.field))
+      THEN (${row}.before - ARRAY(SELECT f.field FROM mapped_field f WHERE f.object_type = '${objectType}')) || ${row}.mapped
+    ELSE (${row}.before - ARRAY(SELECT f.field FROM mapped_field f WHERE f.object_type = '${objectType}' AND NOT ${row}.kept ? f.field))
          || (${row}.mapped - ARRAY(SELECT jsonb_object_keys(${row}.kept))) END`;
 }
 

@@ -1,5 +1,5 @@
 import { workingTable } from '../../database/working-tables';
-import { confirmedGone } from './fields';
+import { confirmedGone, goneSince, missingReadAt, unreadAgain } from './fields';
 
 /**
  * The directory groups' part of the plan, after the people's: whoever comes in this run is a member at once. Parameters: $1 task,
@@ -57,7 +57,7 @@ SELECT DISTINCT ON (s.external_key) s.external_key, s.external_id, s.name, s.emp
   JOIN staged_group s ON s.page_id = tp.page_id
   JOIN (${CANDIDATES}) c ON c.external_key = s.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'GROUP' AND l.external_key = s.external_key
- WHERE tp.task_id = $1 AND tp.object_type = 'GROUP'
+ WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' AND NOT ${goneSince('GROUP', 's.external_key', 'tp.read_at')}
  ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC`,
   ['external_key', 'local_id'],
 );
@@ -185,9 +185,9 @@ export const RECORD_GROUP_REMOVALS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before, changed,
                          edges_before, read_at, local_version)
 SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key), 'GROUP', c.external_key, c.external_id, c.local_id, c.name,
-       'REMOVE', 'LEFT_SOURCE', c.before, ARRAY(SELECT jsonb_object_keys(c.before)), c.edges, now(), c.updated_at
+       'REMOVE', 'LEFT_SOURCE', c.before, ARRAY(SELECT jsonb_object_keys(c.before)), c.edges, c.read_at, c.updated_at
   FROM (
-    SELECT l.external_key, l.external_id, l.local_id, g.name, g.updated_at,
+    SELECT l.external_key, l.external_id, l.local_id, g.name, g.updated_at, ${missingReadAt('GROUP')} AS read_at,
            ${groupFields('g.name', shownMembers('before', 'EMPLOYEE', 'true'), shownMembers('before', 'DEPARTMENT', 'true'))} AS before,
            ${groupEdges(members('EMPLOYEE', 'true'), members('DEPARTMENT', 'true'))} AS edges
       FROM (
@@ -196,8 +196,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key), 'GROUP
            AND CASE WHEN t.trigger = 'EVENT' THEN ${confirmedGone('GROUP')} ELSE
                  (t.certificate ->> 'complete')::boolean AND (t.certificate ->> 'groupsComplete')::boolean AND l.read_at < t.started_at
                  AND NOT EXISTS (SELECT FROM seen_group s WHERE s.external_key = l.external_key)
-                 AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = 'GROUP'
-                                   AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL) END
+                 AND NOT ${unreadAgain('GROUP')} END
       ) l
       JOIN directory_group g ON g.id = l.local_id
       LEFT JOIN (
