@@ -46,7 +46,8 @@ describe('a plan while it is made', () => {
   });
 
   const until = async (isSo: () => boolean | Promise<boolean>) => {
-    while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (const end = Date.now() + 20_000; !(await isSo()); await new Promise((resolve) => setTimeout(resolve, 10)))
+      if (Date.now() > end) throw new Error('It did not come to that.');
   };
   const start = async () => String((await startTask(rollcall.api, source)).syncTask?.id);
   const seen = async (id: string) => (await rollcall.api.request<{ syncTask: SeenTask }>(TASK, { id })).syncTask;
@@ -71,15 +72,17 @@ describe('a plan while it is made', () => {
   const told = (events: readonly RecordEvent[]) => events.map((e) => [e.record.externalId, e.record.result]);
   const ofPlan = (events: readonly RecordEvent[], plan: number) => events.filter((event) => event.plan === plan);
 
-  /** Keeps the planner waiting where it reads a table, until let go. */
-  const hold = async (table: 'directory_event' | 'directory_group') => {
-    await rollcall.sql.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-  };
-  const letGo = () => rollcall.sql.query('COMMIT');
+  /** Keeps the planner waiting where it writes the first record of a type, until let go. */
+  const hold = (objectType: 'EMPLOYEE' | 'GROUP') =>
+    rollcall.sql.query(`
+      CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$;
+      CREATE TRIGGER wait BEFORE INSERT ON sync_record FOR EACH ROW WHEN (NEW.object_type = '${objectType}') EXECUTE FUNCTION wait();
+      SELECT pg_advisory_lock(7)`);
+  const letGo = () => rollcall.sql.query('SELECT pg_advisory_unlock_all()');
   /** Between the departments and the people. */
-  const holdBeforePeople = () => hold('directory_event');
+  const holdBeforePeople = () => hold('EMPLOYEE');
   /** Between everybody else and the groups, of which there must be one. */
-  const holdBeforeGroups = () => hold('directory_group');
+  const holdBeforeGroups = () => hold('GROUP');
   const addGroup = () =>
     change(rollcall.sandbox, ({ tags }) => tags.set(1, { id: 1, name: '党员', users: ['lisi'], departments: [] }));
   /** Takes the connection of the planner that waits. */
@@ -88,7 +91,7 @@ describe('a plan while it is made', () => {
       async () =>
         (
           await rollcall.sql.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE wait_event_type = 'Lock' AND query LIKE '%new_external_key%'`)
+            WHERE wait_event = 'advisory' AND query LIKE '%INSERT INTO sync_record%'`)
         ).rowCount === 1,
     );
   const temporaryTables = async () =>
