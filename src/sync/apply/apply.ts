@@ -125,7 +125,8 @@ function steps(run: Run, extensions: boolean): Step[] {
 async function applyRecords(client: PoolClient, run: Run): Promise<void> {
   const { rows } = await client.query<sql.OpenRecords>(sql.COUNT_OPEN, [run.task.id]);
   const extensions = await changesExtensions(client, run);
-  for (const step of steps(run, extensions)) if (sql.count(rows, step) > 0) await execute(client, step.sql, run);
+  for (const step of steps(run, extensions))
+    if (sql.count(rows, step) > 0) await execute(client, sql.narrowed(rows, step), run);
   if (sql.count(rows, sql.DELETE_DEPARTMENTS) > 0) await deleteDepartments(client, run);
   await rememberUnresolved(client, run);
   const renamed = sql.count(rows, { objectType: 'EMPLOYEE', actions: ['CREATE', ...sql.CHANGES] });

@@ -23,10 +23,13 @@ UPDATE link l SET unresolved = missing.marks
  */
 export const REMEMBER_UNRESOLVED = rememberMissing(`
 recorded AS MATERIALIZED (
-  SELECT external_key, edges FROM sync_record WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND result IS NULL
+  SELECT external_key, edges, action FROM sync_record WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND result IS NULL
 ), candidate AS MATERIALIZED (
   (SELECT k.external_key FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND NOT p.applied, unnest(p.keys) AS k (external_key)
     WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+      -- Where everybody here has come with this run nobody was compared without a change.
+      AND (SELECT count(*) FROM recorded WHERE action = 'CREATE')
+        < (SELECT count(*) FROM link WHERE identity_source_id = $2 AND kind = 'EMPLOYEE')
    EXCEPT SELECT external_key FROM recorded)
   UNION
   SELECT external_key FROM link WHERE identity_source_id = $2 AND kind = 'EMPLOYEE' AND unresolved IS NOT NULL
