@@ -23,6 +23,13 @@ const MANY = 1_000;
 /** Opens the connector of a task's source, with its secret. */
 export type OpenConnector = (identitySourceId: string) => Promise<OpenedConnector>;
 
+/** A plan as the worker knows it that has made it. */
+interface Planned {
+  readonly certified: Certified;
+  /** How many tasks of the source had been applied before. */
+  readonly basis: number;
+}
+
 /** Four heartbeats a lease, in milliseconds for each of its seconds. */
 const HEARTBEAT_SHARE = 250;
 
@@ -83,9 +90,9 @@ export class SyncRunner {
   private async steps(run: Run): Promise<SyncTaskStatusName> {
     const progress = new ProgressReporter(this.dataSource, this.events, run);
     try {
-      const certified = run.task.plannedAt ? undefined : await this.readAndPlan(run, progress);
-      if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, certified);
-      const { status, counters } = await this.applyPlan(run, certified, progress);
+      const planned = run.task.plannedAt ? undefined : await this.readAndPlan(run, progress);
+      if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, planned?.certified);
+      const { status, counters } = await this.applyPlan(run, planned, progress);
       await this.events.publish();
       const touched = counters.filter((c) => c.action !== 'NONE' && c.applied > 0);
       if (touched.some((c) => c.applied >= MANY)) await this.analyse();
@@ -98,15 +105,16 @@ export class SyncRunner {
 
   /**
    * An edit or an event since an object was planned changes what is to be done: the plan is then made again from the same rows.
-   * @param certified undefined when this worker has not read the snapshot: it certifies it again before it plans again
+   * @param first undefined when this worker has not read the snapshot: it certifies it again before it plans again
    */
-  private async applyPlan(run: Run, certified: Certified | undefined, progress: ProgressReporter): Promise<Applied> {
-    let read = certified;
+  private async applyPlan(run: Run, first: Planned | undefined, progress: ProgressReporter): Promise<Applied> {
+    let planned = first;
     for (let plans = 1; ; plans++) {
       progress.update({ phase: 'APPLYING' });
       await progress.flush();
       try {
-        return await apply(this.dataSource, run, isComplete(run, read), progress.current);
+        const complete = isComplete(run, planned?.certified);
+        return await apply(this.dataSource, run, complete, planned?.basis, progress.current);
       } catch (error) {
         if (!(error instanceof PlanOutdated)) throw error;
         if (error.cause) this.log.warn({ err: error.cause, syncTaskId: run.task.id }, 'sync.plan-refused');
@@ -117,17 +125,19 @@ export class SyncRunner {
           const message = `Something changed here each of ${MAX_PLANS} times that this was planned: run it again when less is edited.`;
           throw new AppError('CHANGED_MEANWHILE', message);
         }
-        if (read) await this.planner.plan(run, read.findings, progress);
-        else read = await this.readAndPlan(run, progress);
+        planned = await (planned ? this.plan(run, planned.certified, progress) : this.readAndPlan(run, progress));
       }
     }
   }
 
-  private async readAndPlan(run: Run, progress: ProgressReporter): Promise<Certified> {
+  private async readAndPlan(run: Run, progress: ProgressReporter): Promise<Planned> {
     const opened = await this.openConnector(run.task.identitySourceId);
     const certified = await new SnapshotReader(this.dataSource, opened, run, progress).read();
-    await this.planner.plan(run, certified.findings, progress);
-    return certified;
+    return this.plan(run, certified, progress);
+  }
+
+  private async plan(run: Run, certified: Certified, progress: ProgressReporter): Promise<Planned> {
+    return { certified, basis: await this.planner.plan(run, certified.findings, progress) };
   }
 
   private async finishPreview(run: Run, certified: Certified | undefined): Promise<SyncTaskStatusName> {

@@ -6,6 +6,7 @@ import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
 import { announceSearch, type RunQuery, refreshSearch } from '../../organisation/search-index';
 import { AppError } from '../../platform/app-error';
 import { skipOlderReads } from '../plan/fields';
+import { countApplied } from '../plan/plan';
 import { refuseTakenValues } from '../plan/taken-values';
 import type { Run } from '../task/lease';
 import { tellChanged, tellRecords } from '../task/record-events';
@@ -43,12 +44,14 @@ export class PlanOutdated extends Error {}
 /**
  * The fifth step, in one transaction: readers see the organisation before or after, never between. The task's end is written
  * in the same transaction, so it is applied exactly once, whoever is killed when.
+ * @param basis how many tasks of the source had been applied when the plan was begun; undefined where that is not known
  * @throws PlanOutdated when an object changed here since the plan; nothing is then written
  */
 export async function apply(
   dataSource: DataSource,
   run: Run,
   complete: boolean,
+  basis: number | undefined,
   progress: ProgressState,
 ): Promise<Applied> {
   const undoing = run.task.trigger === 'REVERT';
@@ -57,7 +60,7 @@ export async function apply(
       await beginApplying(client, run.task.identitySourceId);
       await run.lease.check(client);
       if (undoing) await applyReversal(client, run);
-      else await applySnapshot(client, run);
+      else await applySnapshot(client, run, basis);
       return finish(client, run, complete, progress);
     });
   } catch (error) {
@@ -67,7 +70,9 @@ export async function apply(
   }
 }
 
-async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
+async function applySnapshot(client: PoolClient, run: Run, basis: number | undefined): Promise<void> {
+  // An event task has no record of what it found as it is here; a full run may have applied something older to that since.
+  if (run.task.trigger === 'EVENT' && basis !== (await countApplied(client, run))) throw new PlanOutdated();
   const parameters = [run.task.id, run.task.identitySourceId];
   const { rows: older } = await client.query<{ builtOn: boolean }>(skipOlderReads(0), parameters);
   const { rows } = await client.query(sql.IS_OUTDATED, parameters);
@@ -76,6 +81,7 @@ async function applySnapshot(client: PoolClient, run: Run): Promise<void> {
   await settleFormerHolds(client, run);
   await execute(client, sql.FORGET_REJECTIONS, run);
   if (run.task.trigger === 'EVENT') {
+    await execute(client, sql.NOTE_READS, run);
     await execute(client, sql.REOPEN_PAGES, run);
     await execute(client, sql.ASK_FOR_FULL_RUN, run);
   } else {

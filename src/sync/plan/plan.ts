@@ -82,13 +82,25 @@ export class Planner {
   /**
    * Makes a task's plan, or makes it anew: what was planned before is forgotten. What a part finds is shown while the next one is
    * worked out; only `planned_at` says that the plan is whole.
+   * @returns how many tasks of the source had been applied before it was begun
    */
-  async plan(run: Run, findings: Findings, progress: ProgressReporter): Promise<void> {
+  async plan(run: Run, findings: Findings, progress: ProgressReporter): Promise<number> {
     progress.update({ phase: 'PLANNING' });
-    await withWorkingTables(this.dataSource, (tables) =>
-      new Planning(tables, this.events, run, findings, progress).make(),
-    );
+    return withWorkingTables(this.dataSource, async (tables) => {
+      const applied = await countApplied(tables.client, run);
+      await new Planning(tables, this.events, run, findings, progress).make();
+      return applied;
+    });
   }
+}
+
+/** How many tasks of the run's source have been applied, as this connection sees it now. */
+export async function countApplied(client: PoolClient, { task }: Run): Promise<number> {
+  const { rows } = await client.query(
+    'SELECT count(*)::int AS applied FROM sync_task WHERE identity_source_id = $1 AND applied_at IS NOT NULL',
+    [task.identitySourceId],
+  );
+  return rows[0].applied;
 }
 
 /** SQL, or a table that it fills. */
