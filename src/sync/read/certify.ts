@@ -276,7 +276,7 @@ async function countObjects(dataSource: DataSource, taskId: string): Promise<Cou
   const counts = await dataSource.query(
     `SELECT type, count(*)::int AS total FROM (
        SELECT DISTINCT tp.object_type AS type, k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
-        WHERE tp.task_id = $1) seen GROUP BY type`,
+        WHERE tp.task_id = $1 AND tp.page_key NOT LIKE 'again:%') seen GROUP BY type`,
     [taskId],
   );
   const total = (type: string): number => counts.find((row: { type: string }) => row.type === type)?.total ?? 0;

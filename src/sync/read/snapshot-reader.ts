@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, hasGroups, NotPermitted } from '../../connector/directory-connector';
 import type { OpenedConnector } from '../../connector/registry';
+import { inTransaction } from '../../database/transaction';
 import { CLAIM_EVENTS } from '../task/event-task';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
@@ -37,9 +38,19 @@ export class SnapshotReader {
   /** Reads and certifies; what an interrupted attempt has stored is not read again. */
   async read(): Promise<Certified> {
     this.progress.update({ phase: 'FETCHING' });
+    await this.forgetUnreadable();
     const certified = this.run.task.trigger === 'EVENT' ? await this.readEvents() : await this.readSnapshot();
     this.showCalls();
     return certified;
+  }
+
+  /** What an interrupted attempt could not read is read anew. */
+  private async forgetUnreadable(): Promise<void> {
+    const { task, lease } = this.run;
+    await inTransaction(this.dataSource, async (client) => {
+      await client.query('DELETE FROM task_page WHERE task_id = $1 AND page_id IS NULL', [task.id]);
+      await lease.confirm(client);
+    });
   }
 
   /** An event task reads only what callbacks named and what that leads to; nothing is concluded from what it does not read. */
@@ -67,7 +78,7 @@ export class SnapshotReader {
     const read = await this.readAll();
     let certified = await storeCertificate(dataSource, connector, run, read);
     const { certificate, findings } = certified;
-    if (certificate.complete && !findings.same && !run.task.settings.snapshotTaskId) {
+    if (certificate.complete && !findings.same) {
       const types = this.types();
       if (certificate.groupsComplete) types.push('GROUP');
       for (const type of types) {
