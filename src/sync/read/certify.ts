@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, type DirectoryExtent, GROUP_LIST_PAGE } from '../../connector/directory-connector';
+import { AppError } from '../../platform/app-error';
 import type { Run } from '../task/lease';
 import type { CertificateState, ScopeState } from '../task/sync-task.entity';
 import type { StagedType } from './staged-rows';
@@ -129,16 +130,11 @@ export async function storeCertificate(
     unconfirmed: 0,
     scopeFingerprint: createHash('sha256').update(JSON.stringify(facts.extent)).digest('hex').slice(0, 16),
   };
-  await dataSource.query(
-    `UPDATE sync_task SET certificate = $3, extent = $4, extent_accepted = $5, filled = (${FILLED}) WHERE id = $1 AND fence = $2`,
-    [
-      run.task.id,
-      run.lease.fence,
-      JSON.stringify(certificate),
-      JSON.stringify(facts.extent),
-      verdict.complete && lost.length === 0 && run.task.mode === 'APPLY',
-    ],
-  );
+  await writeTask(dataSource, run, `certificate = $3, extent = $4, extent_accepted = $5, filled = (${FILLED})`, [
+    JSON.stringify(certificate),
+    JSON.stringify(facts.extent),
+    verdict.complete && lost.length === 0 && run.task.mode === 'APPLY',
+  ]);
   return { certificate, findings: { lost, same: same !== undefined } };
 }
 
@@ -243,11 +239,23 @@ export async function confirmAbsences(
   const reasons = [...certificate.reasons, ...(event ? [] : again.problems)];
   if (lost.length > findings.lost.length) reasons.push(shrankReason(lost));
   const confirmed = { ...certificate, reasons, unconfirmed: event ? 0 : again.unread };
-  await dataSource.query(
-    `UPDATE sync_task SET certificate = $3, extent_accepted = extent_accepted AND $4 WHERE id = $1 AND fence = $2`,
-    [run.task.id, run.lease.fence, JSON.stringify(confirmed), shrank.length === 0],
-  );
+  await writeTask(dataSource, run, 'certificate = $3, extent_accepted = extent_accepted AND $4', [
+    JSON.stringify(confirmed),
+    shrank.length === 0,
+  ]);
   return { certificate: confirmed, findings: { ...findings, lost } };
+}
+
+/**
+ * Sets columns of the task. Parameters of the assignments: $1 task, $3 and on the values.
+ * @throws AppError LEASE_LOST
+ */
+async function writeTask(dataSource: DataSource, run: Run, assignments: string, values: unknown[]): Promise<void> {
+  const [, written] = await dataSource.query(
+    `UPDATE sync_task SET ${assignments} WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
+    [run.task.id, run.lease.fence, ...values],
+  );
+  if (written === 0) throw new AppError('LEASE_LOST', 'Another worker took the task over.');
 }
 
 /** What this run, or the last one whose removals were decided, could see, and the directory no longer shows. */
