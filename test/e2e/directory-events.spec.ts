@@ -196,6 +196,29 @@ describe('changes that WeCom tells by callback', () => {
     expect(await wrong()).toEqual([]);
   });
 
+  it('about somebody who goes unnoticed during a full run: they stay, since it is older, and leave with the next', async () => {
+    await listen();
+    const { company, faults, calls } = rollcall.sandbox;
+    const until = async (what: () => boolean | Promise<boolean>) => {
+      while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    const listed = calls.get('user/list') ?? 0;
+    faults.add({ kind: 'slow', milliseconds: 1_000, path: 'user/list', query: { department_id: '4' }, times: 1 });
+    const full = synchronize(rollcall, source);
+    await until(() => (calls.get('user/list') ?? 0) >= listed + 4);
+    edit(({ users }) => users.set('zhaoliu', user('zhaoliu', '赵六', [4], { status: 2, position: '组长' })));
+    await until(
+      async () => (await rollcall.sql.query(`SELECT FROM employee WHERE position = '组长'`)).rows.length === 1,
+    );
+    company.callback = undefined;
+    edit(({ users }) => users.delete('zhaoliu'));
+    const { id, status } = await full;
+    expect([status, await recordsOf(rollcall.api, id)]).toEqual(['SUCCEEDED', []]);
+    expect(await recordsOf(rollcall.api, (await synchronize(rollcall, source)).id)).toMatchObject([
+      { externalId: 'zhaoliu', action: 'SUSPEND' },
+    ]);
+  });
+
   it('make one task of a storm about the same people', async () => {
     await listen();
     edit(({ users }) => users.set('lisi', user('lisi', '李四', [2], { position: '主任' })));
