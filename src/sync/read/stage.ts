@@ -189,7 +189,9 @@ export class Stage {
     return this.nextPageId();
   }
 
-  private async store(batch: readonly PageToWrite[], onBatch: (batch: StagedBatch) => void): Promise<void> {
+  private async store(pages: readonly PageToWrite[], onBatch: (batch: StagedBatch) => void): Promise<void> {
+    // Of two answers about one page the later counts.
+    const batch = [...new Map(pages.map((page) => [page.key, page])).values()];
     const last = batch.at(-1);
     if (!last) return;
     await inTransaction(this.dataSource, async (client) => {
@@ -202,7 +204,8 @@ export class Stage {
         `INSERT INTO task_page (task_id, object_type, page_key, page_id, read_at, problem)
          SELECT $1, $2, * FROM unnest($3::text[], $4::bigint[], $5::timestamptz[], $6::text[])
          ON CONFLICT (task_id, object_type, page_key)
-         DO UPDATE SET page_id = excluded.page_id, read_at = excluded.read_at, problem = excluded.problem`,
+         DO UPDATE SET page_id = excluded.page_id, read_at = excluded.read_at, problem = excluded.problem
+          WHERE task_page.read_at <= excluded.read_at`,
         [
           this.run.task.id,
           this.objectType,
