@@ -1,3 +1,4 @@
+import { mutate as configure } from '../setup/organisation-view';
 import {
   change,
   connectSource,
@@ -157,6 +158,24 @@ describe('previews and undo', () => {
         );
       }
       expect(calls()).toBe(before);
+    });
+
+    it('are applied once the settings are saved, as they were shown', async () => {
+      const preview = await synchronize(rollcall, source, { mode: 'PREVIEW', proposed: { id: source, fieldMappings } });
+      const configured = await configure(
+        rollcall,
+        'configureSynchronization',
+        { id: source, fieldMappings },
+        'identitySource { id }',
+      );
+      expect(configured.userErrors).toEqual([]);
+      const { syncTask, userErrors } = await mutate('applyPreview', preview.id);
+      expect(userErrors).toEqual([]);
+      expect((await watch(rollcall.api, String(syncTask?.id))).status).toBe('SUCCEEDED');
+      const { rows } = await rollcall.sql.query(
+        `SELECT count(*)::int AS changed FROM employee WHERE position = username`,
+      );
+      expect(rows).toEqual([{ changed: 4 }]);
     });
 
     it('ask the directory where something was applied since that began', async () => {
