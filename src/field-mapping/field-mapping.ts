@@ -87,9 +87,15 @@ export function supplyingField(mapping: FieldMapping, told: Readonly<Record<stri
  */
 export function settingsVersion(mappings: readonly FieldMapping[], more: unknown): string {
   return createHash('sha256')
-    .update(JSON.stringify([mappings, more]))
+    .update(JSON.stringify([mappings, more], withKeysInOrder))
     .digest('hex')
     .slice(0, 16);
+}
+
+/** What was stored comes back with its keys in another order than it was sent in. */
+function withKeysInOrder(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** What a directory told, as one text a field; several values stand one a line, and what is empty is left out. */

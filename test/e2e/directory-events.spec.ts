@@ -59,6 +59,19 @@ describe('changes that WeCom tells by callback', () => {
   const wrong = () => differences(rollcall.api, source, rollcall.sandbox.company.organization);
   const edit = (e: Parameters<typeof change>[1]) => change(rollcall.sandbox, e);
 
+  const until = async (what: () => boolean | Promise<boolean>) => {
+    while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  /** A full run that waits for its last answer, about department 4. */
+  const readSlowly = async () => {
+    const { faults, calls } = rollcall.sandbox;
+    const listed = calls.get('user/list') ?? 0;
+    faults.add({ kind: 'slow', milliseconds: 1_000, path: 'user/list', query: { department_id: '4' }, times: 1 });
+    const end = synchronize(rollcall, source);
+    await until(() => (calls.get('user/list') ?? 0) >= listed + 4);
+    return { end };
+  };
+
   it('says where they are to be sent, and passes the check of the address', async () => {
     const query = `query ($id: ID!) { identitySource(id: $id) { wecom { callbackUrl } } }`;
     const { identitySource } = await rollcall.api.request<{ identitySource: { wecom: unknown } }>(query, {
@@ -195,6 +208,46 @@ describe('changes that WeCom tells by callback', () => {
     );
     expect(rows).toEqual([{ username: 'boss' }]);
     expect(await wrong()).toEqual([]);
+  });
+
+  it('about somebody who goes unnoticed during a full run: they stay, since it is older, and leave with the next', async () => {
+    await listen();
+    const { company } = rollcall.sandbox;
+    const full = await readSlowly();
+    edit(({ users }) => users.set('zhaoliu', user('zhaoliu', '赵六', [4], { status: 2, position: '组长' })));
+    await until(
+      async () => (await rollcall.sql.query(`SELECT FROM employee WHERE position = '组长'`)).rows.length === 1,
+    );
+    company.callback = undefined;
+    edit(({ users }) => users.delete('zhaoliu'));
+    const { id, status } = await full.end;
+    expect([status, await recordsOf(rollcall.api, id)]).toEqual(['SUCCEEDED', []]);
+    expect(await recordsOf(rollcall.api, (await synchronize(rollcall, source)).id)).toMatchObject([
+      { externalId: 'zhaoliu', action: 'SUSPEND' },
+    ]);
+  });
+
+  it('cost a full run none of the answers that it counts on as stored, such as those of a preview', async () => {
+    await listen();
+    const fieldMappings = ['username', 'displayName', 'position'].map((localField) => ({
+      objectType: 'EMPLOYEE',
+      localField,
+      thirdPartyField: localField === 'username' ? 'userid' : 'name',
+    }));
+    const proposed = {
+      id: source,
+      fieldMappings: [{ objectType: 'DEPARTMENT', localField: 'name', thirdPartyField: 'name' }, ...fieldMappings],
+    };
+    await synchronize(rollcall, source, { mode: 'PREVIEW', proposed });
+    await mutate(rollcall, 'configureSynchronization', proposed, 'identitySource { id }');
+    const full = await readSlowly();
+    edit(({ users }) => users.set('lisi', user('lisi', '李思', [3])));
+    const tidied = `SELECT FROM sync_task WHERE trigger = 'EVENT' AND tidied_at IS NOT NULL`;
+    await until(async () => (await rollcall.sql.query(tidied)).rows.length > 0);
+    expect(await full.end).toMatchObject({ status: 'SUCCEEDED', failure: null });
+    // Its own tidying lets go of what nothing needs any more.
+    const unneeded = `SELECT FROM sync_task WHERE trigger = 'EVENT' AND id IN (SELECT task_id FROM task_page)`;
+    await until(async () => (await rollcall.sql.query(unneeded)).rows.length === 0);
   });
 
   it('make one task of a storm about the same people', async () => {

@@ -1,3 +1,4 @@
+import { mutate as configure } from '../setup/organisation-view';
 import {
   change,
   connectSource,
@@ -112,6 +113,100 @@ describe('previews and undo', () => {
     expect([...rollcall.sandbox.calls.values()].reduce((sum, n) => sum + n, 0)).toBe(calls);
     expect((await mutate('applyPreview', narrowed.id)).userErrors).toMatchObject([{ code: 'PREVIEW_STALE' }]);
     expect((await synchronize(rollcall, source)).counters.filter((c) => c.action !== 'NONE')).toEqual([]);
+  });
+
+  describe('of other settings, read from the last snapshot', () => {
+    const CERTIFICATE = 'complete groupsComplete reasons departmentsRead employeesRead groupsRead unconfirmed';
+    const certificateOf = async (id: string) => {
+      const query = `query ($id: ID!) { syncTask(id: $id) { certificate { ${CERTIFICATE} } } }`;
+      return (await rollcall.api.request<{ syncTask: { certificate: unknown } }>(query, { id })).syncTask.certificate;
+    };
+    const calls = () => [...rollcall.sandbox.calls.values()].reduce((sum, n) => sum + n, 0);
+    const fieldMappings = [
+      { objectType: 'DEPARTMENT', localField: 'name', thirdPartyField: 'name' },
+      { objectType: 'EMPLOYEE', localField: 'username', thirdPartyField: 'userid' },
+      { objectType: 'EMPLOYEE', localField: 'displayName', thirdPartyField: 'name' },
+      { objectType: 'EMPLOYEE', localField: 'position', thirdPartyField: 'userid' },
+    ];
+
+    it('know what that could not read, and keep whoever and whatever it kept', async () => {
+      const { faults } = rollcall.sandbox;
+      change(rollcall.sandbox, ({ tags }) => {
+        tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] });
+        tags.set(8, { id: 8, name: '社团', users: ['zhangsan'], departments: [] });
+      });
+      await synchronize(rollcall, source);
+      change(rollcall.sandbox, ({ users, tags }) => {
+        users.delete('wangwu');
+        tags.delete(8);
+      });
+      // Of wangwu it cannot be told, zhaoliu is there after all, and so may both groups be.
+      faults.add({ kind: 'errcode', errcode: 99999, path: 'user/get', query: { userid: 'wangwu' } });
+      faults.add({ kind: 'empty', path: 'user/list', query: { department_id: '4' } });
+      faults.add({ kind: 'errcode', errcode: 81011, path: 'tag/get', query: { tagid: '7' } });
+      const last = await synchronize(rollcall, source);
+      expect([last.status, await recordsOf(rollcall.api, last.id)]).toEqual(['PARTIALLY_SUCCEEDED', []]);
+      const before = calls();
+      for (const proposed of [{ safeguards: { leaverGraceDays: 3 } }, { fieldMappings }]) {
+        const preview = await synchronize(rollcall, source, { mode: 'PREVIEW', proposed: { id: source, ...proposed } });
+        expect(preview.status).toBe('PARTIALLY_SUCCEEDED');
+        expect(await certificateOf(preview.id)).toEqual(await certificateOf(last.id));
+        // wangwu is on no page, so nothing new is told of them.
+        const changed = 'fieldMappings' in proposed ? ['lisi', 'zhangsan', 'zhaoliu'] : [];
+        expect(await summaries(rollcall.api, preview.id)).toEqual(
+          changed.map((id) => `UPDATE employee ${id}: position`),
+        );
+      }
+      expect(calls()).toBe(before);
+    });
+
+    it('are applied once the settings are saved, as they were shown', async () => {
+      const preview = await synchronize(rollcall, source, { mode: 'PREVIEW', proposed: { id: source, fieldMappings } });
+      const configured = await configure(
+        rollcall,
+        'configureSynchronization',
+        { id: source, fieldMappings },
+        'identitySource { id }',
+      );
+      expect(configured.userErrors).toEqual([]);
+      const { syncTask, userErrors } = await mutate('applyPreview', preview.id);
+      expect(userErrors).toEqual([]);
+      expect((await watch(rollcall.api, String(syncTask?.id))).status).toBe('SUCCEEDED');
+      const { rows } = await rollcall.sql.query(
+        `SELECT count(*)::int AS changed FROM employee WHERE position = username`,
+      );
+      expect(rows).toEqual([{ changed: 4 }]);
+    });
+
+    it('ask the directory where something was applied since that began', async () => {
+      const preview = () => synchronize(rollcall, source, { mode: 'PREVIEW', proposed: { id: source, fieldMappings } });
+      change(rollcall.sandbox, ({ users }) => users.set('neu', user('neu', '新人', [2])));
+      rollcall.sandbox.faults.add({
+        kind: 'errcode',
+        errcode: 99999,
+        path: 'user/list',
+        query: { department_id: '4' },
+      });
+      const incomplete = await synchronize(rollcall, source);
+      expect(await summaries(rollcall.api, incomplete.id)).toEqual([expect.stringContaining('CREATE employee neu')]);
+      rollcall.sandbox.faults.clear();
+      const before = calls();
+      expect(
+        (await summaries(rollcall.api, (await preview()).id)).filter((line) => !line.startsWith('UPDATE')),
+      ).toEqual([]);
+      expect(calls()).toBeGreaterThan(before);
+    });
+
+    it('hold what that held because less could be seen while it read', async () => {
+      const { faults } = rollcall.sandbox;
+      faults.add({ kind: 'empty', path: 'user/list', query: { department_id: '4' } });
+      faults.add({ kind: 'scopeShrunk', departments: [2], path: 'user/get', query: { userid: 'zhaoliu' } });
+      expect((await synchronize(rollcall, source)).status).toBe('HELD');
+      const preview = await synchronize(rollcall, source, { mode: 'PREVIEW', proposed: { id: source, fieldMappings } });
+      expect(await recordsOf(rollcall.api, preview.id, { action: ['SUSPEND'] })).toMatchObject([
+        { externalId: 'zhaoliu', result: 'HELD' },
+      ]);
+    });
   });
 
   it('undoing a task brings everything back as it was, with the same ids, and switches automatic synchronization off', async () => {

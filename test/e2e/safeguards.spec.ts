@@ -179,3 +179,46 @@ describe('a field that the directory shows of nobody', () => {
     }
   });
 });
+
+describe('the end of a grace period', () => {
+  it.each([
+    ['beside others', '4'],
+    ['alone', '5'],
+  ])('removes nobody who is back %s in a department whose answer comes empty', async (_how, department) => {
+    const rollcall = await startRollcall();
+    try {
+      const { sandbox, sql } = rollcall;
+      const back = user('back', '回来', [Number(department)]);
+      change(sandbox, ({ users, departments }) => {
+        departments.set(5, { id: 5, parentId: 1, name: '新部门', order: 1 });
+        users.set('back', back);
+      });
+      const source = await connectSource(rollcall);
+      await synchronize(rollcall, source);
+      change(sandbox, ({ users }) => users.delete('back'));
+      await synchronize(rollcall, source);
+      await sql.query(`UPDATE employee SET removal_due_at = now() WHERE username = 'back' AND status = 'SUSPENDED'`);
+      change(sandbox, ({ users }) => users.set('back', back));
+      sandbox.faults.add({ kind: 'empty', path: 'user/list', query: { department_id: department } });
+      const task = await synchronize(rollcall, source);
+      expect([task.status, (await recordsOf(rollcall.api, task.id, { text: 'back' })).map((r) => r.action)]).toEqual([
+        'SUCCEEDED',
+        ['RESTORE'],
+      ]);
+      sandbox.faults.clear();
+      // Whoever was asked for and is gone is removed.
+      change(sandbox, ({ users }) => users.delete('back'));
+      await synchronize(rollcall, source);
+      await sql.query(`UPDATE employee SET removal_due_at = now() WHERE username = 'back' AND status = 'SUSPENDED'`);
+      const asked = sandbox.calls.get('user/get') ?? 0;
+      const removed = await synchronize(rollcall, source);
+      expect((await recordsOf(rollcall.api, removed.id)).map((r) => r.reasonCode)).toEqual(['GRACE_ENDED']);
+      expect(sandbox.calls.get('user/get')).toBe(asked + 1);
+      // And asked for no more.
+      await synchronize(rollcall, source);
+      expect(sandbox.calls.get('user/get')).toBe(asked + 1);
+    } finally {
+      await rollcall.stop();
+    }
+  });
+});

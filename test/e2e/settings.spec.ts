@@ -158,6 +158,43 @@ describe('the settings of a source', () => {
     ]);
   });
 
+  it('tell of a bad value also where there was none before, of people and departments, as often as it is read', async () => {
+    await configure({
+      fieldMappings: [
+        ...needed,
+        { objectType: 'DEPARTMENT', localField: 'englishName', thirdPartyField: 'name_en' },
+        mapping('englishName', 'alias'),
+      ],
+    });
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    const tell = (text: string | undefined) =>
+      change(rollcall.sandbox, ({ users, departments }) => {
+        users.set('lisi', { ...(users.get('lisi') as SandboxUser), alias: text } as SandboxUser);
+        departments.set(4, { id: 4, parentId: 1, name: '市场部', order: 10, name_en: text } as never);
+      });
+    tell('x'.repeat(600));
+    for (let i = 0; i < 2; i++) {
+      const task = await synchronize(rollcall, source);
+      expect(task.status).toBe('PARTIALLY_SUCCEEDED');
+      const records = await recordsOf(rollcall.api, task.id);
+      expect(records).toMatchObject(
+        ['4', 'lisi'].map((externalId) => ({
+          externalId,
+          action: 'UPDATE',
+          result: 'FAILED',
+          reasonCode: 'INVALID_VALUE',
+        })),
+      );
+      for (const { comparison } of records)
+        expect(comparison).toContainEqual(
+          expect.objectContaining({ field: 'englishName', saseValueAfter: null, changed: false, kept: 'INVALID' }),
+        );
+    }
+    tell(undefined);
+    const task = await synchronize(rollcall, source);
+    expect([task.status, await recordsOf(rollcall.api, task.id)]).toEqual(['SUCCEEDED', []]);
+  });
+
   it('narrow the scope to chosen departments; who is outside goes as OUT_OF_SCOPE, under the same limits', async () => {
     await synchronize(rollcall, source);
     const narrowed = await configure({ scope: { mode: 'PARTIAL', departmentIds: ['2'] } });

@@ -83,10 +83,11 @@ class WecomConnector implements DirectoryConnector, HasGroups {
       throw this.client.unusable('agent/get', 'an answer without the visible range');
     const within = (key: string): Json => (isObject(body[key]) ? (body[key] as Json) : {});
     const users = list(within('allow_userinfos'), 'user');
+    const once = (values: readonly unknown[]) => this.unseen(identifiers(values).sort(), new Set());
     return {
-      departmentIds: identifiers(list(within('allow_partys'), 'partyid')).sort(),
-      employeeIds: identifiers(users.map((user) => (isObject(user) ? user['userid'] : undefined))).sort(),
-      groupIds: identifiers(list(within('allow_tags'), 'tagid')).sort(),
+      departmentIds: once(list(within('allow_partys'), 'partyid')),
+      employeeIds: once(users.map((user) => (isObject(user) ? user['userid'] : undefined))),
+      groupIds: once(list(within('allow_tags'), 'tagid')),
     };
   }
 
@@ -120,24 +121,30 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const guard = new UnreadableGuard();
     const departments = departmentIds.filter((id) => !options.alreadyRead(departmentKey(id)));
     for await (const page of this.departmentPages(extent, departments, options)) yield guard.pass(page);
-    const read = new Set(extent.employeeIds);
-    for await (const page of this.employeePages(extent.employeeIds, options)) yield guard.pass(page);
-    const readDepartments = new Set(departmentIds);
+    const read = new Set<string>();
+    const named = this.unseen(extent.employeeIds, read);
+    for await (const page of this.employeePages(named, options)) yield guard.pass(page);
+    const readDepartments = new Set(departmentIds.map((id) => this.keyOf(id)));
     for (const groupId of extent.groupIds) {
       const group = await this.visibleGroup(groupId, options.signal);
       if ('content' in group) {
         yield guard.pass(group);
         continue;
       }
-      const members = group.employeeIds.filter((id) => !read.has(id));
-      for (const id of members) read.add(id);
+      const members = this.unseen(group.employeeIds, read);
       for await (const page of this.employeePages(members, options)) yield guard.pass(page);
-      const more = group.departmentIds.filter(
-        (id) => !readDepartments.has(id) && !options.alreadyRead(departmentKey(id)),
-      );
-      for (const id of more) readDepartments.add(id);
+      const unseen = this.unseen(group.departmentIds, readDepartments);
+      const more = unseen.filter((id) => !options.alreadyRead(departmentKey(id)));
       for await (const page of this.departmentPages(extent, more, options)) yield guard.pass(page);
     }
+  }
+
+  /** Those that are not in `seen` yet, each once; from now on they are. WeCom may name somebody twice, and in another case. */
+  private unseen(ids: readonly string[], seen: Set<string>): string[] {
+    return ids.filter((id) => {
+      const key = this.keyOf(id);
+      return !seen.has(key) && seen.add(key);
+    });
   }
 
   async department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, type DirectoryExtent, GROUP_LIST_PAGE } from '../../connector/directory-connector';
+import { AppError } from '../../platform/app-error';
 import type { Run } from '../task/lease';
 import type { CertificateState, ScopeState } from '../task/sync-task.entity';
 import type { StagedType } from './staged-rows';
@@ -129,16 +130,11 @@ export async function storeCertificate(
     unconfirmed: 0,
     scopeFingerprint: createHash('sha256').update(JSON.stringify(facts.extent)).digest('hex').slice(0, 16),
   };
-  await dataSource.query(
-    `UPDATE sync_task SET certificate = $3, extent = $4, extent_accepted = $5, filled = (${FILLED}) WHERE id = $1 AND fence = $2`,
-    [
-      run.task.id,
-      run.lease.fence,
-      JSON.stringify(certificate),
-      JSON.stringify(facts.extent),
-      verdict.complete && lost.length === 0 && run.task.mode === 'APPLY',
-    ],
-  );
+  await writeTask(dataSource, run, `certificate = $3, extent = $4, extent_accepted = $5, filled = (${FILLED})`, [
+    JSON.stringify(certificate),
+    JSON.stringify(facts.extent),
+    verdict.complete && lost.length === 0 && run.task.mode === 'APPLY',
+  ]);
   return { certificate, findings: { lost, same: same !== undefined } };
 }
 
@@ -168,12 +164,14 @@ async function isSameSnapshot(dataSource: DataSource, run: Run): Promise<Counts 
             AND NOT EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
                              WHERE (tp.task_id = t.id AND NOT p.applied)
                                 OR (tp.task_id = f.id AND tp.page_key LIKE 'again:%' AND p.keys <> '{}'))
-            -- Nor was anything left undecided because it could not be read again, nor brought by an event since that read began.
+            -- Nor was anything left undecided, because it could not be read again or something newer was applied to it: events since
+            -- that read began, or since the preview was asked for that was applied.
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = f.id AND tp.page_id IS NULL)
-            AND NOT EXISTS (SELECT FROM sync_task e JOIN sync_record r ON r.task_id = e.id AND r.action IN ('CREATE', 'RESTORE', 'RENAME_ID')
-                             WHERE e.identity_source_id = t.identity_source_id AND e.trigger = 'EVENT' AND e.applied_at >= f.started_at)
+            AND NOT EXISTS (SELECT FROM sync_task e JOIN sync_record r ON r.task_id = e.id
+                             WHERE e.identity_source_id = t.identity_source_id AND e.trigger = 'EVENT'
+                               AND e.applied_at >= coalesce(o.queued_at, f.started_at))
             AND NOT EXISTS (${PAGES} t.id EXCEPT ${PAGES} f.id) AND NOT EXISTS (${PAGES} f.id EXCEPT ${PAGES} t.id) AS same
-       FROM sync_task t, sync_task f WHERE t.id = $1 AND f.id = $2`,
+       FROM sync_task t, sync_task f LEFT JOIN sync_task o ON o.id = f.origin_id WHERE t.id = $1 AND f.id = $2`,
     [run.task.id, former.id],
   );
   if (!row.same) return undefined;
@@ -243,11 +241,23 @@ export async function confirmAbsences(
   const reasons = [...certificate.reasons, ...(event ? [] : again.problems)];
   if (lost.length > findings.lost.length) reasons.push(shrankReason(lost));
   const confirmed = { ...certificate, reasons, unconfirmed: event ? 0 : again.unread };
-  await dataSource.query(
-    `UPDATE sync_task SET certificate = $3, extent_accepted = extent_accepted AND $4 WHERE id = $1 AND fence = $2`,
-    [run.task.id, run.lease.fence, JSON.stringify(confirmed), shrank.length === 0],
-  );
+  await writeTask(dataSource, run, 'certificate = $3, extent_accepted = extent_accepted AND $4', [
+    JSON.stringify(confirmed),
+    shrank.length === 0,
+  ]);
   return { certificate: confirmed, findings: { ...findings, lost } };
+}
+
+/**
+ * Sets columns of the task. Parameters of the assignments: $1 task, $3 and on the values.
+ * @throws AppError LEASE_LOST
+ */
+async function writeTask(dataSource: DataSource, run: Run, assignments: string, values: unknown[]): Promise<void> {
+  const [, written] = await dataSource.query(
+    `UPDATE sync_task SET ${assignments} WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
+    [run.task.id, run.lease.fence, ...values],
+  );
+  if (written === 0) throw new AppError('LEASE_LOST', 'Another worker took the task over.');
 }
 
 /** What this run, or the last one whose removals were decided, could see, and the directory no longer shows. */
@@ -276,7 +286,7 @@ async function countObjects(dataSource: DataSource, taskId: string): Promise<Cou
   const counts = await dataSource.query(
     `SELECT type, count(*)::int AS total FROM (
        SELECT DISTINCT tp.object_type AS type, k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
-        WHERE tp.task_id = $1) seen GROUP BY type`,
+        WHERE tp.task_id = $1 AND tp.page_key NOT LIKE 'again:%') seen GROUP BY type`,
     [taskId],
   );
   const total = (type: string): number => counts.find((row: { type: string }) => row.type === type)?.total ?? 0;

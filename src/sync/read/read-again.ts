@@ -11,7 +11,7 @@ const CONCURRENCY = 8;
 /**
  * Objects that are here but missing from the snapshot, each read once more by itself: somebody who moved between two reads,
  * or whose department answered empty, is no leaver. Gone is an empty page, present a page of one, an error an unreadable page
- * that keeps the object from being removed.
+ * that keeps the object from being removed. So is, once more, whoever is missing for so long that they are about to be removed.
  */
 export async function* readMissingAgain(
   dataSource: DataSource,
@@ -49,6 +49,19 @@ const EMPTIED = `EXISTS (SELECT FROM directory_group_employee m WHERE m.group_id
                WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' AND s.external_key = l.external_key
                  AND s.employee_keys = '{}' AND s.department_keys = '{}')`;
 
+/** Somebody who is about to be removed: they may have come back since they were last asked for. */
+const GRACE_ENDED = `w.status = 'SUSPENDED' AND w.removal_due_at <= now()`;
+
+/** Whether anybody is about to be removed. */
+export async function hasGraceEnded(dataSource: DataSource, run: Run): Promise<boolean> {
+  const [row] = await dataSource.query(
+    `SELECT EXISTS (SELECT FROM employee w JOIN link l ON l.local_id = w.id
+                     WHERE l.identity_source_id = $1 AND l.kind = 'EMPLOYEE' AND l.missing_since IS NOT NULL AND ${GRACE_ENDED}) AS any`,
+    [run.task.identitySourceId],
+  );
+  return row.any;
+}
+
 async function nextMissing(
   dataSource: DataSource,
   run: Run,
@@ -61,8 +74,9 @@ async function nextMissing(
         WHERE tp.task_id = $1 AND tp.object_type = $3
      )
      SELECT l.external_key AS key, l.external_id AS id FROM link l
-      WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.missing_since IS NULL AND l.external_key > $4
-        AND l.rejected_at IS NULL
+      WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.external_key > $4
+        AND ((l.missing_since IS NULL AND l.rejected_at IS NULL)
+             OR EXISTS (SELECT FROM employee w WHERE w.id = l.local_id AND ${GRACE_ENDED}))
         AND (NOT EXISTS (SELECT FROM seen WHERE seen.k = l.external_key) OR (l.kind = 'GROUP' AND ${EMPTIED}))
         AND NOT (l.kind = 'EMPLOYEE' AND l.local_id = ANY (${LEFT_SCOPE}))
         AND NOT EXISTS (SELECT FROM task_page a WHERE a.task_id = $1 AND a.object_type = $3 AND a.page_key = 'again:' || l.external_key)

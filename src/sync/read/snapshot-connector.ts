@@ -7,6 +7,7 @@ import {
   GROUP_LIST_PAGE,
   type HasGroups,
   NotPermitted,
+  type PageContent,
   type ReadOptions,
   type ThirdPartyDepartment,
   type ThirdPartyEmployee,
@@ -14,6 +15,7 @@ import {
   type ThirdPartyStatus,
 } from '../../connector/directory-connector';
 import type { SyncObjectTypeName } from '../../field-mapping/field-mapping';
+import { wholeDigest } from './stage';
 
 /**
  * The last complete snapshot in the place of the directory: a preview of other settings reads what was stored, and calls nobody.
@@ -35,75 +37,61 @@ export class SnapshotConnector implements DirectoryConnector, HasGroups {
     return row.extent;
   }
 
-  async *departments(
-    _extent: DirectoryExtent,
-    options: ReadOptions,
-  ): AsyncIterable<DirectoryPage<ThirdPartyDepartment>> {
-    for await (const page of this.pages('DEPARTMENT', options)) {
+  departments(_extent: DirectoryExtent, options: ReadOptions): AsyncIterable<DirectoryPage<ThirdPartyDepartment>> {
+    return this.pages('DEPARTMENT', options, async (pageId) => {
       const rows: StoredDepartment[] = await this.dataSource.query(
         `SELECT external_id AS "externalId", third_party AS told, "order", leader_keys AS "leaderIds"
            FROM staged_department WHERE page_id = $1`,
-        [page.id],
+        [pageId],
       );
-      const objects = rows.map(({ externalId, told, order, leaderIds }) => {
-        const { parent, order: _, ...fields } = told;
-        return { externalId, parentId: parent ?? null, order, fields, leaderIds: leaderIds ?? undefined };
-      });
-      yield {
-        key: page.key,
-        readAt: page.readAt,
-        content: { kind: 'read', digest: page.digest, objects, problems: [] },
-      };
-    }
+      return rows.map(toDepartment);
+    });
   }
 
-  async *employees(
+  employees(
     _extent: DirectoryExtent,
     departmentIds: readonly string[],
     options: ReadOptions,
   ): AsyncIterable<DirectoryPage<ThirdPartyEmployee>> {
     const wanted = new Set(departmentIds.map((id) => `employees-of:${id}`));
-    for await (const page of this.pages('EMPLOYEE', options)) {
-      if (page.key.startsWith('employees-of:') && !wanted.has(page.key)) continue;
+    const notWanted = (key: string) => key.startsWith('employees-of:') && !wanted.has(key);
+    const within = { ...options, alreadyRead: (key: string) => notWanted(key) || options.alreadyRead(key) };
+    return this.pages('EMPLOYEE', within, async (pageId) => {
       const rows: StoredEmployee[] = await this.dataSource.query(
         `SELECT external_id AS "externalId", third_party AS told, status, department_keys AS departments, leader_flags AS leaders,
                 orders FROM staged_employee WHERE page_id = $1`,
-        [page.id],
+        [pageId],
       );
-      yield {
-        key: page.key,
-        readAt: page.readAt,
-        content: { kind: 'read', digest: page.digest, objects: rows.map(toEmployee), problems: [] },
-      };
-    }
+      return rows.map(toEmployee);
+    });
   }
 
-  /** Left alone where the snapshot has not read them whole. */
+  /** Left alone where the snapshot has left them alone. */
   async *groups(options: ReadOptions): AsyncIterable<DirectoryPage<ThirdPartyGroup>> {
-    let listed = false;
-    for await (const page of this.pages('GROUP', { ...options, alreadyRead: () => false })) {
-      listed ||= page.key === GROUP_LIST_PAGE;
+    yield* this.pages('GROUP', options, async (pageId) => {
       const rows: StoredGroup[] = await this.dataSource.query(
         'SELECT external_id AS "externalId", third_party AS told FROM staged_group WHERE page_id = $1',
-        [page.id],
+        [pageId],
       );
-      const { key, readAt, digest } = page;
-      if (options.alreadyRead(key)) continue;
-      yield { key, readAt, content: { kind: 'read', digest, objects: rows.map(toGroup), problems: [] } };
-    }
-    if (!listed) throw new NotPermitted(this.notRead('The stored snapshot has no directory groups.'));
+      return rows.map(toGroup);
+    });
+    const listed = await this.dataSource.query(
+      `SELECT FROM task_page WHERE task_id = $1 AND object_type = 'GROUP' AND page_key = '${GROUP_LIST_PAGE}'`,
+      [this.snapshotTaskId],
+    );
+    if (listed.length === 0) throw new NotPermitted(notRead('The stored snapshot has no directory groups.'));
   }
 
   async group(): Promise<never> {
-    throw this.notRead();
+    throw notRead(NOT_ASKED_FOR);
   }
 
   async department(): Promise<never> {
-    throw this.notRead();
+    throw notRead(NOT_ASKED_FOR);
   }
 
   async employee(): Promise<never> {
-    throw this.notRead();
+    throw notRead(NOT_ASKED_FOR);
   }
 
   async check() {
@@ -114,28 +102,46 @@ export class SnapshotConnector implements DirectoryConnector, HasGroups {
     return { calls: 0, throttledMs: 0 };
   }
 
-  private async *pages(objectType: SyncObjectTypeName, options: ReadOptions) {
+  /** Every page of a type as it was read, or could not be read; also the answers about single objects. */
+  private async *pages<T>(
+    objectType: SyncObjectTypeName,
+    options: ReadOptions,
+    objectsOf: (pageId: number) => Promise<T[]>,
+  ): AsyncIterable<DirectoryPage<T>> {
     const rows: StoredPage[] = await this.dataSource.query(
-      `SELECT p.id, tp.page_key AS key, p.digest, tp.read_at AS "readAt" FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+      `SELECT tp.page_id AS id, tp.page_key AS key, p.digest, tp.read_at AS "readAt", tp.problem
+         FROM task_page tp LEFT JOIN snapshot_page p ON p.id = tp.page_id
         WHERE tp.task_id = $1 AND tp.object_type = $2 ORDER BY tp.page_key`,
       [this.snapshotTaskId, objectType],
     );
-    for (const row of rows) {
+    for (const { id, key, digest, readAt, problem } of rows) {
       options.signal.throwIfAborted();
-      if (!options.alreadyRead(row.key)) yield row;
+      if (options.alreadyRead(key)) continue;
+      // As the stage puts it, which names the page itself.
+      const problems = problem === null ? [] : [problem.replace(`${key}: `, '')];
+      const content: PageContent<T> =
+        id === null
+          ? { kind: 'unreadable', error: notRead(problems.join()) }
+          : { kind: 'read', digest: wholeDigest(digest), objects: await objectsOf(id), problems };
+      yield { key, readAt, content };
     }
-  }
-
-  private notRead(message = 'A stored snapshot is not read again.'): DirectoryError {
-    return new DirectoryError('UPSTREAM_REFUSED', message, undefined, '');
   }
 }
 
+/** Of what is missing and was not read again: nothing is concluded from it. */
+const NOT_ASKED_FOR = 'The stored snapshot did not ask for it by itself.';
+
+function notRead(message: string): DirectoryError {
+  return new DirectoryError('UPSTREAM_REFUSED', message, undefined, '');
+}
+
 interface StoredPage {
-  readonly id: number;
+  /** Null where it could not be read. */
+  readonly id: number | null;
   readonly key: string;
   readonly digest: string;
   readonly readAt: Date;
+  readonly problem: string | null;
 }
 
 interface StoredDepartment {
@@ -143,6 +149,11 @@ interface StoredDepartment {
   readonly told: Record<string, string>;
   readonly order: number | null;
   readonly leaderIds: string[] | null;
+}
+
+function toDepartment({ externalId, told, order, leaderIds }: StoredDepartment): ThirdPartyDepartment {
+  const { parent, order: _, ...fields } = told;
+  return { externalId, parentId: parent ?? null, order, fields, leaderIds: leaderIds ?? undefined };
 }
 
 interface StoredEmployee {

@@ -1,11 +1,12 @@
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, hasGroups, NotPermitted } from '../../connector/directory-connector';
 import type { OpenedConnector } from '../../connector/registry';
+import { inTransaction } from '../../database/transaction';
 import { CLAIM_EVENTS } from '../task/event-task';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
 import { type Certified, confirmAbsences, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
-import { readMissingAgain } from './read-again';
+import { hasGraceEnded, readMissingAgain } from './read-again';
 import { readNamed, typesToRead } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { COUNTED, Stage, type StagedBatch } from './stage';
@@ -37,9 +38,19 @@ export class SnapshotReader {
   /** Reads and certifies; what an interrupted attempt has stored is not read again. */
   async read(): Promise<Certified> {
     this.progress.update({ phase: 'FETCHING' });
+    await this.forgetUnreadable();
     const certified = this.run.task.trigger === 'EVENT' ? await this.readEvents() : await this.readSnapshot();
     this.showCalls();
     return certified;
+  }
+
+  /** What an interrupted attempt could not read is read anew. */
+  private async forgetUnreadable(): Promise<void> {
+    const { task, lease } = this.run;
+    await inTransaction(this.dataSource, async (client) => {
+      await client.query('DELETE FROM task_page WHERE task_id = $1 AND page_id IS NULL', [task.id]);
+      await lease.confirm(client);
+    });
   }
 
   /** An event task reads only what callbacks named and what that leads to; nothing is concluded from what it does not read. */
@@ -66,20 +77,23 @@ export class SnapshotReader {
     const { dataSource, connector, run } = this;
     const read = await this.readAll();
     let certified = await storeCertificate(dataSource, connector, run, read);
-    const { certificate, findings } = certified;
-    if (certificate.complete && !findings.same && !run.task.settings.snapshotTaskId) {
-      const types = this.types();
-      if (certificate.groupsComplete) types.push('GROUP');
-      for (const type of types) {
-        const stage = await this.stage(type);
-        await stage.write(readMissingAgain(dataSource, connector, run, type), this.showCalls);
-      }
-      certified = await confirmAbsences(dataSource, connector, run, certified);
+    const types = await this.typesToReadAgain(certified);
+    for (const type of types) {
+      const stage = await this.stage(type);
+      await stage.write(readMissingAgain(dataSource, connector, run, type), this.showCalls);
     }
+    if (types.length > 0) certified = await confirmAbsences(dataSource, connector, run, certified);
     const { employeesRead } = certified.certificate;
     if (run.task.includesEmployees)
       this.progress.update({ employeesDone: employeesRead, employeesTotal: employeesRead });
     return certified;
+  }
+
+  /** Of what something may be missing: from the very pages of the former snapshot only whoever is about to be removed. */
+  private async typesToReadAgain({ certificate, findings }: Certified): Promise<StagedType[]> {
+    if (!certificate.complete) return [];
+    if (!findings.same) return certificate.groupsComplete ? [...this.types(), 'GROUP'] : this.types();
+    return (await hasGraceEnded(this.dataSource, this.run)) ? ['EMPLOYEE'] : [];
   }
 
   private async readAll(): Promise<WhatWasRead> {

@@ -35,6 +35,14 @@ const COPY_LIMIT = '120s';
 /** Or when it is this old: a slow read shows its progress and loses little when it is interrupted. */
 const BATCH_MS = 500;
 
+/** Marks the digest of an answer that could not be understood whole. */
+const INCOMPLETE = 'incomplete:';
+
+/** The digest of the answer itself, from that of a stored page. */
+export function wholeDigest(stored: string): string {
+  return stored.startsWith(INCOMPLETE) ? stored.slice(INCOMPLETE.length) : stored;
+}
+
 /** A page version that is already stored and may be shared by another task. */
 interface KnownPage {
   readonly id: number;
@@ -94,10 +102,6 @@ export class Stage {
   async open(): Promise<void> {
     const { task } = this.run;
     if (isMapped(this.objectType)) this.encoder = this.encoderOf(await extensionChecks(this.dataSource));
-    await this.dataSource.query(`DELETE FROM task_page WHERE task_id = $1 AND page_id IS NULL AND object_type = $2`, [
-      task.id,
-      this.objectType,
-    ]);
     const read = await this.dataSource.query(`SELECT page_key FROM task_page WHERE task_id = $1 AND object_type = $2`, [
       task.id,
       this.objectType,
@@ -170,7 +174,7 @@ export class Stage {
     const rows = this.encoder.encode(pageId, page.key, content.objects);
     const problem = content.problems.length > 0 ? `${page.key}: ${content.problems.join('; ')}` : null;
     // An answer that could not be understood whole must be parsed, and complained about, again.
-    const digest = problem === null ? content.digest : `incomplete:${content.digest}`;
+    const digest = problem === null ? content.digest : `${INCOMPLETE}${content.digest}`;
     return { ...base, pageId, fresh: { ...rows, digest }, counted: rows.counted, problem };
   }
 
@@ -185,7 +189,9 @@ export class Stage {
     return this.nextPageId();
   }
 
-  private async store(batch: readonly PageToWrite[], onBatch: (batch: StagedBatch) => void): Promise<void> {
+  private async store(pages: readonly PageToWrite[], onBatch: (batch: StagedBatch) => void): Promise<void> {
+    // Of two answers about one page the later counts.
+    const batch = [...new Map(pages.map((page) => [page.key, page])).values()];
     const last = batch.at(-1);
     if (!last) return;
     await inTransaction(this.dataSource, async (client) => {
@@ -198,7 +204,8 @@ export class Stage {
         `INSERT INTO task_page (task_id, object_type, page_key, page_id, read_at, problem)
          SELECT $1, $2, * FROM unnest($3::text[], $4::bigint[], $5::timestamptz[], $6::text[])
          ON CONFLICT (task_id, object_type, page_key)
-         DO UPDATE SET page_id = excluded.page_id, read_at = excluded.read_at, problem = excluded.problem`,
+         DO UPDATE SET page_id = excluded.page_id, read_at = excluded.read_at, problem = excluded.problem
+          WHERE task_page.read_at <= excluded.read_at`,
         [
           this.run.task.id,
           this.objectType,

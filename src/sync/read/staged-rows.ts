@@ -92,7 +92,7 @@ export class RowEncoder {
     const parent = d.parentId === null ? null : this.connector.keyOf(d.parentId);
     const mapped = JSON.stringify(values);
     const shown = JSON.stringify({ ...told, parent: d.parentId, order: d.order === null ? null : String(d.order) });
-    return [parent, d.order, leaders, shown, mapped, this.hash(mapped), noneAsNull(invalid)];
+    return [parent, d.order, leaders, shown, mapped, this.hash(mapped, invalid), noneAsNull(invalid)];
   }
 
   private employeeRow(e: ThirdPartyEmployee, told: Record<string, string>): readonly CopyValue[] {
@@ -108,12 +108,12 @@ export class RowEncoder {
       Object.assign(told, { status: e.status, mainDepartment: e.mainDepartmentId, departments: places }),
     );
     const place = [e.status, manager, main, departments, leaders, orders];
-    return [...place, shown, mapped, this.hash(mapped), noneAsNull(invalid)];
+    return [...place, shown, mapped, this.hash(mapped, invalid), noneAsNull(invalid)];
   }
 
-  /** With the settings, which decide as well what is made of the values. */
-  private hash(mapped: string): string {
-    return digest(mapped + this.settings.settingsVersion);
+  /** With what cannot be used, which is to be told, and the settings, which decide as well what is made of the values. */
+  private hash(mapped: string, invalid: readonly string[]): string {
+    return digest(mapped + invalid.join() + this.settings.settingsVersion);
   }
 }
 

@@ -121,11 +121,14 @@ export class SyncService {
       return { refusals: refusals.map((r) => ({ ...r, field: ['input', 'proposed', ...(r.field ?? []).slice(1)] })) };
     const proposed = effectiveSettings(withChange(source, request.proposed.change));
     const { rows } = await client.query(
-      `SELECT t.id, t.settings FROM sync_task t
+      `SELECT t.id, t.settings FROM sync_task t LEFT JOIN sync_task o ON o.id = t.origin_id
         WHERE t.identity_source_id = $1 AND t.mode = 'APPLY' AND t.trigger IN ('MANUAL', 'SCHEDULED') AND t.includes_employees
           AND (t.certificate ->> 'complete')::boolean AND t.applied_at IS NOT NULL AND EXISTS (SELECT FROM task_page p WHERE p.task_id = t.id)
-          -- What events have brought since is newer than the stored answers: then the directory is asked.
-          AND NOT EXISTS (SELECT FROM sync_task e WHERE e.identity_source_id = $1 AND e.trigger = 'EVENT' AND e.applied_at > t.applied_at)
+          -- The stored answers do not tell when less could be seen than before, nor what was applied since they were read began,
+          -- of an applied preview since that was asked for: then the directory is asked.
+          AND t.extent_accepted
+          AND NOT EXISTS (SELECT FROM sync_task a WHERE a.identity_source_id = $1 AND a.id <> t.id
+                             AND a.applied_at >= coalesce(o.queued_at, t.started_at))
         ORDER BY t.id DESC LIMIT 1`,
       [source.id],
     );

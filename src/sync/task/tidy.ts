@@ -1,3 +1,4 @@
+import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
 import { makeAnnouncedSearch, makeOverdueSearch, type RunQuery } from '../../organisation/search-index';
@@ -37,25 +38,38 @@ function queryOf(dataSource: DataSource): RunQuery {
   return (sql, parameters) => dataSource.query(sql, parameters);
 }
 
-/** Page versions that neither a last complete snapshot, nor this one, nor an open task is made of. */
+/** Page versions that neither a last complete snapshot, nor this one, nor an open task is made of, with what was staged of them. */
 async function forgetOldPages(dataSource: DataSource, task: AppliedTask): Promise<void> {
-  await inTransaction(dataSource, async (client) => {
-    const kept = `SELECT id FROM sync_task WHERE identity_source_id = $1
-        AND (id = $2 OR status IN ('QUEUED', 'RUNNING') OR id IN (${LAST_SNAPSHOTS}))`;
-    const parameters = [task.identitySourceId, task.id];
-    await client.query(
-      `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE identity_source_id = $1)
-            AND task_id NOT IN (${kept})`,
-      parameters,
-    );
-    const { rows } = await client.query(
-      `DELETE FROM snapshot_page p WHERE identity_source_id = $1
-            AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id) RETURNING id`,
-      parameters.slice(0, 1),
-    );
-    if (rows.length === 0) return;
-    const ids = rows.map((row: { id: number }) => row.id);
-    for (const table of ['staged_employee', 'staged_department', 'staged_group'])
-      await client.query(`DELETE FROM ${table} WHERE page_id = ANY ($1)`, [ids]);
-  });
+  const pageIds = await inTransaction(dataSource, (client) => deletePages(client, task));
+  if (pageIds.length === 0) return;
+  // Of a worker that is killed here it is left to the retention.
+  for (const table of ['staged_employee', 'staged_department', 'staged_group'])
+    await dataSource.query(`DELETE FROM ${table} WHERE page_id = ANY ($1)`, [pageIds]);
+}
+
+/**
+ * Nothing goes while another task reads a snapshot: it counts on what is stored, also before it refers to it. Whoever makes such a
+ * task locks its source, and so does this, so that none begins meanwhile. What an event task reads it shares with nobody.
+ */
+async function deletePages(client: PoolClient, task: AppliedTask): Promise<number[]> {
+  const parameters = [task.identitySourceId, task.id];
+  await client.query('SELECT FROM identity_source WHERE id = $1 FOR NO KEY UPDATE', parameters.slice(0, 1));
+  const { rows: open } = await client.query(
+    `SELECT FROM sync_task
+      WHERE identity_source_id = $1 AND id <> $2 AND trigger <> 'EVENT' AND status IN ('QUEUED', 'RUNNING')`,
+    parameters,
+  );
+  if (open.length > 0) return [];
+  await client.query(
+    `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE identity_source_id = $1)
+        AND task_id NOT IN (SELECT id FROM sync_task WHERE identity_source_id = $1
+                              AND (id = $2 OR status IN ('QUEUED', 'RUNNING') OR id IN (${LAST_SNAPSHOTS})))`,
+    parameters,
+  );
+  const { rows } = await client.query<{ id: number }>(
+    `DELETE FROM snapshot_page p WHERE identity_source_id = $1
+        AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id) RETURNING id`,
+    parameters.slice(0, 1),
+  );
+  return rows.map((row) => row.id);
 }

@@ -59,6 +59,20 @@ describe('the WeCom connector', () => {
     expect(people(await readAll(await open()))).toEqual(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
   });
 
+  it('reads once whoever and whatever the visible range names twice, also in another case', async () => {
+    const connector = await open();
+    change(sandbox, ({ tags }) => {
+      tags.set(7, { id: 7, name: '协会', users: ['wangwu', 'WangWu', 'ZhaoLiu'], departments: [4, 4, 2] });
+      tags.set(8, { id: 8, name: '社团', users: ['wangwu'], departments: [4] });
+    });
+    sandbox.company.setRange({ departments: [2, 2], users: ['zhaoliu', 'ZhaoLiu', 'zhaoliu'], tags: [7, 8, 7] });
+    const extent = await connector.extent(signal);
+    expect(extent).toEqual({ departmentIds: ['2'], employeeIds: ['ZhaoLiu'], groupIds: ['7', '8'] });
+    const pages: string[] = [];
+    for await (const page of connector.employees(extent, ['2'], reading)) pages.push(page.key);
+    expect(pages.sort()).toEqual(['employee:ZhaoLiu', 'employee:wangwu', 'employees-of:2', 'employees-of:4']);
+  });
+
   it('does not parse an answer whose digest is known', async () => {
     const connector = await open();
     const known = new Map(
