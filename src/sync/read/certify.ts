@@ -164,12 +164,13 @@ async function isSameSnapshot(dataSource: DataSource, run: Run): Promise<Counts 
             AND NOT EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
                              WHERE (tp.task_id = t.id AND NOT p.applied)
                                 OR (tp.task_id = f.id AND tp.page_key LIKE 'again:%' AND p.keys <> '{}'))
-            -- Nor was anything left undecided, because it could not be read again or something newer was applied to it: events since
-            -- that read began, or since the preview was asked for that was applied.
+            -- Nor was anything left undecided, because it could not be read again or something newer was read or applied of it: events
+            -- since that read began, or since the preview was asked for that was applied.
             AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = f.id AND tp.page_id IS NULL)
-            AND NOT EXISTS (SELECT FROM sync_task e JOIN sync_record r ON r.task_id = e.id
+            AND NOT EXISTS (SELECT FROM sync_task e
                              WHERE e.identity_source_id = t.identity_source_id AND e.trigger = 'EVENT'
-                               AND e.applied_at >= coalesce(o.queued_at, f.started_at))
+                               AND e.applied_at >= coalesce(o.queued_at, f.started_at)
+                               AND (e.started_at <= f.applied_at OR EXISTS (SELECT FROM sync_record r WHERE r.task_id = e.id)))
             AND NOT EXISTS (${PAGES} t.id EXCEPT ${PAGES} f.id) AND NOT EXISTS (${PAGES} f.id EXCEPT ${PAGES} t.id) AS same
        FROM sync_task t, sync_task f LEFT JOIN sync_task o ON o.id = f.origin_id WHERE t.id = $1 AND f.id = $2`,
     [run.task.id, former.id],
