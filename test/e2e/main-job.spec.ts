@@ -119,6 +119,19 @@ describe('synchronizing a WeCom company', () => {
     expect(rows).toEqual([{ status: 'REMOVED' }]);
   });
 
+  it('restores a leaver whose grace has ended where only their department’s answer does not show them', async () => {
+    await synchronize(rollcall, source);
+    const former = rollcall.sandbox.company.organization.users.get('lisi');
+    edit(({ users }) => users.delete('lisi'));
+    await synchronize(rollcall, source);
+    await rollcall.sql.query(`UPDATE employee SET removal_due_at = now() WHERE username = 'lisi'`);
+    edit(({ users }) => users.set('lisi', former as NonNullable<typeof former>));
+    rollcall.sandbox.faults.add({ kind: 'empty', path: 'user/list', query: { department_id: '3' } });
+    const task = await synchronize(rollcall, source);
+    expect((await recordsOf(rollcall.api, task.id, { text: 'lisi' })).map((r) => r.action)).toEqual(['RESTORE']);
+    rollcall.sandbox.faults.clear();
+  });
+
   it('takes a change back that was applied while another page could not be read', async () => {
     await synchronize(rollcall, source);
     patch('lisi', { position: '工程师' });

@@ -356,12 +356,15 @@ WITH settled AS (
 )
 SELECT task_id AS "taskId", array_agg(ordinal ORDER BY ordinal) AS ordinals FROM settled GROUP BY task_id`;
 
-/** What an event task found as it is here has been read all the same: a full run that is under way has something older of it. */
+/**
+ * What an event task found as it is here, or missing still, has been read all the same: a full run that is under way has something
+ * older of it.
+ */
 export const NOTE_READS = `
 UPDATE link l SET read_at = tp.read_at
-  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND p.keys <> '{}'
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
  WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%' AND l.identity_source_id = $2 AND l.kind = tp.object_type
-   AND l.external_key = substr(tp.page_key, 7) AND l.read_at < tp.read_at AND l.missing_since IS NULL`;
+   AND l.external_key = substr(tp.page_key, 7) AND l.read_at < tp.read_at AND (p.keys = '{}') = (l.missing_since IS NOT NULL)`;
 
 /** What an event task read by itself is newer than the pages that it was on: the next full run compares these again. */
 export const REOPEN_PAGES = `
