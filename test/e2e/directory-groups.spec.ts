@@ -371,6 +371,15 @@ describe('directory groups', () => {
       rollcall.sandbox.faults.clear();
       fault({ kind: 'empty', path: 'tag/get', times: 1 });
       expect(await recordsOf(rollcall.api, (await run()).id)).toEqual([]);
+      rollcall.sandbox.faults.clear();
+      // Nor where it cannot be read once more.
+      fault({ kind: 'empty', path: 'tag/get', times: 1 });
+      fault({ kind: 'errcode', errcode: 99999, path: 'tag/get' });
+      const unread = await run();
+      expect(unread.status).toBe('PARTIALLY_SUCCEEDED');
+      expect(await recordsOf(rollcall.api, unread.id)).toEqual([]);
+      rollcall.sandbox.faults.clear();
+      await run();
       expect(await groups()).toEqual(['7 羽毛球协会: lisi, wangwu, 市场部']);
       setTag(7, { name: '羽毛球协会' });
       expect(await summaries(rollcall.api, (await run()).id)).toEqual(['UPDATE group 7: employees, departments']);

@@ -47,7 +47,7 @@ SELECT l.external_key
   FROM sync_record r JOIN directory_group_employee m ON m.employee_id = r.local_id JOIN link l ON l.local_id = m.group_id
  WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.action = 'REMOVE' AND r.result IS NULL`;
 
-/** Each of them as last read, with the local row it is or will be. */
+/** Each of them as last read, with the local row it is or will be; but for one that came empty and could not be asked for again. */
 export const COLLECT_GROUPS = workingTable(
   'plan_group',
   `
@@ -58,6 +58,7 @@ SELECT DISTINCT ON (s.external_key) s.external_key, s.external_id, s.name, s.emp
   JOIN (${CANDIDATES}) c ON c.external_key = s.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'GROUP' AND l.external_key = s.external_key
  WHERE tp.task_id = $1 AND tp.object_type = 'GROUP' AND NOT ${goneSince('GROUP', 's.external_key', 'tp.read_at')}
+   AND NOT ${unreadAgain('GROUP')}
  ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC`,
   ['external_key', 'local_id'],
 );
