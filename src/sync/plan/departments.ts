@@ -8,7 +8,6 @@ import {
   keptFields,
   mappedOver,
   missingReadAt,
-  unreadAgain,
 } from './fields';
 
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
@@ -83,7 +82,7 @@ SELECT l.external_key, l.local_id
    AND NOT EXISTS (SELECT FROM plan_department d WHERE d.external_key = l.external_key)
    AND NOT (l.rejected_at IS NULL AND CASE WHEN t.trigger = 'EVENT' THEN ${confirmedGone('DEPARTMENT')} ELSE
             (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
-            AND NOT ${unreadAgain('DEPARTMENT')} END)`,
+            AND (${confirmedGone('DEPARTMENT')} OR EXISTS (SELECT FROM read_department r WHERE r.external_key = l.external_key)) END)`,
 );
 
 /**

@@ -277,8 +277,8 @@ const GOING_EDGES = `jsonb_build_object('departments', places.edges, 'main', w.m
 
 /**
  * Leavers: present here, and missing from a snapshot that was proven complete, or told to have left, or outside the scope.
- * Absence counts only for what was last applied from a read before this one began, and not where reading the person again
- * failed, nor where somebody decided to keep them until they are seen again.
+ * Absence counts only for what was last applied from a read before this one began, and where the directory, asked for the
+ * person alone, said that they are gone; not where somebody decided to keep them until they are seen again.
  */
 export const RECORD_SUSPENSIONS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, third_party,
@@ -301,7 +301,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
         OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
         OR (t.trigger <> 'EVENT' AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
             AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
-            AND NOT ${unreadAgain('EMPLOYEE')}))`;
+            AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL)))`;
 
 /** Leavers whose grace period has ended, by a complete run that does not see them either, or is told that they have left. */
 export const RECORD_REMOVALS = `

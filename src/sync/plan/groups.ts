@@ -197,7 +197,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key), 'GROUP
            AND CASE WHEN t.trigger = 'EVENT' THEN ${confirmedGone('GROUP')} ELSE
                  (t.certificate ->> 'complete')::boolean AND (t.certificate ->> 'groupsComplete')::boolean AND l.read_at < t.started_at
                  AND NOT EXISTS (SELECT FROM seen_group s WHERE s.external_key = l.external_key)
-                 AND NOT ${unreadAgain('GROUP')} END
+                 AND ${confirmedGone('GROUP')} END
       ) l
       JOIN directory_group g ON g.id = l.local_id
       LEFT JOIN (
