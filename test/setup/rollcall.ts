@@ -232,3 +232,12 @@ export async function summaries(api: ApiClient, id: string): Promise<string[]> {
 export function change(sandbox: Sandbox, edit: (organization: Organization) => void): void {
   sandbox.company.change(() => edit(sandbox.company.organization));
 }
+
+/** Waits until a query has a row; without one for ten seconds it fails. */
+export async function untilRow({ sql }: Pick<TestRollcall, 'sql'>, query: string, values: unknown[] = []) {
+  for (let i = 0; i < 400; i++) {
+    if ((await sql.query(query, values)).rowCount) return;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error(`There never was a row: ${query}`);
+}
