@@ -32,7 +32,8 @@ export class DirectoryEvents {
       `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
          VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL
-         DO UPDATE SET received_at = now(), new_external_key = coalesce(excluded.new_external_key, directory_event.new_external_key)`,
+         DO UPDATE SET received_at = now(), not_before = NULL,
+                       new_external_key = coalesce(excluded.new_external_key, directory_event.new_external_key)`,
       [
         identitySourceId,
         object.objectType,
@@ -45,7 +46,7 @@ export class DirectoryEvents {
       const renamed = { ...object, externalId: object.newExternalId, newExternalId: null };
       await client.query(
         `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) VALUES ($1, $2, $3, $4)
-           ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now()`,
+           ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now(), not_before = NULL`,
         [identitySourceId, renamed.objectType, keyOf(renamed.externalId), renamed.externalId],
       );
     }

@@ -88,7 +88,7 @@ describe('a plan while it is made', () => {
       async () =>
         (
           await rollcall.sql.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE wait_event_type = 'Lock' AND query LIKE '%new_external_key%'`)
+            WHERE wait_event_type = 'Lock' AND query LIKE '%renamed%'`)
         ).rowCount === 1,
     );
   const temporaryTables = async () =>

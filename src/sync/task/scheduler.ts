@@ -4,7 +4,7 @@ import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
 import type { EventLog } from '../../events/event-log';
 import { makeAnnouncedSearch } from '../../organisation/search-index';
-import { openEventTask, SOURCES_WITH_WAITING_EVENTS } from './event-task';
+import { FREE_UNREAD_EVENTS, openEventTask, SOURCES_WITH_WAITING_EVENTS } from './event-task';
 import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 
 /** Every second; a look costs one indexed query. */
@@ -65,8 +65,9 @@ export class Scheduler {
     return this.dataSource.query(sql, parameters);
   }
 
-  /** Events whose task was killed before it opened another, or that came while a switch was off. */
+  /** Events whose task ended without having read them, or was killed before it opened another, or that came while a switch was off. */
   private async openEventTasks(): Promise<void> {
+    await this.dataSource.query(FREE_UNREAD_EVENTS);
     const waiting: { id: string }[] = await this.dataSource.query(SOURCES_WITH_WAITING_EVENTS);
     for (const { id } of waiting) await inTransaction(this.dataSource, (client) => openEventTask(client, id));
     if (waiting.length > 0) await this.events.publish();
