@@ -5,6 +5,12 @@ import type { EventLog } from '../events/event-log';
 import { openEventTask } from '../sync/task/event-task';
 import type { NamedObject } from './wecom-message';
 
+/** To the minute, and not while somebody changes the source: no callback waits for another, or for an undo that is being planned. */
+const SEEN = `
+UPDATE identity_source SET callback_seen_at = now()
+ WHERE id = (SELECT id FROM identity_source
+              WHERE id = $1 AND (callback_seen_at IS NULL OR callback_seen_at < now() - interval '1 minute') FOR NO KEY UPDATE SKIP LOCKED)`;
+
 /** Stores what callbacks name and sees to it that a task reads it. */
 export class DirectoryEvents {
   constructor(
@@ -50,7 +56,7 @@ export class DirectoryEvents {
         [identitySourceId, renamed.objectType, keyOf(renamed.externalId), renamed.externalId],
       );
     }
-    await client.query('UPDATE identity_source SET callback_seen_at = now() WHERE id = $1', [identitySourceId]);
     await openEventTask(client, identitySourceId);
+    await client.query(SEEN, [identitySourceId]);
   }
 }

@@ -213,6 +213,24 @@ describe('changes that WeCom tells by callback', () => {
     expect(rollcall.sandbox.company.deliveries.log.every((d) => d.answer === 'success')).toBe(true);
   });
 
+  it('are noted while an undo is planned, and read then', async () => {
+    await listen();
+    // It changed nothing, so that in the end there is nothing to undo.
+    const { id } = await synchronize(rollcall, source);
+    edit(({ users }) => users.set('neu', user('neu', '新人', [4])));
+    await settled();
+    const { rows } = await rollcall.sql.query('SELECT count(*)::int AS total FROM directory_event');
+    await rollcall.sql.query('BEGIN; LOCK TABLE sync_record IN ACCESS EXCLUSIVE MODE');
+    const undone = mutate(rollcall, 'revertSyncTask', { taskId: id }, 'syncTask { id }');
+    await untilRow(rollcall, `SELECT FROM pg_locks WHERE relation = 'sync_record'::regclass AND NOT granted`);
+    edit(({ users }) => users.delete('zhaoliu'));
+    await untilRow(rollcall, 'SELECT FROM directory_event OFFSET $1', [rows[0].total]);
+    await rollcall.sql.query('COMMIT');
+    await undone;
+    await settled();
+    expect(await wrong()).toEqual([]);
+  });
+
   it('wait while automatic synchronization is off, and are applied once it is on again', async () => {
     await listen();
     const set = (enabled: boolean) =>

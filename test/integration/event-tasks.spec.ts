@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { createDataSource } from '../../src/database/data-source';
 import { inTransaction } from '../../src/database/transaction';
+import { closeSource } from '../../src/identity-source/close-source';
 import { claimEvents, openEventTask } from '../../src/sync/task/event-task';
 import { Lease, type Run } from '../../src/sync/task/lease';
 import { createTestDatabase } from '../setup/databases';
@@ -42,5 +43,14 @@ describe('an event task', () => {
     await dataSource.query(`UPDATE sync_task SET fence = fence - 1, status = 'FAILED', finished_at = now()`);
     await expect(claimEvents(dataSource, run)).rejects.toMatchObject({ code: 'LEASE_LOST' });
     expect(await waiting()).toBe(1);
+  });
+
+  it('is not opened while its source is being closed, and nobody waits for that', async () => {
+    await inTransaction(dataSource, async (client) => {
+      await closeSource(client, source);
+      expect(await open()).toBeUndefined();
+    });
+    expect(await open()).toBeUndefined();
+    expect(await dataSource.query('SELECT FROM sync_task')).toEqual([]);
   });
 });

@@ -76,14 +76,15 @@ export async function freeUnreadable(dataSource: DataSource, { task, lease }: Ru
 
 /**
  * Opens the one event task of a source that is enabled and synchronizes by itself, if it has anything to read; while it does
- * not, events wait.
+ * not, events wait. So they do while somebody changes the source, who may be closing it: the scheduler looks again in a second.
  */
 export async function openEventTask(client: PoolClient, identitySourceId: string): Promise<string | undefined> {
   const { rows } = await client.query<SettingsRow>(
     `SELECT ${SETTINGS_COLUMNS} FROM identity_source s
       WHERE id = $1 AND deleted_at IS NULL AND status = 'ENABLED' AND type <> 'CUSTOM'
         AND EXISTS (SELECT FROM directory_event e WHERE e.identity_source_id = s.id AND e.task_id IS NULL AND ${READABLE})
-        AND NOT ${PAUSES}`,
+        AND NOT ${PAUSES}
+        FOR SHARE OF s SKIP LOCKED`,
     [identitySourceId],
   );
   const source = rows[0];

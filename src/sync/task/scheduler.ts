@@ -18,7 +18,7 @@ const NEXT_DUE = `
 SELECT ${SETTINGS_COLUMNS} FROM identity_source s
  WHERE status = 'ENABLED' AND deleted_at IS NULL AND next_run_at <= now() AND automatic_enabled
    AND NOT EXISTS (SELECT FROM sync_task t WHERE t.identity_source_id = s.id AND t.trigger <> 'EVENT' AND t.status IN ('QUEUED', 'RUNNING'))
- ORDER BY next_run_at LIMIT 1 FOR UPDATE SKIP LOCKED`;
+ ORDER BY next_run_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`;
 
 /**
  * Starts the runs that are due. Any number of processes may look at once: a source's row lock and moving its due time on in
