@@ -234,7 +234,11 @@ export function change(sandbox: Sandbox, edit: (organization: Organization) => v
 }
 
 /** Waits until a query has a row; without one for ten seconds it fails. */
-export async function untilRow({ sql }: Pick<TestRollcall, 'sql'>, query: string, values: unknown[] = []) {
+export async function untilRow(
+  { sql }: { sql: Pick<Client, 'query'> },
+  query: string,
+  values: unknown[] = [],
+): Promise<void> {
   for (let i = 0; i < 400; i++) {
     if ((await sql.query(query, values)).rowCount) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
