@@ -1,12 +1,23 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { Client } from 'pg';
 import { ApiClient } from '../../src/demo/api-client';
 import { differences } from '../../src/demo/compare';
 import type { FaultInput } from '../../src/sandbox/faults';
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox';
 import { createTestDatabase } from '../setup/databases';
-import { connectSource, createSource, smallCompany, startRollcall, startTask, TOKEN, watch } from '../setup/rollcall';
+import {
+  connectSource,
+  createSource,
+  smallCompany,
+  startRollcall,
+  startTask,
+  synchronize,
+  TOKEN,
+  untilRow,
+  watch,
+} from '../setup/rollcall';
 
 const SETUP = path.join(__dirname, '..', 'setup');
 
@@ -101,6 +112,28 @@ describe('a task whose worker was killed right after its commit', () => {
       const { rows } = await rollcall.sql.query('SELECT count(*)::int AS found FROM employee_search');
       expect(rows).toEqual([{ found: 4 }]);
     } finally {
+      await rollcall.stop();
+    }
+  });
+});
+
+describe('a task that nobody works on', () => {
+  it('is taken up also while it takes long to tidy up after others', async () => {
+    const rollcall = await startRollcall();
+    const other = new Client({ connectionString: rollcall.database.url });
+    try {
+      await other.connect();
+      const source = await connectSource(rollcall);
+      await synchronize(rollcall, source);
+      await untilRow(rollcall, 'SELECT WHERE NOT EXISTS (SELECT FROM graphile_worker._private_jobs)');
+      await other.query('BEGIN; LOCK TABLE search_pending IN ACCESS EXCLUSIVE MODE');
+      await untilRow(rollcall, `SELECT FROM pg_locks WHERE relation = 'search_pending'::regclass AND NOT granted`);
+      await rollcall.sql.query(
+        `UPDATE sync_task SET status = 'QUEUED', queued_at = now() - interval '1 minute', planned_at = NULL, applied_at = NULL`,
+      );
+      await untilRow(rollcall, `SELECT FROM sync_task WHERE status = 'SUCCEEDED'`);
+    } finally {
+      await other.end();
       await rollcall.stop();
     }
   });

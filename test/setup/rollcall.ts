@@ -233,13 +233,13 @@ export function change(sandbox: Sandbox, edit: (organization: Organization) => v
   sandbox.company.change(() => edit(sandbox.company.organization));
 }
 
-/** Waits until a query has a row; without one for ten seconds it fails. */
+/** Waits until a query has a row; without one for twenty seconds it fails. */
 export async function untilRow(
   { sql }: { sql: Pick<Client, 'query'> },
   query: string,
   values: unknown[] = [],
 ): Promise<void> {
-  for (let i = 0; i < 400; i++) {
+  for (let i = 0; i < 800; i++) {
     if ((await sql.query(query, values)).rowCount) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
