@@ -5,6 +5,12 @@ import type { EventLog } from '../events/event-log';
 import { openEventTask } from '../sync/task/event-task';
 import type { NamedObject } from './wecom-message';
 
+/** To the minute, and not while somebody changes the source: no callback waits for another, or for an undo that is being planned. */
+const SEEN = `
+UPDATE identity_source SET callback_seen_at = now()
+ WHERE id = (SELECT id FROM identity_source
+              WHERE id = $1 AND (callback_seen_at IS NULL OR callback_seen_at < now() - interval '1 minute') FOR NO KEY UPDATE SKIP LOCKED)`;
+
 /** Stores what callbacks name and sees to it that a task reads it. */
 export class DirectoryEvents {
   constructor(
@@ -32,7 +38,8 @@ export class DirectoryEvents {
       `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
          VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL
-         DO UPDATE SET received_at = now(), new_external_key = coalesce(excluded.new_external_key, directory_event.new_external_key)`,
+         DO UPDATE SET received_at = now(), not_before = NULL,
+                       new_external_key = coalesce(excluded.new_external_key, directory_event.new_external_key)`,
       [
         identitySourceId,
         object.objectType,
@@ -45,11 +52,11 @@ export class DirectoryEvents {
       const renamed = { ...object, externalId: object.newExternalId, newExternalId: null };
       await client.query(
         `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) VALUES ($1, $2, $3, $4)
-           ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now()`,
+           ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now(), not_before = NULL`,
         [identitySourceId, renamed.objectType, keyOf(renamed.externalId), renamed.externalId],
       );
     }
-    await client.query('UPDATE identity_source SET callback_seen_at = now() WHERE id = $1', [identitySourceId]);
     await openEventTask(client, identitySourceId);
+    await client.query(SEEN, [identitySourceId]);
   }
 }

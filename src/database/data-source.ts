@@ -12,6 +12,7 @@ import { PeopleLists1803000000000 } from '../../migrations/1803000000000-people-
 import { SharedPace1805000000000 } from '../../migrations/1805000000000-shared-pace';
 import { NotedRecords1806000000000 } from '../../migrations/1806000000000-noted-records';
 import { PlansInParts1807000000000 } from '../../migrations/1807000000000-plans-in-parts';
+import { UnreadEvents1808000000000 } from '../../migrations/1808000000000-unread-events';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -59,6 +60,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       SharedPace1805000000000,
       NotedRecords1806000000000,
       PlansInParts1807000000000,
+      UnreadEvents1808000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -66,7 +66,7 @@ export class IdentitySource {
   @Column({ type: 'timestamptz', name: 'data_removal_due_at', nullable: true })
   dataRemovalDueAt: Date | null;
 
-  /** When the directory's last callback came. */
+  /** When the directory's last callback came, to the minute. */
   @Column({ type: 'timestamptz', name: 'callback_seen_at', nullable: true })
   callbackSeenAt: Date | null;
 

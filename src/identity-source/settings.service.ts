@@ -64,7 +64,7 @@ export class SettingsService {
                             WHERE o.corp_id = s.corp_id AND o.wecom_mode = 'SERVICE_PROVIDER' AND s.wecom_mode = 'SERVICE_PROVIDER'
                               AND o.deleted_at IS NULL AND o.sealed_secret IS NOT NULL LIMIT 1) AS "connectedBy"
              FROM identity_source s
-            WHERE id = $1 AND deleted_at > now() - make_interval(days => ${RESTORE_DAYS}) FOR UPDATE`,
+            WHERE id = $1 AND deleted_at > now() - make_interval(days => ${RESTORE_DAYS}) FOR NO KEY UPDATE`,
           [id],
         );
         if (!rows[0]) {

@@ -67,12 +67,12 @@ export type LockedSource = SettingsRow &
     readonly authorized: boolean;
   };
 
-/** The source, locked until the end of the transaction; undefined where there is none, or it is deleted. */
+/** The source, which nobody else changes until the end of the transaction; undefined where there is none, or it is deleted. */
 export async function lockSource(client: PoolClient, id: string): Promise<LockedSource | undefined> {
   const { rows } = await client.query<LockedSource>(
     `SELECT ${SETTINGS_COLUMNS}, version, corp_id AS "corpId", name, wecom_mode AS "wecomMode",
             sealed_secret IS NOT NULL AS authorized FROM identity_source
-      WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
+      WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE`,
     [id],
   );
   return rows[0];

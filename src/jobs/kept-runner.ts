@@ -6,10 +6,22 @@ import type { Logger } from 'pino';
 
 const RESTART_MS = 500;
 
-/** A graphile-worker runner that outlives its database: one that gives up is followed by another. */
+/** A runner with what is known of its end. */
+interface Kept {
+  readonly runner: Runner;
+  /** It takes up no more jobs. */
+  readonly givenUp: Promise<void>;
+  /** The jobs that it had taken up have ended, too. */
+  readonly ended: Promise<void>;
+}
+
+/**
+ * A graphile-worker runner that outlives its database: one that gives up is followed by another at once, beside which it ends what
+ * it has begun.
+ */
 export class KeptRunner {
-  private runner: Runner | undefined;
-  private running: Promise<void> = Promise.resolve();
+  private readonly kept = new Set<Kept>();
+  private keeping: Promise<void> = Promise.resolve();
   private stopped = false;
 
   /** @param concurrency jobs at a time */
@@ -21,46 +33,57 @@ export class KeptRunner {
   ) {}
 
   async start(): Promise<void> {
-    this.runner = await this.run();
-    this.running = this.keepRunning(this.runner);
+    this.keeping = this.keepRunning(await this.run());
   }
 
   /** Nothing new is begun; resolves when what was begun has ended. */
   async stop(): Promise<void> {
     this.stopped = true;
-    await this.runner?.stop().catch(() => undefined);
-    await this.running;
+    await this.stopAll();
+    await this.keeping;
+    await this.stopAll();
   }
 
-  private run(): Promise<Runner> {
+  private async stopAll(): Promise<void> {
+    await Promise.all(
+      [...this.kept].map(async ({ runner, ended }) => {
+        await runner.stop().catch(() => undefined);
+        await ended;
+      }),
+    );
+  }
+
+  private async run(): Promise<Kept> {
     const events: WorkerEvents = new EventEmitter();
-    // It goes on with one place less; a runner of its own has all of them again.
-    events.on('worker:fatalError', () => void this.runner?.stop().catch(() => undefined));
-    return run({
+    const givenUp = new Promise<void>((resolve) => events.once('pool:gracefulShutdown', () => resolve()));
+    const runner = await run({
       pgPool: this.pool,
       concurrency: this.concurrency,
       noHandleSignals: true,
       events,
-      // Otherwise a job that cannot be completed because the database went away would end the process.
-      preset: { worker: { completeJobBatchDelay: 0 } },
+      // Otherwise a job whose end cannot be noted because the database went away would end the process.
+      preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
       logger: new GraphileLogger((scope) => (level, message) => {
         if (level === 'error' || level === 'warning') this.log.warn({ scope, message }, 'worker.message');
       }),
       taskList: this.taskList,
     });
+    const ended = runner.promise.catch((error) => this.log.warn({ err: error }, 'worker.ended'));
+    const kept = { runner, givenUp, ended };
+    this.kept.add(kept);
+    void ended.then(() => this.kept.delete(kept));
+    return kept;
   }
 
-  private async keepRunning(first: Runner): Promise<void> {
-    for (let runner: Runner | undefined = first; ; ) {
-      await runner?.promise.catch((error) => this.log.warn({ err: error }, 'worker.ended'));
+  private async keepRunning(first: Kept): Promise<void> {
+    for (let current: Kept | undefined = first; ; ) {
+      if (current) await Promise.race([current.givenUp, current.ended]);
       if (!this.stopped) await delay(RESTART_MS);
       if (this.stopped) return;
-      runner = await this.run().catch((error) => {
+      current = await this.run().catch((error) => {
         this.log.warn({ err: error }, 'worker.start-failed');
         return undefined;
       });
-      if (runner) this.runner = runner;
-      if (this.stopped) await runner?.stop().catch(() => undefined);
     }
   }
 }

@@ -33,7 +33,7 @@ export class Worker {
   private readonly pool: Pool;
   private readonly runners: readonly KeptRunner[];
   private lookout: NodeJS.Timeout | undefined;
-  private looking = false;
+  private readonly busy = new Set<() => Promise<void>>();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -68,7 +68,11 @@ export class Worker {
   async start(): Promise<void> {
     for (const runner of this.runners) await runner.start();
     const every = Math.min(LOOK_AGAIN_MS, (this.leaseSeconds * 1_000) / 4);
-    this.lookout = setInterval(() => void this.lookOut(), every);
+    this.lookout = setInterval(() => {
+      void this.unlessBusy(this.queueDue);
+      // Apart, since it may take minutes after a large run.
+      void this.unlessBusy(this.tidyUp);
+    }, every);
   }
 
   /** Running tasks are handed on at their next batch, and nothing new is begun. */
@@ -79,19 +83,24 @@ export class Worker {
     await this.pool.end();
   }
 
-  private async lookOut(): Promise<void> {
-    if (this.looking) return;
-    this.looking = true;
+  private async unlessBusy(work: () => Promise<void>): Promise<void> {
+    if (this.busy.has(work)) return;
+    this.busy.add(work);
     try {
-      await this.queueAbandoned();
-      for (const job of this.jobs) await job.queueDue();
-      await tidyAbandoned(this.dataSource);
+      await work();
     } catch (error) {
       if (!this.stopping.signal.aborted) this.log.warn({ err: error }, 'worker.lookout-failed');
     } finally {
-      this.looking = false;
+      this.busy.delete(work);
     }
   }
+
+  private readonly queueDue = async (): Promise<void> => {
+    await this.queueAbandoned();
+    for (const job of this.jobs) await job.queueDue();
+  };
+
+  private readonly tidyUp = (): Promise<void> => tidyAbandoned(this.dataSource);
 
   private async queueAbandoned(): Promise<void> {
     await this.dataSource.query(

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { DirectoryError } from '../connector/directory-connector';
 import type { OpenedConnector } from '../connector/registry';
-import { isConnectionLost } from '../database/connection-lost';
+import { isPassingFault } from '../database/passing-fault';
 import { inTransaction } from '../database/transaction';
 import type { EventLog } from '../events/event-log';
 import { AppError } from '../platform/app-error';
@@ -177,9 +177,9 @@ export class SyncRunner {
       await this.end(run, 'CANCELED', null);
       return 'CANCELED';
     }
-    if (isConnectionLost(error) && run.lease.fence < MAX_TAKES) {
+    if (isPassingFault(error) && run.lease.fence < MAX_TAKES) {
       // The task goes on from where it stands, here or elsewhere: when it can be given back, or when its lease has run out.
-      log.warn({ err: error }, 'sync.database-lost');
+      log.warn({ err: error }, 'sync.database-away');
       await run.lease.handOn().catch(() => undefined);
       return 'HANDED_ON';
     }

@@ -9,6 +9,7 @@ import {
   startRollcall,
   synchronize,
   type TestRollcall,
+  untilRow,
   user,
   watch,
 } from '../setup/rollcall';
@@ -266,6 +267,24 @@ describe('changes that WeCom tells by callback', () => {
     expect(rollcall.sandbox.company.deliveries.log.every((d) => d.answer === 'success')).toBe(true);
   });
 
+  it('are noted while an undo is planned, and read then', async () => {
+    await listen();
+    // It changed nothing, so that in the end there is nothing to undo.
+    const { id } = await synchronize(rollcall, source);
+    edit(({ users }) => users.set('neu', user('neu', '新人', [4])));
+    await settled();
+    const { rows } = await rollcall.sql.query('SELECT count(*)::int AS total FROM directory_event');
+    await rollcall.sql.query('BEGIN; LOCK TABLE sync_record IN ACCESS EXCLUSIVE MODE');
+    const undone = mutate(rollcall, 'revertSyncTask', { taskId: id }, 'syncTask { id }');
+    await untilRow(rollcall, `SELECT FROM pg_locks WHERE relation = 'sync_record'::regclass AND NOT granted`);
+    edit(({ users }) => users.delete('zhaoliu'));
+    await untilRow(rollcall, 'SELECT FROM directory_event OFFSET $1', [rows[0].total]);
+    await rollcall.sql.query('COMMIT');
+    await undone;
+    await settled();
+    expect(await wrong()).toEqual([]);
+  });
+
   it('wait while automatic synchronization is off, and are applied once it is on again', async () => {
     await listen();
     const set = (enabled: boolean) =>
@@ -501,6 +520,87 @@ describe('changes that WeCom tells by callback', () => {
       await synchronize(rollcall, source);
       const { rows } = await rollcall.sql.query(`SELECT status FROM employee WHERE username LIKE 'lisi%'`);
       expect(rows).toEqual([{ status: 'SUSPENDED' }]);
+    });
+  });
+
+  describe('that a task did not read', () => {
+    const suspended = async () =>
+      (await rollcall.sql.query(`SELECT username FROM employee WHERE status = 'SUSPENDED'`)).rows;
+    const ended = (status: string) =>
+      untilRow(rollcall, `SELECT FROM sync_task WHERE trigger = 'EVENT' AND status = $1`, [status]);
+    /** As if the pause were over. */
+    const later = () =>
+      rollcall.sql.query(
+        `WITH task AS (UPDATE sync_task SET finished_at = finished_at - interval '2 minutes' WHERE trigger = 'EVENT')
+         UPDATE directory_event SET not_before = not_before - interval '2 minutes' WHERE task_id IS NULL`,
+      );
+    const leave = () => edit(({ users }) => users.delete('zhaoliu'));
+    const waiting = `SELECT FROM directory_event WHERE task_id IS NULL`;
+
+    it('since it failed are read by another, after a pause', async () => {
+      await listen();
+      // Whether somebody is gone cannot be told without the visible range.
+      rollcall.sandbox.faults.add({ kind: 'errcode', errcode: 48002, path: 'agent/get' });
+      leave();
+      await ended('FAILED');
+      rollcall.sandbox.faults.clear();
+      await untilRow(rollcall, waiting);
+      await later();
+      await settled();
+      expect(await suspended()).toEqual([{ username: 'zhaoliu' }]);
+    });
+
+    it('since it was canceled are read by another, after a pause', async () => {
+      await listen();
+      rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 1_000, path: 'user/get', times: 1 });
+      leave();
+      await untilRow(rollcall, `SELECT FROM sync_task WHERE trigger = 'EVENT' AND status = 'RUNNING'`);
+      const { syncTasks } = await rollcall.api.request<{ syncTasks: { nodes: { id: string; status: string }[] } }>(
+        '{ syncTasks(first: 5) { nodes { id status } } }',
+      );
+      const task = syncTasks.nodes.find(({ status }) => status === 'RUNNING');
+      await mutate(rollcall, 'cancelSyncTask', { id: task?.id }, 'syncTask { id }');
+      await ended('CANCELED');
+      await untilRow(rollcall, waiting);
+      await later();
+      await settled();
+      expect(await suspended()).toEqual([{ username: 'zhaoliu' }]);
+    });
+
+    it('since WeCom did not answer about some of them are read again, after a pause', async () => {
+      await listen();
+      rollcall.sandbox.faults.add({ kind: 'errcode', errcode: 99999, path: 'user/get', query: { userid: 'zhaoliu' } });
+      edit(({ users }) => {
+        users.delete('zhaoliu');
+        users.delete('wangwu');
+      });
+      await ended('PARTIALLY_SUCCEEDED');
+      rollcall.sandbox.faults.clear();
+      await untilRow(rollcall, `${waiting} AND external_id = 'zhaoliu' AND not_before > now()`);
+      await later();
+      await settled();
+      expect(await suspended()).toEqual(expect.arrayContaining([{ username: 'wangwu' }, { username: 'zhaoliu' }]));
+      expect(await wrong()).toEqual([]);
+    });
+
+    it('are tried a few times an hour, and at once when the source is changed', async () => {
+      await listen();
+      const broken = await rollcall.sql.query(
+        `UPDATE identity_source s SET sealed_secret = 'broken' FROM identity_source former
+          WHERE former.id = s.id AND s.type = 'WECOM' RETURNING former.sealed_secret`,
+      );
+      leave();
+      await ended('FAILED');
+      // The scheduler looks meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      expect(await eventTasks()).toEqual([{ status: 'FAILED' }]);
+      await rollcall.sql.query(`UPDATE identity_source SET sealed_secret = $1 WHERE type = 'WECOM'`, [
+        broken.rows[0].sealed_secret,
+      ]);
+      const change = { id: source, automaticSynchronization: { cycleHours: 12 } };
+      await mutate(rollcall, 'configureSynchronization', change, 'identitySource { id }');
+      await settled();
+      expect(await suspended()).toEqual([{ username: 'zhaoliu' }]);
     });
   });
 

@@ -1,11 +1,23 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { Client } from 'pg';
 import { ApiClient } from '../../src/demo/api-client';
 import { differences } from '../../src/demo/compare';
+import type { FaultInput } from '../../src/sandbox/faults';
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox';
 import { createTestDatabase } from '../setup/databases';
-import { connectSource, createSource, smallCompany, startRollcall, startTask, TOKEN, watch } from '../setup/rollcall';
+import {
+  connectSource,
+  createSource,
+  smallCompany,
+  startRollcall,
+  startTask,
+  synchronize,
+  TOKEN,
+  untilRow,
+  watch,
+} from '../setup/rollcall';
 
 const SETUP = path.join(__dirname, '..', 'setup');
 
@@ -43,33 +55,33 @@ describe('a server that is killed with SIGKILL', () => {
     return { child, api: new ApiClient(`http://127.0.0.1:${port}/graphql`, TOKEN) };
   };
 
-  it.each([
-    ['reading', { kind: 'slow', milliseconds: 20_000, path: 'user/list', times: 1 } as const, 300],
-    ['planning or applying', undefined, 60],
-  ])(
-    'while %s leaves its task to another, which ends it within seconds as if undisturbed',
-    async (_step, fault, delay) => {
-      const first = await spawnServer();
-      const { corpId, agentId, secret } = sandbox.company.settings;
-      const { identitySource } = await createSource(first.api, {
-        type: 'WECOM',
-        name: 'WeCom',
-        wecomSelfBuilt: { corpId, agentId, secret },
-      });
-      if (fault) sandbox.faults.add(fault);
-      const { syncTask } = await startTask(first.api, identitySource?.id ?? '');
-      await new Promise((resolve) => setTimeout(resolve, delay));
-      first.child.kill('SIGKILL');
-      const second = await spawnServer();
-      const begun = Date.now();
-      const task = await watch(second.api, syncTask?.id ?? '');
-      expect(task.status).toBe('SUCCEEDED');
-      expect(Date.now() - begun).toBeLessThan(15_000);
-      expect(await differences(second.api, identitySource?.id ?? '', sandbox.company.organization)).toEqual([]);
-      await first.api.close();
-      await second.api.close();
-    },
-  );
+  it.each<[string, FaultInput | undefined]>([
+    ['reading', { kind: 'slow', milliseconds: 20_000, path: 'user/list', times: 1 }],
+    ['planning or applying', undefined],
+  ])('while %s leaves its task to another, which ends it within seconds as if undisturbed', async (_step, fault) => {
+    const first = await spawnServer();
+    const { corpId, agentId, secret } = sandbox.company.settings;
+    const { identitySource } = await createSource(first.api, {
+      type: 'WECOM',
+      name: 'WeCom',
+      wecomSelfBuilt: { corpId, agentId, secret },
+    });
+    if (fault) sandbox.faults.add(fault);
+    const listed = () => sandbox.calls.get('user/list') ?? 0;
+    const before = listed();
+    const { syncTask } = await startTask(first.api, identitySource?.id ?? '');
+    if (fault) while (listed() === before) await new Promise((resolve) => setTimeout(resolve, 10));
+    else await new Promise((resolve) => setTimeout(resolve, 60));
+    first.child.kill('SIGKILL');
+    const second = await spawnServer();
+    const begun = Date.now();
+    const task = await watch(second.api, syncTask?.id ?? '');
+    expect(task.status).toBe('SUCCEEDED');
+    expect(Date.now() - begun).toBeLessThan(15_000);
+    expect(await differences(second.api, identitySource?.id ?? '', sandbox.company.organization)).toEqual([]);
+    await first.api.close();
+    await second.api.close();
+  });
 });
 
 describe('a task whose worker was killed right after its commit', () => {
@@ -100,6 +112,28 @@ describe('a task whose worker was killed right after its commit', () => {
       const { rows } = await rollcall.sql.query('SELECT count(*)::int AS found FROM employee_search');
       expect(rows).toEqual([{ found: 4 }]);
     } finally {
+      await rollcall.stop();
+    }
+  });
+});
+
+describe('a task that nobody works on', () => {
+  it('is taken up also while it takes long to tidy up after others', async () => {
+    const rollcall = await startRollcall();
+    const other = new Client({ connectionString: rollcall.database.url });
+    try {
+      await other.connect();
+      const source = await connectSource(rollcall);
+      await synchronize(rollcall, source);
+      await untilRow(rollcall, 'SELECT WHERE NOT EXISTS (SELECT FROM graphile_worker._private_jobs)');
+      await other.query('BEGIN; LOCK TABLE search_pending IN ACCESS EXCLUSIVE MODE');
+      await untilRow(rollcall, `SELECT FROM pg_locks WHERE relation = 'search_pending'::regclass AND NOT granted`);
+      await rollcall.sql.query(
+        `UPDATE sync_task SET status = 'QUEUED', queued_at = now() - interval '1 minute', planned_at = NULL, applied_at = NULL`,
+      );
+      await untilRow(rollcall, `SELECT FROM sync_task WHERE status = 'SUCCEEDED'`);
+    } finally {
+      await other.end();
       await rollcall.stop();
     }
   });

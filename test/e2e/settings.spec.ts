@@ -7,6 +7,7 @@ import {
   createSource,
   recordsOf,
   startRollcall,
+  startTask,
   synchronize,
   type TestRollcall,
   user,
@@ -343,6 +344,18 @@ describe('automatic synchronization', () => {
     await new Promise((resolve) => setTimeout(resolve, 1500));
     expect(await tasks()).toHaveLength(1);
   });
+
+  it.each(['PREVIEW', 'APPLY'])(
+    'stays due while a task in mode %s is open, and runs once that has ended',
+    async (mode) => {
+      rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 2_000, path: 'user/list', times: 1 });
+      await startTask(rollcall.api, source, { mode });
+      await due();
+      const [first, second] = await settled(2);
+      expect(first).toMatchObject({ trigger: 'MANUAL', status: 'SUCCEEDED' });
+      expect(second).toMatchObject({ trigger: 'SCHEDULED', status: 'SUCCEEDED' });
+    },
+  );
 
   it('runs once also when several processes look at the same moment', async () => {
     const second = await startServer(rollcall.config, pino({ level: 'silent' }));

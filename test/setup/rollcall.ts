@@ -232,3 +232,16 @@ export async function summaries(api: ApiClient, id: string): Promise<string[]> {
 export function change(sandbox: Sandbox, edit: (organization: Organization) => void): void {
   sandbox.company.change(() => edit(sandbox.company.organization));
 }
+
+/** Waits until a query has a row; without one for twenty seconds it fails. */
+export async function untilRow(
+  { sql }: { sql: Pick<Client, 'query'> },
+  query: string,
+  values: unknown[] = [],
+): Promise<void> {
+  for (let i = 0; i < 800; i++) {
+    if ((await sql.query(query, values)).rowCount) return;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error(`There never was a row: ${query}`);
+}

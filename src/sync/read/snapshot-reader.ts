@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, hasGroups, NotPermitted } from '../../connector/directory-connector';
 import type { OpenedConnector } from '../../connector/registry';
 import { inTransaction } from '../../database/transaction';
-import { CLAIM_EVENTS } from '../task/event-task';
+import { claimEvents, freeUnreadable } from '../task/event-task';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
 import { type Certified, confirmAbsences, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
@@ -56,7 +56,7 @@ export class SnapshotReader {
   /** An event task reads only what callbacks named and what that leads to; nothing is concluded from what it does not read. */
   private async readEvents(): Promise<Certified> {
     const { dataSource, connector, run } = this;
-    await dataSource.query(CLAIM_EVENTS, [run.task.id, run.task.identitySourceId]);
+    await claimEvents(dataSource, run);
     const types = this.types();
     if (run.task.includesEmployees && hasGroups(connector)) types.push('GROUP');
     // Each object that is read may lead to others.
@@ -65,6 +65,7 @@ export class SnapshotReader {
       if (open.length === 0) break;
       for (const type of open) await this.stageNamed(type);
     }
+    await freeUnreadable(dataSource, run);
     return storeEventCertificate(dataSource, connector, run);
   }
 

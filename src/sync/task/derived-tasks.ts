@@ -105,8 +105,9 @@ export class DerivedTasks {
         );
         const origin = rows[0];
         if (!origin) return { kind: 'notFound' };
+        // Callbacks, which refer to the source, are noted meanwhile.
         const { rows: sources } = await client.query<SettingsRow>(
-          `SELECT ${SETTINGS_COLUMNS} FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
+          `SELECT ${SETTINGS_COLUMNS} FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE`,
           [origin.identitySourceId],
         );
         return sources[0] ? make(client, origin, sources[0]) : { kind: 'notFound' };

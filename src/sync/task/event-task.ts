@@ -1,24 +1,90 @@
 import type { PoolClient } from 'pg';
+import type { DataSource } from 'typeorm';
+import { inTransaction } from '../../database/transaction';
+import type { Run } from './lease';
 import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 
-/** What an automatic task reads of the events `e` of a source `s`: while it brings departments only, those about people and groups wait. */
-const READABLE = `s.automatic_enabled AND (e.object_type = 'DEPARTMENT' OR s.automatic_user_information)`;
+/** For as long again as something has waited, a minute at least and an hour at most. */
+const asLongAgain = (waited: string) => `least(interval '1 hour', greatest(interval '1 minute', ${waited}))`;
 
-/** Events that an event task ($1) of a source ($2) takes up. */
-export const CLAIM_EVENTS = `
+/**
+ * What an automatic task reads of the events `e` of a source `s`: while it brings departments only, those about people and groups
+ * wait; so does, for a while, what could not be read.
+ */
+const READABLE = `s.automatic_enabled AND (e.object_type = 'DEPARTMENT' OR s.automatic_user_information)
+   AND (e.not_before IS NULL OR e.not_before <= now())`;
+
+/**
+ * Whether the last event task of a source `s` has failed, or was canceled, a short time ago: a source that cannot be read is not
+ * asked every second. A change of its settings may be the remedy, and ends the pause.
+ */
+const PAUSES = `EXISTS (
+  SELECT FROM (SELECT status, finished_at FROM sync_task t WHERE t.identity_source_id = s.id AND t.trigger = 'EVENT' ORDER BY t.id DESC LIMIT 1) last
+   WHERE last.status IN ('FAILED', 'CANCELED') AND last.finished_at > s.updated_at
+     AND last.finished_at + ${asLongAgain(
+       `last.finished_at - (SELECT min(w.received_at) FROM directory_event w WHERE w.identity_source_id = s.id AND w.task_id IS NULL)`,
+     )} > now())`;
+
+const CLAIM = `
 UPDATE directory_event e SET task_id = $1 FROM identity_source s, sync_task t
  WHERE t.id = $1 AND s.id = $2 AND e.identity_source_id = $2 AND e.task_id IS NULL AND ${READABLE}
    AND (e.object_type = 'DEPARTMENT' OR t.includes_employees)`;
 
 /**
+ * Makes events of ended tasks wait again, as one where the same object waits already.
+ * @param which the events `e`, with the word USING and what else they are found by
+ * @param notBefore when they may be read
+ */
+const freeing = (which: string, notBefore: string) => `
+WITH freed AS (DELETE FROM directory_event e ${which} RETURNING e.*)
+INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, received_at, not_before)
+SELECT identity_source_id, object_type, external_key, max(external_id), max(new_external_key), max(received_at), ${notBefore}
+  FROM freed GROUP BY identity_source_id, object_type, external_key
+ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL
+DO UPDATE SET new_external_key = coalesce(directory_event.new_external_key, excluded.new_external_key)`;
+
+/** What tasks had taken up that have failed, or were canceled: the scheduler frees it, however and wherever a task has ended so. */
+export const FREE_UNREAD_EVENTS = freeing(
+  `USING sync_task t
+    WHERE e.task_id = t.id AND t.trigger = 'EVENT' AND t.status IN ('FAILED', 'CANCELED') AND t.finished_at > now() - interval '1 hour'`,
+  'NULL::timestamptz',
+);
+
+/** What could not be read for a day is left to the full runs. */
+const FREE_UNREADABLE = freeing(
+  `USING task_page p
+    WHERE e.task_id = $1 AND p.task_id = $1 AND p.object_type = e.object_type AND p.page_key = 'again:' || e.external_key
+      AND p.page_id IS NULL AND e.received_at > now() - interval '1 day'`,
+  `now() + ${asLongAgain('now() - max(received_at)')}`,
+);
+
+/** An event task takes up what waits, as long as it is this worker's: nobody reads what is taken up for a task that has ended. */
+export async function claimEvents(dataSource: DataSource, { task, lease }: Run): Promise<void> {
+  await inTransaction(dataSource, async (client) => {
+    await lease.confirm(client);
+    await client.query(CLAIM, [task.id, task.identitySourceId]);
+  });
+}
+
+/** What an event task could not read waits for a later one. */
+export async function freeUnreadable(dataSource: DataSource, { task, lease }: Run): Promise<void> {
+  await inTransaction(dataSource, async (client) => {
+    await lease.confirm(client);
+    await client.query(FREE_UNREADABLE, [task.id]);
+  });
+}
+
+/**
  * Opens the one event task of a source that is enabled and synchronizes by itself, if it has anything to read; while it does
- * not, events wait.
+ * not, events wait. So they do while somebody changes the source, who may be closing it: the scheduler looks again in a second.
  */
 export async function openEventTask(client: PoolClient, identitySourceId: string): Promise<string | undefined> {
   const { rows } = await client.query<SettingsRow>(
     `SELECT ${SETTINGS_COLUMNS} FROM identity_source s
       WHERE id = $1 AND deleted_at IS NULL AND status = 'ENABLED' AND type <> 'CUSTOM'
-        AND EXISTS (SELECT FROM directory_event e WHERE e.identity_source_id = s.id AND e.task_id IS NULL AND ${READABLE})`,
+        AND EXISTS (SELECT FROM directory_event e WHERE e.identity_source_id = s.id AND e.task_id IS NULL AND ${READABLE})
+        AND NOT ${PAUSES}
+        FOR SHARE OF s SKIP LOCKED`,
     [identitySourceId],
   );
   const source = rows[0];
@@ -69,5 +135,5 @@ export async function readWaitingForValues(
 /** Sources whose events wait for a task that nobody has opened: the one that was to do it was killed, or a switch was turned. */
 export const SOURCES_WITH_WAITING_EVENTS = `
 SELECT DISTINCT e.identity_source_id AS id FROM directory_event e JOIN identity_source s ON s.id = e.identity_source_id
- WHERE e.task_id IS NULL AND ${READABLE} AND s.status = 'ENABLED' AND s.deleted_at IS NULL
+ WHERE e.task_id IS NULL AND ${READABLE} AND s.status = 'ENABLED' AND s.deleted_at IS NULL AND NOT ${PAUSES}
    AND NOT EXISTS (SELECT FROM sync_task t WHERE t.identity_source_id = s.id AND t.trigger = 'EVENT' AND t.status IN ('QUEUED', 'RUNNING'))`;

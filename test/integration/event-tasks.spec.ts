@@ -1,0 +1,56 @@
+import type { DataSource } from 'typeorm';
+import { createDataSource } from '../../src/database/data-source';
+import { inTransaction } from '../../src/database/transaction';
+import { closeSource } from '../../src/identity-source/close-source';
+import { claimEvents, openEventTask } from '../../src/sync/task/event-task';
+import { Lease, type Run } from '../../src/sync/task/lease';
+import { createTestDatabase } from '../setup/databases';
+
+describe('an event task', () => {
+  let database: Awaited<ReturnType<typeof createTestDatabase>>;
+  let dataSource: DataSource;
+  let source: string;
+  beforeEach(async () => {
+    database = await createTestDatabase();
+    dataSource = await createDataSource(database.url).initialize();
+    const [made] = await dataSource.query(
+      `INSERT INTO identity_source (type, name, status, wecom_mode, corp_id) VALUES ('WECOM', 'WeCom', 'ENABLED', 'SELF_BUILT', 'ww1') RETURNING id`,
+    );
+    source = made.id;
+    await dataSource.query(
+      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) VALUES ($1, 'EMPLOYEE', 'lisi', 'lisi')`,
+      [source],
+    );
+  });
+  afterEach(async () => {
+    await dataSource.destroy();
+    await database.drop();
+  });
+
+  const open = () => inTransaction(dataSource, (client) => openEventTask(client, source));
+  const take = async (): Promise<Run> => {
+    const id = (await open()) ?? '';
+    const lease = await Lease.take(dataSource, id, 30);
+    if (!lease) throw new Error('The task is not to be had.');
+    return { task: { id, identitySourceId: source }, lease, signal: new AbortController().signal } as Run;
+  };
+  const waiting = async () => (await dataSource.query('SELECT FROM directory_event WHERE task_id IS NULL')).length;
+
+  it('takes up nothing once it has ended, or is another worker’s', async () => {
+    const run = await take();
+    await dataSource.query('UPDATE sync_task SET fence = fence + 1');
+    await expect(claimEvents(dataSource, run)).rejects.toMatchObject({ code: 'LEASE_LOST' });
+    await dataSource.query(`UPDATE sync_task SET fence = fence - 1, status = 'FAILED', finished_at = now()`);
+    await expect(claimEvents(dataSource, run)).rejects.toMatchObject({ code: 'LEASE_LOST' });
+    expect(await waiting()).toBe(1);
+  });
+
+  it('is not opened while its source is being closed, and nobody waits for that', async () => {
+    await inTransaction(dataSource, async (client) => {
+      await closeSource(client, source);
+      expect(await open()).toBeUndefined();
+    });
+    expect(await open()).toBeUndefined();
+    expect(await dataSource.query('SELECT FROM sync_task')).toEqual([]);
+  });
+});
