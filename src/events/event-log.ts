@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
+import { eventsGone } from '../api/errors';
 import type { WakeUps } from './wake-ups';
 
 /** How often unnumbered events are looked for: those whose writer was killed between its commit and numbering them. */
@@ -47,6 +48,10 @@ export class Listener {
 const COLUMNS = `sequence, size, kind, identity_source_id AS "identitySourceId", task_id AS "taskId",
   first_ordinal AS "firstOrdinal", payload`;
 
+/** The number after which every event is kept, since the oldest go first; `counter` is event_counter. */
+export const LOG_BEGIN = `coalesce(
+  (SELECT sequence - size FROM event WHERE sequence IS NOT NULL ORDER BY sequence LIMIT 1), counter.last)`;
+
 /**
  * The one log that all subscriptions read. Events are rows; this numbers them after their commit and wakes the readers of
  * every process.
@@ -93,9 +98,13 @@ export class EventLog {
     return row.last;
   }
 
-  /** What came after a number, of whatever passes the filter; from memory where it is recent. */
+  /**
+   * What came after a number, of whatever passes the filter; from memory where it is recent.
+   * @throws GraphQLError EVENTS_GONE when not everything that did is kept
+   */
   async read(after: number, filter: EventFilter): Promise<EventsRead> {
-    return after >= this.recentAfter ? this.fromMemory(after, filter) : this.fromDatabase(after, filter);
+    const isRecent = after >= this.recentAfter && after <= this.readUpTo;
+    return isRecent ? this.fromMemory(after, filter) : this.fromDatabase(after, filter);
   }
 
   private fromMemory(after: number, filter: EventFilter): EventsRead {
@@ -105,21 +114,22 @@ export class EventLog {
     // Who listens has had all but the last few.
     let begin = this.recent.length;
     while (begin > 0 && (this.recent[begin - 1] as StoredEvent).sequence > after) begin -= 1;
-    return { events: this.recent.slice(begin).filter(matches), upTo: Math.max(after, this.readUpTo) };
+    return { events: this.recent.slice(begin).filter(matches), upTo: this.readUpTo };
   }
 
-  /** In one statement: every event up to the last number that it sees is numbered and seen by it. */
+  /** In one statement, which sees every event from where the log begins to the last number. */
   private async fromDatabase(after: number, filter: EventFilter): Promise<EventsRead> {
     const rows = await this.dataSource.query(
-      `SELECT counter.last, found.* FROM event_counter counter LEFT JOIN (
+      `SELECT counter.last, ${LOG_BEGIN} AS begin, found.* FROM event_counter counter LEFT JOIN (
          SELECT ${COLUMNS} FROM event
           WHERE sequence > $1 AND ($2::uuid IS NULL OR task_id = $2) AND ($3::uuid IS NULL OR identity_source_id = $3)
           ORDER BY sequence LIMIT ${READ_AT_ONCE}) found ON true ORDER BY found.sequence`,
       [after, filter.taskId ?? null, filter.identitySourceId ?? null],
     );
+    if (after < rows[0].begin || after > rows[0].last) throw eventsGone();
     const events: StoredEvent[] = rows[0].sequence === null ? [] : rows;
     const upTo = events.length < READ_AT_ONCE ? rows[0].last : rows.at(-1).sequence;
-    return { events, upTo: Math.max(after, upTo) };
+    return { events, upTo };
   }
 
   /** Resolves at the next news, or when the log or the listener stops. */

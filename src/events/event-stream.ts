@@ -8,7 +8,10 @@ export function sequence(given: unknown): number | undefined {
   throw badRequest('afterSequence is a number of an event: 0 or more.');
 }
 
-/** Every event after a number, for as long as somebody listens. */
+/**
+ * Every event after a number, for as long as somebody listens.
+ * @throws GraphQLError EVENTS_GONE when some of them are no longer kept, or there is no such number yet
+ */
 export async function* follow(
   from: { readonly events: EventLog },
   after: number,
