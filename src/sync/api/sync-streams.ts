@@ -63,8 +63,9 @@ export async function* tasksStream(
   /** What the snapshot tells already may come after its number once more. */
   const shown = new Map<string, number>();
   if (after === undefined) {
-    // In one statement: a task that goes from one status to the next is in it once.
-    const open = { where: { ...filter, status: In([...OPEN]) }, order: { id: 'ASC' } } as const;
+    // In one statement: a task that goes from one status to the next is in it once. In the order of their last events, so that
+    // whoever goes on from one of them gets those of the others that they have not had.
+    const open = { where: { ...filter, status: In([...OPEN]) }, order: { lastSequence: 'ASC' } } as const;
     for (const task of await from.dataSource.manager.find(SyncTask, open)) {
       shown.set(task.id, task.lastSequence);
       yield taskEvent(task, undefined, task.lastSequence);
