@@ -61,4 +61,45 @@ describe('the event log', () => {
     ofQuiet.leave();
     ofBusy.leave();
   });
+
+  it('tells each event once and in order, whichever process a follower goes on at', async () => {
+    const other = new EventLog(dataSource, new PostgresWakeUps(database.url, log), log);
+    await other.start();
+    const sources = [randomUUID(), randomUUID(), randomUUID()];
+    const [followed] = sources as [string];
+    let isOver = false;
+    const writer = async (seed: number) => {
+      for (let i = 0; i < 40; i++)
+        await happen(sources[(seed + i) % sources.length] as string, 1 + ((seed * 7 + i * 5) % 30));
+    };
+    const told: number[] = [];
+    const last = async (): Promise<number> =>
+      (await dataSource.query('SELECT max(sequence) AS last FROM event WHERE identity_source_id = $1', [followed]))[0]
+        .last;
+    const moving = (async () => {
+      for (let turn = 0; ; turn++) {
+        const listener = new Listener();
+        const from = { events: turn % 2 ? other : events };
+        const stream = follow(from, told.at(-1) ?? 0, { identitySourceId: followed }, listener);
+        for (let left = 1 + (turn % 7); left > 0; left--) {
+          const { value, done } = await stream.next();
+          if (done) return;
+          told.push(value.sequence);
+          if (isOver && value.sequence === (await last())) return;
+        }
+        listener.leave();
+      }
+    })();
+    await Promise.all([1, 2, 3].map(writer));
+    isOver = true;
+    await happen(followed);
+    await moving;
+    const written = await dataSource.query(
+      'SELECT sequence FROM event WHERE identity_source_id = $1 ORDER BY sequence',
+      [followed],
+    );
+    expect(written.length).toBeGreaterThan(400);
+    expect(told).toEqual(written.map((event: { sequence: number }) => event.sequence));
+    await other.stop();
+  });
 });
