@@ -149,7 +149,10 @@ describe('where events are no longer kept', () => {
   });
 
   it('a number that was never given, as after a backup was restored, is refused too', async () => {
-    for (const query of [TASKS, SOURCES]) expect(await refusalOf(query, { after: 1_000_000 })).toMatchObject(GONE);
+    const after = 1_000_000;
+    for (const query of [TASKS, SOURCES]) expect(await refusalOf(query, { after })).toMatchObject(GONE);
+    expect(await refusalOf(RECORDS, { id: ended.id, after })).toMatchObject(GONE);
+    expect((await all(TASK, { id: ended.id, after })).map((event) => event.task?.status)).toEqual(['SUCCEEDED']);
   });
 
   it('what has all its events is resumed from any number, also from the first', async () => {

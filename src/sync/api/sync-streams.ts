@@ -30,9 +30,11 @@ type TaskEvent = StoredEvent & { readonly taskId: string; readonly payload: Task
 export async function* taskStream(from: StreamSources, taskId: string, after: number | undefined, listener: Listener) {
   const place = await placeOf(from.dataSource, taskId);
   const task = place && (await from.dataSource.manager.findOneBy(SyncTask, { id: taskId }));
-  if (!task || isOver(place, after)) return;
+  if (!task) return;
   let start = after;
-  if (start === undefined || start < place.begin) {
+  if (start !== undefined && isKept(place, start)) {
+    if (isOver(place, start)) return;
+  } else {
     start = task.lastSequence;
     yield taskEvent(task, undefined, start);
     if (!OPEN.has(task.status)) return;
@@ -94,8 +96,11 @@ export async function* recordStream(
   listener: Listener,
 ) {
   const place = await placeOf(from.dataSource, taskId);
-  if (!place || isOver(place, after)) return;
-  if (after !== undefined && after < place.begin) throw eventsGone();
+  if (!place) return;
+  if (after !== undefined) {
+    if (!isKept(place, after)) throw eventsGone();
+    if (isOver(place, after)) return;
+  }
   const told = after ?? (await startOfRecords(from.dataSource, taskId, place));
   if (told === undefined) {
     yield* asTheyStand(from, taskId, place.begin, filter);
@@ -181,9 +186,14 @@ async function placeOf(dataSource: DataSource, taskId: string): Promise<Place | 
   return place;
 }
 
+/** Whether the number was given, and all of the task's events after it are kept. */
+function isKept(place: Place, after: number): boolean {
+  return place.begin <= after && after <= place.logLast;
+}
+
 /** Whether nothing comes after the number: the task has ended, and its last event is not after it. */
-function isOver(place: Place, after: number | undefined): boolean {
-  return after !== undefined && !place.isOpen && place.isNumbered && place.last <= after;
+function isOver(place: Place, after: number): boolean {
+  return !place.isOpen && place.isNumbered && place.last <= after;
 }
 
 /**
