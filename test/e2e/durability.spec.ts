@@ -48,7 +48,7 @@ describe('a server that is killed with SIGKILL', () => {
   };
 
   it.each([
-    ['reading', { kind: 'slow', milliseconds: 20_000, path: 'user/list', times: 1 } as const, 300],
+    ['reading', { kind: 'slow', milliseconds: 20_000, path: 'user/list', times: 1 } as const, 10],
     ['planning or applying', undefined, 60],
   ])(
     'while %s leaves its task to another, which ends it within seconds as if undisturbed',
@@ -62,7 +62,8 @@ describe('a server that is killed with SIGKILL', () => {
       });
       if (fault) sandbox.faults.add(fault);
       const { syncTask } = await startTask(first.api, identitySource?.id ?? '');
-      await new Promise((resolve) => setTimeout(resolve, delay));
+      do await new Promise((resolve) => setTimeout(resolve, delay));
+      while (fault && !sandbox.calls.has(fault.path));
       first.child.kill('SIGKILL');
       const second = await spawnServer();
       const begun = Date.now();
@@ -131,7 +132,7 @@ describe('a server that is stopped', () => {
       url: rollcall.url.replace('http', 'ws'),
       webSocketImpl: WebSocket,
       connectionParams: { Authorization: `Bearer ${TOKEN}` },
-      retryAttempts: 100,
+      retryAttempts: Number.POSITIVE_INFINITY,
       shouldRetry: () => true,
       retryWait: () => new Promise((resolve) => setTimeout(resolve, 20)),
     });
@@ -156,7 +157,7 @@ describe('a server that is stopped', () => {
     ];
     try {
       const source = await connectSource(rollcall);
-      rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 1_000, path: 'user/list', times: 1 });
+      rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 2_000, path: 'user/list', times: 1 });
       const { syncTask } = await startTask(rollcall.api, source);
       const id = syncTask?.id ?? '';
       const live = streams(id);
@@ -189,7 +190,7 @@ describe('a server that is stopped', () => {
       socket.pause();
       const begun = Date.now();
       await rollcall.restart();
-      expect(Date.now() - begun).toBeLessThan(5_000);
+      expect(Date.now() - begun).toBeLessThan(10_000);
     } finally {
       socket.terminate();
       await rollcall.stop();
