@@ -168,11 +168,9 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       ready,
     };
     const http: HttpServer = await startHttpServer(options, config.port, config.host);
-    // First no new requests and no waiting subscribers, then the worker, then the database.
-    stops.push(async () => {
-      await events.stop();
-      await http.close();
-    });
+    // First no new requests and no connections, then the worker, then the events, then the database. Streams of events end with
+    // their connections, never before: a client takes the end of a stream for the end of what it follows.
+    stops.push(() => http.close());
     // Last, so that no start which fails keeps a token that nobody was shown.
     const newAdministratorToken = config.adminToken ? undefined : await tokens.ensureAdministrator();
     return { port: http.port, newAdministratorToken, stop: stopAll };

@@ -17,6 +17,14 @@ export function notYet(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'NOT_YET', http: { status: 409 } } });
 }
 
+/** A number to go on from whose next events are no longer kept, or that was never given. */
+export function eventsGone(): GraphQLError {
+  return new GraphQLError(
+    'What came after this number is no longer kept: subscribe without afterSequence, and go on from what that tells.',
+    { extensions: { code: 'EVENTS_GONE' } },
+  );
+}
+
 /** @param message what to do about the missing or refused credential */
 export function unauthenticated(message: string): GraphQLError {
   return new GraphQLError(message, {

@@ -43,6 +43,8 @@ import { SharedSubscriptions } from './shared-subscriptions';
 
 /** How soon a revoked or expired credential's connections end. */
 const RECHECK_MS = 2_000;
+/** How long a stop waits for a subscriber to answer that its connection closes. */
+const CLOSE_LIMIT_MS = 1_000;
 /** Far more than any real document has; parsing must not be the attack. */
 const MAX_TOKENS = 20_000;
 /** Close code of WebSocket: Try Again Later. Source: the IANA registry of WebSocket close codes */
@@ -358,9 +360,14 @@ function serveSubscriptions(options: HttpServerOptions, server: http.Server, rat
     sockets,
   );
   return {
+    /** Closes every connection as one that goes away, which clients answer by connecting again. No stream is told to be complete. */
     dispose: async () => {
       clearInterval(recheck);
+      const cut = setTimeout(() => {
+        for (const socket of sockets.clients) socket.terminate();
+      }, CLOSE_LIMIT_MS);
       await served.dispose();
+      clearTimeout(cut);
     },
   };
 }

@@ -19,6 +19,8 @@ const REQUEST_CODES: Readonly<Record<string, string>> = {
     '`operationName` names none of the document’s operations, or is missing although there are several.',
   NOT_FOUND: 'There is no file at this address (HTTP 404).',
   NOT_YET: 'The file is not whole yet (HTTP 409): the message says when to ask again.',
+  EVENTS_GONE:
+    'Of a subscription: what came after `afterSequence` is no longer kept (ROLLCALL_EVENT_DAYS), or there was never an event of that number, as after a backup was restored. Subscribe without it: that begins with how things stand, or with what happens from now on, for which lists are read again.',
   GRAPHQL_PARSE_FAILED: 'The document is not GraphQL; `locations` has the place.',
   GRAPHQL_VALIDATION_FAILED:
     'The document does not fit schema/schema.graphql; the message names the field or type. At most five are told.',

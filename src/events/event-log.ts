@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
+import { eventsGone } from '../api/errors';
 import type { WakeUps } from './wake-ups';
 
 /** How often unnumbered events are looked for: those whose writer was killed between its commit and numbering them. */
@@ -19,6 +20,19 @@ export interface StoredEvent {
   readonly payload: unknown;
 }
 
+/** Which events somebody follows; all where nothing is said. */
+export interface EventFilter {
+  readonly taskId?: string;
+  readonly identitySourceId?: string;
+}
+
+export interface EventsRead {
+  /** Oldest first. */
+  readonly events: readonly StoredEvent[];
+  /** There is no other up to this number: the next read goes on after it. */
+  readonly upTo: number;
+}
+
 /** Somebody who follows the log. */
 export class Listener {
   isGone = false;
@@ -34,6 +48,10 @@ export class Listener {
 const COLUMNS = `sequence, size, kind, identity_source_id AS "identitySourceId", task_id AS "taskId",
   first_ordinal AS "firstOrdinal", payload`;
 
+/** The number after which every event is kept, since the oldest go first; `counter` is event_counter. */
+export const LOG_BEGIN = `coalesce(
+  (SELECT sequence - size FROM event WHERE sequence IS NOT NULL ORDER BY sequence LIMIT 1), counter.last)`;
+
 /**
  * The one log that all subscriptions read. Events are rows; this numbers them after their commit and wakes the readers of
  * every process.
@@ -43,10 +61,11 @@ export class EventLog {
   private readonly waiting = new Set<() => void>();
   private sweep: NodeJS.Timeout | undefined;
   private stopped = false;
-  /** Events just read, newest last, so that a thousand subscribers cost one query. */
+  /** Events just read, newest last, so that a thousand subscribers cost one query: every one from `recentAfter` to `readUpTo`. */
   private recent: StoredEvent[] = [];
-  private reading: Promise<void> | undefined;
+  private recentAfter = 0;
   private readUpTo = 0;
+  private reading: Promise<void> | undefined;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -55,7 +74,7 @@ export class EventLog {
   ) {}
 
   async start(): Promise<void> {
-    this.readUpTo = await this.last();
+    this.recentAfter = this.readUpTo = await this.last();
     await this.wakeUps.start(() => void this.readNew());
     this.sweep = setInterval(() => void this.sweepUnnumbered(), SWEEP_MS);
   }
@@ -79,24 +98,38 @@ export class EventLog {
     return row.last;
   }
 
-  /** Events after `sequence`, oldest first; from memory where they are recent. */
-  async after(sequence: number, filter: { taskId?: string; identitySourceId?: string }): Promise<StoredEvent[]> {
-    const oldest = this.recent[0];
-    if (oldest && oldest.sequence - oldest.size <= sequence) {
-      const matches = (event: StoredEvent) =>
-        (filter.taskId === undefined || event.taskId === filter.taskId) &&
-        (filter.identitySourceId === undefined || event.identitySourceId === filter.identitySourceId);
-      // Who listens has had all but the last few.
-      let begin = this.recent.length;
-      while (begin > 0 && (this.recent[begin - 1] as StoredEvent).sequence > sequence) begin -= 1;
-      return this.recent.slice(begin).filter(matches);
-    }
-    return this.dataSource.query(
-      `SELECT ${COLUMNS} FROM event
-        WHERE sequence > $1 AND ($2::uuid IS NULL OR task_id = $2) AND ($3::uuid IS NULL OR identity_source_id = $3)
-        ORDER BY sequence LIMIT ${READ_AT_ONCE}`,
-      [sequence, filter.taskId ?? null, filter.identitySourceId ?? null],
+  /**
+   * What came after a number, of whatever passes the filter; from memory where it is recent.
+   * @throws GraphQLError EVENTS_GONE when not everything that did is kept
+   */
+  async read(after: number, filter: EventFilter): Promise<EventsRead> {
+    const isRecent = after >= this.recentAfter && after <= this.readUpTo;
+    return isRecent ? this.fromMemory(after, filter) : this.fromDatabase(after, filter);
+  }
+
+  private fromMemory(after: number, filter: EventFilter): EventsRead {
+    const matches = (event: StoredEvent) =>
+      (filter.taskId === undefined || event.taskId === filter.taskId) &&
+      (filter.identitySourceId === undefined || event.identitySourceId === filter.identitySourceId);
+    // Who listens has had all but the last few.
+    let begin = this.recent.length;
+    while (begin > 0 && (this.recent[begin - 1] as StoredEvent).sequence > after) begin -= 1;
+    return { events: this.recent.slice(begin).filter(matches), upTo: this.readUpTo };
+  }
+
+  /** In one statement, which sees every event from where the log begins to the last number. */
+  private async fromDatabase(after: number, filter: EventFilter): Promise<EventsRead> {
+    const rows = await this.dataSource.query(
+      `SELECT counter.last, ${LOG_BEGIN} AS begin, found.* FROM event_counter counter LEFT JOIN (
+         SELECT ${COLUMNS} FROM event
+          WHERE sequence > $1 AND ($2::uuid IS NULL OR task_id = $2) AND ($3::uuid IS NULL OR identity_source_id = $3)
+          ORDER BY sequence LIMIT ${READ_AT_ONCE}) found ON true ORDER BY found.sequence`,
+      [after, filter.taskId ?? null, filter.identitySourceId ?? null],
     );
+    if (after < rows[0].begin || after > rows[0].last) throw eventsGone();
+    const events: StoredEvent[] = rows[0].sequence === null ? [] : rows;
+    const upTo = events.length < READ_AT_ONCE ? rows[0].last : rows.at(-1).sequence;
+    return { events, upTo };
   }
 
   /** Resolves at the next news, or when the log or the listener stops. */
@@ -142,6 +175,8 @@ export class EventLog {
     if (!last) return;
     this.readUpTo = last.sequence;
     this.recent = [...this.recent, ...events].slice(-READ_AT_ONCE);
+    const [oldest] = this.recent as [StoredEvent];
+    this.recentAfter = oldest.sequence - oldest.size;
     this.wake();
     if (events.length === READ_AT_ONCE) await this.readOnce();
   }

@@ -1,5 +1,5 @@
 import { badRequest } from '../api/errors';
-import { type EventLog, Listener, type StoredEvent } from './event-log';
+import { type EventFilter, type EventLog, Listener, type StoredEvent } from './event-log';
 
 /** The number that a subscriber resumes after. @throws GraphQLError BAD_USER_INPUT for a negative one */
 export function sequence(given: unknown): number | undefined {
@@ -8,22 +8,24 @@ export function sequence(given: unknown): number | undefined {
   throw badRequest('afterSequence is a number of an event: 0 or more.');
 }
 
-/** Every event after a number, for as long as somebody listens. */
+/**
+ * Every event after a number, for as long as somebody listens.
+ * @throws GraphQLError EVENTS_GONE when some of them are no longer kept, or there is no such number yet
+ */
 export async function* follow(
   from: { readonly events: EventLog },
   after: number,
-  filter: { taskId?: string; identitySourceId?: string },
+  filter: EventFilter,
   listener: Listener,
 ): AsyncGenerator<StoredEvent> {
   let cursor = after;
   while (!listener.isGone && !from.events.isStopped) {
     // Asked for before reading, so that news that comes meanwhile is not slept through.
     const news = from.events.nextNews(listener);
-    const events = await from.events.after(cursor, filter);
-    for (const event of events) {
-      cursor = event.sequence;
-      yield event;
-    }
+    const { events, upTo } = await from.events.read(cursor, filter);
+    // Also where there was nothing for this listener, so that what others caused is not looked through again.
+    cursor = upTo;
+    for (const event of events) yield event;
     if (events.length === 0) await news;
   }
 }

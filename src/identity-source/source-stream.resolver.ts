@@ -21,7 +21,11 @@ export class SourceStreamResolver {
   identitySourceChanged(
     @Root() event: IdentitySourceEvent,
     @Arg('id', () => ID, { nullable: true, description: 'Of this source only.' }) _id?: string,
-    @Arg('afterSequence', () => SafeInt, { nullable: true, description: 'Also what came after this number.' })
+    @Arg('afterSequence', () => SafeInt, {
+      nullable: true,
+      description:
+        'Also what came after this number. Refused with EVENTS_GONE where something after it is no longer kept (ROLLCALL_EVENT_DAYS): subscribe without it, and read the sources again.',
+    })
     _afterSequence?: number,
   ): IdentitySourceEvent {
     return event;

@@ -37,7 +37,10 @@ export async function canBeFollowed(dataSource: DataSource, sourceId: string | u
   return (await dataSource.query('SELECT FROM identity_source WHERE id = $1', [sourceId])).length > 0;
 }
 
-/** Every change of the list of sources after `after`, or from now on; ends by itself only where there is no such source. */
+/**
+ * Every change of the list of sources after `after`, or from now on; ends by itself only where there is no such source.
+ * @throws GraphQLError EVENTS_GONE when some event after the number is no longer kept
+ */
 export async function* sourceStream(
   from: { readonly events: EventLog; readonly dataSource: DataSource },
   sourceId: string | undefined,

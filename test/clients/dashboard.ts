@@ -21,6 +21,9 @@ export interface DashboardOptions {
 const REFUSED = [4403, 4401];
 const RETRY_MS = 1_000;
 
+/** What came after the last event is no longer kept, since the connection was lost for days: begin again with how things stand. */
+const GONE = 'EVENTS_GONE';
+
 /**
  * Shows every task of every source as it goes on. A lost connection is made again, and events go on after the last one that was
  * seen, so that none is missed and none comes twice.
@@ -35,12 +38,14 @@ export function watchTasks(options: DashboardOptions): () => void {
     const current = new WebSocket(options.url, 'graphql-transport-ws');
     socket = current;
     const send = (message: unknown) => current.send(JSON.stringify(message));
+    const subscribe = () =>
+      send({ id: '1', type: 'subscribe', payload: operation(WatchTasksDocument, { afterSequence: last }) });
     current.onopen = () => send({ type: 'connection_init', payload: { authorization: `Bearer ${options.token}` } });
     current.onmessage = ({ data }) => {
       const message = JSON.parse(String(data));
       switch (message.type) {
         case 'connection_ack':
-          send({ id: '1', type: 'subscribe', payload: operation(WatchTasksDocument, { afterSequence: last }) });
+          subscribe();
           break;
         case 'ping':
           send({ type: 'pong' });
@@ -51,7 +56,9 @@ export function watchTasks(options: DashboardOptions): () => void {
           options.onEvent(message.payload.data.syncTasks);
           break;
         case 'error':
-          end(message.payload[0].message);
+          if (message.payload[0].extensions?.code !== GONE) return end(message.payload[0].message);
+          last = undefined;
+          subscribe();
       }
     };
     current.onclose = ({ code, reason }) => {

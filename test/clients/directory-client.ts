@@ -45,6 +45,8 @@ export class DirectoryClient {
       webSocketImpl: WebSocket,
       connectionParams: { authorization: this.authorization },
       retryAttempts: Number.POSITIVE_INFINITY,
+      // Also a connection that a server refuses while it starts again, not only one that was closed.
+      shouldRetry: () => true,
     });
   }
 

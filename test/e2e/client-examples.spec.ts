@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { WebSocket } from 'ws';
+import { freePort } from '../../src/crash/processes';
 import { type TaskEvent, watchTasks } from '../clients/dashboard';
 import { DirectoryClient, DirectoryRefusal } from '../clients/directory-client';
 import { change, connectSource, startRollcall, synchronize, type TestRollcall, TOKEN, user } from '../setup/rollcall';
@@ -103,6 +104,46 @@ describe('the example clients', () => {
     }
     await until(() => ended !== undefined);
     expect(ended).toBe('closed');
+  });
+
+  it('a dashboard that was away for longer than events are kept begins again with how things stand', async () => {
+    const own = await startRollcall({ environment: { PORT: String(await freePort()) } });
+    const ownSource = await connectSource(own);
+    let isReachable = true;
+    const sockets: WebSocket[] = [];
+    globalThis.WebSocket = class extends WebSocket {
+      constructor(address: string, protocol: string) {
+        super(isReachable ? address : 'ws://127.0.0.1:1', protocol);
+        this.on('error', () => undefined);
+        sockets.push(this);
+      }
+    } as never;
+    const events: TaskEvent[] = [];
+    const ends: string[] = [];
+    const stop = watchTasks({
+      url: own.url.replace('http', 'ws'),
+      token: TOKEN,
+      onEvent: (event) => events.push(event),
+      onEnd: (reason) => ends.push(reason),
+    });
+    const seeOneMore = async () => {
+      const had = events.length;
+      while (events.length === had && ends.length === 0) await synchronize(own, ownSource);
+    };
+    try {
+      await seeOneMore();
+      isReachable = false;
+      sockets[0]?.terminate();
+      await synchronize(own, ownSource);
+      await own.sql.query('DELETE FROM event');
+      await own.restart();
+      isReachable = true;
+      await seeOneMore();
+      expect(ends).toEqual([]);
+    } finally {
+      stop();
+      await own.stop();
+    }
   });
 
   it('a dashboard whose credential is refused is told so, and does not try again', async () => {

@@ -1,11 +1,15 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { createClient } from 'graphql-ws';
 import { Client } from 'pg';
+import { WebSocket } from 'ws';
+import { freePort } from '../../src/crash/processes';
 import { ApiClient } from '../../src/demo/api-client';
 import { differences } from '../../src/demo/compare';
 import type { FaultInput } from '../../src/sandbox/faults';
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox';
+import { DirectoryClient } from '../clients/directory-client';
 import { createTestDatabase } from '../setup/databases';
 import {
   connectSource,
@@ -151,6 +155,77 @@ describe('a server that is stopped', () => {
       expect((await watch(rollcall.api, syncTask?.id ?? '')).status).toBe('SUCCEEDED');
       expect(await differences(rollcall.api, source, rollcall.sandbox.company.organization)).toEqual([]);
     } finally {
+      await rollcall.stop();
+    }
+  });
+
+  it('leaves its subscribers to connect again, who follow the task to its end with nothing lost or twice', async () => {
+    const rollcall = await startRollcall({ environment: { PORT: String(await freePort()) } });
+    const socket = createClient({
+      url: rollcall.url.replace('http', 'ws'),
+      webSocketImpl: WebSocket,
+      connectionParams: { Authorization: `Bearer ${TOKEN}` },
+      retryAttempts: Number.POSITIVE_INFINITY,
+      shouldRetry: () => true,
+      retryWait: () => new Promise((resolve) => setTimeout(resolve, 20)),
+    });
+    const typed = new DirectoryClient(rollcall.url, TOKEN);
+    const closes: number[] = [];
+    socket.on('closed', (event) => closes.push((event as { code: number }).code));
+    type Told = { sequence: number; task?: { status: string } };
+    const follow = (field: string, selection: string, id: string) => {
+      const told: Told[] = [];
+      // Worked out whenever it is sent, so that it goes on from the last number.
+      const variables = { id, toJSON: () => ({ id, after: told.at(-1)?.sequence ?? 0 }) };
+      const query = `subscription ($id: ID!, $after: SafeInt) { event: ${field}: $id, afterSequence: $after) { sequence ${selection} } }`;
+      const ended = (async () => {
+        for await (const { data } of socket.iterate<{ event: Told }>({ query, variables }))
+          if (data) told.push(data.event);
+      })();
+      return { told, ended };
+    };
+    const streams = (id: string) => [
+      follow('syncTask(id', 'task { status progress { phase } }', id),
+      follow('syncRecords(taskId', 'plan record { externalId result }', id),
+    ];
+    try {
+      const source = await connectSource(rollcall);
+      rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 2_000, path: 'user/list', times: 1 });
+      const { syncTask } = await startTask(rollcall.api, source);
+      const id = syncTask?.id ?? '';
+      const live = streams(id);
+      let reading: () => void = () => undefined;
+      const isReading = new Promise<void>((resolve) => {
+        reading = resolve;
+      });
+      const asItEnded = typed.synchronize(source, ({ progress }) => progress.phase === 'FETCHING' && reading());
+      await isReading;
+      await rollcall.restart();
+      await Promise.all(live.map(({ ended }) => ended));
+      expect(closes).toContain(1001);
+      expect((await asItEnded).status).toBe('SUCCEEDED');
+      expect(live[0]?.told.at(-1)?.task?.status).toBe('SUCCEEDED');
+      const afterwards = streams(id);
+      await Promise.all(afterwards.map(({ ended }) => ended));
+      expect(live.map(({ told }) => told)).toEqual(afterwards.map(({ told }) => told));
+    } finally {
+      await socket.dispose();
+      await typed.close();
+      await rollcall.stop();
+    }
+  });
+
+  it('does not wait for a subscriber that has gone without a word', async () => {
+    const rollcall = await startRollcall();
+    const socket = new WebSocket(rollcall.url.replace('http', 'ws'), 'graphql-transport-ws');
+    try {
+      await once(socket, 'open');
+      socket.pause();
+      const begun = Date.now();
+      await rollcall.restart();
+      expect(Date.now() - begun).toBeLessThan(10_000);
+    } finally {
+      socket.terminate();
       await rollcall.stop();
     }
   });

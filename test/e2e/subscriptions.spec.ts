@@ -193,6 +193,32 @@ describe('subscriptions', () => {
     await watch(rollcall.api, syncTask?.id ?? '');
   });
 
+  it('to all tasks can be taken up between any two that they begin with', async () => {
+    const other = await startRollcall();
+    try {
+      const otherSource = await connectSource(other);
+      const first = await synchronize(other, otherSource);
+      const second = await synchronize(other, otherSource);
+      // Two that wait, of which the first has changed last.
+      await other.sql.query(`UPDATE sync_task SET status = 'HELD'`);
+      await other.sql.query(
+        `INSERT INTO event (kind, identity_source_id, task_id, payload)
+         SELECT kind, identity_source_id, task_id, payload || '{"status": "HELD"}' FROM event
+          WHERE task_id = (SELECT id FROM sync_task ORDER BY id LIMIT 1) AND kind = 'TASK' ORDER BY sequence DESC LIMIT 1`,
+      );
+      await other.sql.query('SELECT number_events()');
+      const query = 'subscription ($after: SafeInt) { syncTasks(afterSequence: $after) { sequence task { id } } }';
+      const beginning = other.api.subscribe<{ syncTasks: TaskEvent }>(query, {});
+      const { syncTasks: had } = (await beginning.next()).value;
+      const rest = other.api.subscribe<{ syncTasks: TaskEvent }>(query, { after: had.sequence });
+      const { syncTasks: next } = (await rest.next()).value;
+      expect([had.task.id, next.task.id]).toEqual([second.id, first.id]);
+      await Promise.all([beginning.return(undefined), rest.return(undefined)]);
+    } finally {
+      await other.stop();
+    }
+  });
+
   it('are refused without a valid token', async () => {
     for (const connectionParams of [{}, { Authorization: 'Bearer wrong' }, { Authorization: 7 }]) {
       const client = createClient({

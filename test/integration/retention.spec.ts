@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { createDataSource } from '../../src/database/data-source';
 import { Retention } from '../../src/sync/task/retention';
+import { createTestDatabase } from '../setup/databases';
 import { change, connectSource, recordsOf, startRollcall, synchronize, user } from '../setup/rollcall';
 
 it('what has outlived its use goes; the last snapshot and recent records stay', async () => {
@@ -39,5 +40,32 @@ it('what has outlived its use goes; the last snapshot and recent records stay', 
   } finally {
     await dataSource.destroy();
     await rollcall.stop();
+  }
+});
+
+it('events go in the order of their numbers, so that none is missing among those that stay', async () => {
+  const database = await createTestDatabase();
+  const dataSource = await createDataSource(database.url).initialize();
+  try {
+    // A long transaction's events are older than those that were numbered before them.
+    for (const days of [9, 8, 2, 9, 1])
+      await dataSource.query(
+        `INSERT INTO event (kind, identity_source_id, created_at) VALUES ('SOURCE', new_id(), now() - make_interval(days => $1))`,
+        [days],
+      );
+    await dataSource.query('SELECT number_events()');
+    const kept = async () =>
+      (await dataSource.query('SELECT sequence FROM event ORDER BY 1')).map(
+        (row: { sequence: number }) => row.sequence,
+      );
+    const cleanUp = (eventDays: number) =>
+      new Retention(dataSource, { eventDays, recordDays: 9, historyDays: 9 }, pino({ level: 'silent' })).cleanUp();
+    await cleanUp(7);
+    expect(await kept()).toEqual([3, 4, 5]);
+    await cleanUp(1);
+    expect(await kept()).toEqual([]);
+  } finally {
+    await dataSource.destroy();
+    await database.drop();
   }
 });

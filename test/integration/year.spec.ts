@@ -86,7 +86,7 @@ describe('a year of hourly runs', () => {
       `INSERT INTO sync_task (id, ${tasks}, queued_at, started_at, finished_at)
        SELECT run.id, ${tasks.map((c) => `t.${c}`)}, at, at, at FROM run, ${kind}_task t`,
       `INSERT INTO event (${events}, task_id, created_at)
-       SELECT ${events.map((c) => `e.${c}`)}, run.id, at FROM run, ${kind}_event e`,
+       SELECT ${events.map((c) => `e.${c}`)}, run.id, at FROM run, ${kind}_event e ORDER BY n DESC, e.id`,
       `INSERT INTO organisation_change (number, at)
        SELECT nextval('organisation_change_number'), at FROM run, ${kind}_task t WHERE t.applied_at IS NOT NULL ORDER BY n DESC`,
       `INSERT INTO idempotency_key (operation, key, input_digest, object_id, created_at)

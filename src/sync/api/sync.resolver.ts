@@ -38,6 +38,9 @@ import {
   toSyncTask,
 } from './sync-task.type';
 
+const ONLY_AFTER =
+  'Only events after this number, and no snapshot first. Refused with EVENTS_GONE where something after it is no longer kept (ROLLCALL_EVENT_DAYS): subscribe without it.';
+
 @Resolver(() => SyncTaskObject)
 export class SyncTaskResolver {
   @Role('VIEWER')
@@ -128,7 +131,8 @@ export class SyncTaskResolver {
   @Role('VIEWER')
   @Subscription(() => SyncTaskEvent, {
     name: 'syncTask',
-    description: 'The task now, then every change until it ends; afterSequence resumes.',
+    description:
+      'The task now, then every change until it ends; afterSequence resumes. Where something after that number is no longer kept, the task now comes first, as without a number: it tells all that was missed.',
     subscribe: ({ args, context }) => {
       const id = uuidOf('task', args['id']);
       const after = sequence(args['afterSequence']);
@@ -140,7 +144,7 @@ export class SyncTaskResolver {
     @Arg('id', () => ID, { description: 'The task.' }) _id: string,
     @Arg('afterSequence', () => SafeInt, {
       nullable: true,
-      description: 'Only events after this number, and no snapshot first.',
+      description: 'Only events after this number, and no snapshot first, as far as they are kept.',
     })
     _afterSequence?: number,
   ): SyncTaskEvent {
@@ -161,10 +165,7 @@ export class SyncTaskResolver {
   syncTasksSubscription(
     @Root() event: SyncTaskEvent,
     @Arg('identitySourceId', () => ID, { nullable: true, description: 'Of this source only.' }) _id?: string,
-    @Arg('afterSequence', () => SafeInt, {
-      nullable: true,
-      description: 'Only events after this number, and no snapshot first.',
-    })
+    @Arg('afterSequence', () => SafeInt, { nullable: true, description: ONLY_AFTER })
     _afterSequence?: number,
   ): SyncTaskEvent {
     return event;
@@ -173,7 +174,7 @@ export class SyncTaskResolver {
   @Role('VIEWER')
   @Subscription(() => SyncRecordEvent, {
     description:
-      'A task’s records now, then as they are planned, while the rest of the plan is worked out, and as they are applied, until the task ends; afterSequence resumes. A record whose result changes is told again. A plan that was interrupted, or that is outdated because something changed here, is made again: its records are then told from the first, with a higher `plan`. Of a task that ends before its plan is whole no record stays.',
+      'A task’s records now, then as they are planned, while the rest of the plan is worked out, and as they are applied, until the task ends; afterSequence resumes. A record whose result changes is told again. A plan that was interrupted, or that is outdated because something changed here, is made again: its records are then told from the first, with a higher `plan`. Of a task that ends before its plan is whole no record stays. Where the events that told the records are no longer kept, the records are told as they stand.',
     subscribe: ({ args, context }) => {
       const id = uuidOf('task', args['taskId']);
       const after = sequence(args['afterSequence']);
@@ -184,10 +185,7 @@ export class SyncTaskResolver {
   syncRecords(
     @Root() event: SyncRecordEvent,
     @Arg('taskId', () => ID, { description: 'The task.' }) _taskId: string,
-    @Arg('afterSequence', () => SafeInt, {
-      nullable: true,
-      description: 'Only events after this number, and no snapshot first.',
-    })
+    @Arg('afterSequence', () => SafeInt, { nullable: true, description: ONLY_AFTER })
     _afterSequence?: number,
     @Arg('filter', () => SyncRecordFilter, { nullable: true, description: 'Which ones.' }) _filter?: SyncRecordFilter,
   ): SyncRecordEvent {

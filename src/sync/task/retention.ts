@@ -88,7 +88,7 @@ export class Retention {
     const { eventDays, recordDays } = this.settings;
     const ended = `status NOT IN ('QUEUED', 'RUNNING', 'HELD')`;
     return {
-      event: older('created_at', eventDays),
+      event: outlivedEvents(eventDays),
       directory_event: `task_id IS NOT NULL AND ${older('received_at', eventDays)}`,
       task_page: `task_id IN (SELECT id FROM sync_task WHERE status NOT IN ('QUEUED', 'RUNNING')
         AND ${older('finished_at', SNAPSHOT_DAYS)} AND id NOT IN (${LAST_SNAPSHOTS}))`,
@@ -124,6 +124,12 @@ export class Retention {
 
 function older(column: string, days: number): string {
   return `${column} < now() - interval '${days} days'`;
+}
+
+/** The oldest first, and none after one that stays: whoever goes on from a number gets all that came after it, or is refused. */
+function outlivedEvents(days: number): string {
+  const stays = `SELECT min(e.sequence) FROM event e WHERE NOT ${older('e.created_at', days)}`;
+  return `t.sequence < coalesce((${stays}), (SELECT last + 1 FROM event_counter)) ORDER BY t.sequence`;
 }
 
 /** Of each source's tasks those whose certificate, extent or filled fields the next run is compared with, and the newest. */
