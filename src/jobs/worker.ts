@@ -55,7 +55,7 @@ export class Worker {
     this.pool.on('connect', (client) => client.on('error', lost));
     const { signal } = this.stopping;
     const synchronize = async (payload: unknown) => {
-      await syncRunner.run((payload as { taskId: string }).taskId, signal);
+      await syncRunner.run((payload as { taskId: string }).taskId, signal, this.pool);
     };
     const others = jobs.map((job) => [job.name, (payload: unknown) => job.run(payload, signal)]);
     // Apart, so that the others do not wait behind tasks that take minutes.

@@ -1,3 +1,4 @@
+import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { DirectoryError } from '../connector/directory-connector';
@@ -57,14 +58,17 @@ export class SyncRunner {
     this.planner = new Planner(dataSource, events);
   }
 
-  /** @param stopping aborted when this process is to stop: the task is then handed on, not failed */
-  async run(taskId: string, stopping: AbortSignal): Promise<RunOutcome> {
+  /**
+   * @param stopping aborted when this process is to stop: the task is then handed on, not failed
+   * @param pool connections for heartbeats, which neither the API nor callbacks take
+   */
+  async run(taskId: string, stopping: AbortSignal, pool: Pool): Promise<RunOutcome> {
     const lease = await Lease.take(this.dataSource, taskId, this.leaseSeconds);
     if (!lease) return 'NOT_OURS';
     const task = await this.dataSource.manager.findOneByOrFail(SyncTask, { id: taskId });
     const log = this.log.child({ syncTaskId: taskId, identitySourceId: task.identitySourceId });
     const interrupted = new AbortController();
-    const heartbeat = this.beat(lease, interrupted);
+    const heartbeat = this.beat(lease, interrupted, pool);
     const signal = AbortSignal.any([stopping, interrupted.signal]);
     const run: Run = { task, lease, signal };
     log.info('sync.started');
@@ -154,12 +158,12 @@ export class SyncRunner {
     );
   }
 
-  private beat(lease: Lease, interrupted: AbortController): NodeJS.Timeout {
+  private beat(lease: Lease, interrupted: AbortController, pool: Pool): NodeJS.Timeout {
     let beating = false;
     return setInterval(async () => {
       if (beating) return;
       beating = true;
-      const state = await lease.heartbeat().catch(() => 'KEPT' as const);
+      const state = await lease.heartbeat(pool).catch(() => 'KEPT' as const);
       beating = false;
       if (state === 'CANCEL_REQUESTED') interrupted.abort(new AppError('TASK_CANCELED', 'The task was canceled.'));
       if (state === 'LOST') interrupted.abort(new AppError('LEASE_LOST', 'Another worker took the task over.'));

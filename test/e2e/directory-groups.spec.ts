@@ -616,7 +616,7 @@ describe('directory groups', () => {
       await rollcall.sandbox.company.deliveries.settled();
       for (let i = 0; i < 150; i++) {
         const { rows } = await rollcall.sql.query(
-          `SELECT (SELECT count(*) FROM directory_event WHERE task_id IS NULL)
+          `SELECT (SELECT count(*) FROM directory_event WHERE task_id IS NULL AND not_before IS NULL)
                 + (SELECT count(*) FROM sync_task WHERE status IN ('QUEUED', 'RUNNING')) AS open`,
         );
         if (Number(rows[0].open) === 0) return;

@@ -143,6 +143,29 @@ describe('a task that nobody works on', () => {
   });
 });
 
+describe('a running task', () => {
+  it('stays its worker’s while requests take up all connections of the API', async () => {
+    const rollcall = await startRollcall({ environment: { ROLLCALL_LEASE_SECONDS: '2' } });
+    const other = new Client({ connectionString: rollcall.database.url });
+    try {
+      await other.connect();
+      const source = await connectSource(rollcall);
+      rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: 5_000, path: 'user/list', times: 1 });
+      await startTask(rollcall.api, source);
+      await untilRow(rollcall, `SELECT FROM sync_task WHERE status = 'RUNNING'`);
+      await other.query('BEGIN; LOCK TABLE employee IN ACCESS EXCLUSIVE MODE');
+      const requests = Array.from({ length: 40 }, () => rollcall.api.request('{ employees(first: 1) { totalCount } }'));
+      await untilRow(rollcall, `SELECT FROM sync_task WHERE lease_until > started_at + interval '5 seconds'`);
+      await other.query('COMMIT');
+      await Promise.all(requests);
+      expect((await rollcall.sql.query('SELECT fence FROM sync_task')).rows).toEqual([{ fence: 1 }]);
+    } finally {
+      await other.end();
+      await rollcall.stop();
+    }
+  });
+});
+
 describe('a server that is stopped', () => {
   it('hands its running task on, and the next start ends it', async () => {
     const rollcall = await startRollcall();

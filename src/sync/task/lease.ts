@@ -1,4 +1,4 @@
-import type { PoolClient } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { AppError } from '../../platform/app-error';
 import type { SyncTask } from './sync-task.entity';
@@ -33,10 +33,11 @@ export class Lease {
 
   /**
    * Prolongs the claim.
+   * @param pool whose connections nobody else takes for long: a claim must not be lost because requests wait
    * @returns what the task's owner must know: somebody asked to cancel, or the claim is gone
    */
-  async heartbeat(): Promise<'KEPT' | 'CANCEL_REQUESTED' | 'LOST'> {
-    const [rows] = await this.dataSource.query(
+  async heartbeat(pool: Pick<Pool, 'query'>): Promise<'KEPT' | 'CANCEL_REQUESTED' | 'LOST'> {
+    const { rows } = await pool.query(
       `UPDATE sync_task SET lease_until = now() + make_interval(secs => $3)
         WHERE id = $1 AND fence = $2 AND status = 'RUNNING' RETURNING cancel_requested_at`,
       [this.taskId, this.fence, this.seconds],
