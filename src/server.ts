@@ -25,7 +25,8 @@ import { WecomProvider } from './connector/wecom/wecom.provider';
 import { createDataSource, migrate } from './database/data-source';
 import { startEmbeddedPostgres } from './database/embedded/embedded-postgres';
 import { EventLog } from './events/event-log';
-import { PostgresWakeUps, RedisWakeUps, type WakeUps } from './events/wake-ups';
+import { RedisWakeUps } from './events/redis-wake-ups';
+import { PostgresWakeUps, type WakeUps } from './events/wake-ups';
 import { ExtensionFieldService } from './extension-field/extension-field.service';
 import { DatabaseTokenStore } from './identity-source/access-token.store';
 import { IdentitySourceService } from './identity-source/identity-source.service';
@@ -68,7 +69,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     await migrate(dataSource);
     await runMigrations({ connectionString: url });
     const secrets = openSecretBox(config);
-    const events = new EventLog(dataSource, wakeUps(config, url, log), log);
+    const events = new EventLog(dataSource, await wakeUps(config, url, log), log);
     await events.start();
     stops.push(() => events.stop());
     const limits = { enabled: config.enabledSourceLimit, customEnabled: config.customSourceLimit };
@@ -189,9 +190,9 @@ async function connect(dataSource: DataSource): Promise<void> {
   }
 }
 
-function wakeUps(config: AppConfig, url: string, log: Logger): WakeUps {
+async function wakeUps(config: AppConfig, url: string, log: Logger): Promise<WakeUps> {
   const byPostgres = new PostgresWakeUps(url, log);
-  return config.redisUrl ? new RedisWakeUps(config.redisUrl.reveal(), byPostgres, log) : byPostgres;
+  return config.redisUrl ? RedisWakeUps.open(config.redisUrl.reveal(), byPostgres, log) : byPostgres;
 }
 
 async function databaseUrl(config: AppConfig, log: Logger, stops: (() => Promise<unknown>)[]): Promise<string> {
