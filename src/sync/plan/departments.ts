@@ -96,7 +96,9 @@ WITH RECURSIVE tree AS MATERIALIZED (
   SELECT k.external_key, up.external_key, true
     FROM kept_department k JOIN department d ON d.id = k.local_id LEFT JOIN link up ON up.local_id = d.parent_id
 ), reached AS (
-  SELECT d.external_key FROM tree d LEFT JOIN tree p ON p.external_key = d.parent_key WHERE p.external_key IS NULL
+  -- Not a join, for which the planner would go through all of them for each of them.
+  SELECT d.external_key FROM tree d
+   WHERE d.parent_key IS NULL OR d.parent_key NOT IN (SELECT external_key FROM tree)
   UNION ALL
   SELECT d.external_key FROM tree d JOIN reached r ON d.parent_key = r.external_key
 ), lost AS MATERIALIZED (
