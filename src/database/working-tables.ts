@@ -14,6 +14,7 @@ export interface WorkingTable {
   readonly analysed: readonly string[] | undefined;
 }
 
+/** @param rows a SELECT, with its parameters written out: CREATE TABLE AS takes none */
 export function workingTable(name: string, rows: string, analysed?: readonly string[]): WorkingTable {
   return { name, rows, analysed };
 }
@@ -60,6 +61,7 @@ export class WorkingTables {
     this.session.names.add(name);
   }
 
+  /** At the end of the work, so that the next one meets no row of it. */
   async empty(): Promise<void> {
     if (this.session.rows > WORN_OUT) await dropTables(this.client);
     else if (this.filled.size > 0)

@@ -1,15 +1,15 @@
 import { differences } from '../../src/demo/compare';
+import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
 import {
   change,
-  createSource,
   startRollcall,
   synchronize,
   type TestRollcall,
   type TestTask,
+  untilRow,
   user,
 } from '../setup/rollcall';
 
-const KEYS = { token: 'QDG6eK', encodingAesKey: 'jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C' };
 type Events = Parameters<TestRollcall['sandbox']['company']['push']>[0];
 
 describe('what a callback tells after a full run has read it, and before that run ends', () => {
@@ -17,14 +17,8 @@ describe('what a callback tells after a full run has read it, and before that ru
   let source: string;
 
   beforeAll(async () => {
-    rollcall = await startRollcall({ environment: { ROLLCALL_PUBLIC_URL: 'https://rollcall.example.com' } });
-    const { company } = rollcall.sandbox;
-    const { corpId, agentId, secret } = company.settings;
-    const input = { type: 'WECOM', name: 'WeCom', wecomSelfBuilt: { corpId, agentId, secret }, wecomCallback: KEYS };
-    source = (await createSource(rollcall.api, input)).identitySource?.id ?? '';
-    const url = rollcall.url.replace('/graphql', `/callbacks/wecom/${source}`);
-    await company.deliveries.verify({ ...KEYS, url }, corpId);
-    company.callback = { address: { ...KEYS, url }, form: 'full' };
+    rollcall = await startRollcall({ environment: PUBLIC_URL });
+    source = await connectWithCallbacks(rollcall);
   });
   afterAll(() => rollcall.stop());
   beforeEach(async () => {
@@ -49,21 +43,8 @@ describe('what a callback tells after a full run has read it, and before that ru
     lose(edit);
     rollcall.sandbox.company.push(events);
   };
-  const until = async (condition: () => Promise<boolean>) => {
-    for (let i = 0; i < 400; i++) {
-      if (await condition()) return;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    throw new Error('It did not come to that.');
-  };
   const isTrue = async (condition: string) => (await rollcall.sql.query(`SELECT (${condition}) AS it`)).rows[0].it;
-  const settled = async () => {
-    await rollcall.sandbox.company.deliveries.settled();
-    await until(() =>
-      isTrue(`NOT EXISTS (SELECT FROM directory_event WHERE task_id IS NULL)
-        AND NOT EXISTS (SELECT FROM sync_task WHERE trigger = 'EVENT' AND status IN ('QUEUED', 'RUNNING'))`),
-    );
-  };
+  const settled = () => eventsSettled(rollcall);
   const wrong = () => differences(rollcall.api, source, rollcall.sandbox.company.organization);
 
   /** A full run that has read everything but the groups, and goes on once the rest has happened. */
@@ -72,16 +53,17 @@ describe('what a callback tells after a full run has read it, and before that ru
     const before = calls.get('tag/list') ?? 0;
     faults.add({ kind: 'slow', milliseconds: 1_200, path: 'tag/list' });
     const full = synchronize(rollcall, source);
-    await until(async () => (calls.get('tag/list') ?? 0) > before);
+    while ((calls.get('tag/list') ?? 0) === before) await new Promise((resolve) => setTimeout(resolve, 10));
     faults.clear();
     await meanwhile();
     return full;
   };
   const planned = (trigger: string) =>
-    until(() =>
-      isTrue(
-        `SELECT planned_at IS NOT NULL AND status = 'RUNNING' FROM sync_task WHERE trigger = '${trigger}' ORDER BY id DESC LIMIT 1`,
-      ),
+    untilRow(
+      rollcall,
+      `SELECT FROM (SELECT planned_at, status FROM sync_task WHERE trigger = $1 ORDER BY id DESC LIMIT 1) last
+        WHERE planned_at IS NOT NULL AND status = 'RUNNING'`,
+      [trigger],
     );
   /** The same, where the event task is applied when the full run has made its plan, and before it applies it. */
   const beforeItIsApplied = async (meanwhile: () => unknown): Promise<TestTask> => {

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { differences } from '../../src/demo/compare';
 import { type Organization, organizationState } from '../../src/sandbox/organization';
-import { change, createSource, startRollcall, synchronize, type TestRollcall, user } from '../setup/rollcall';
-
-const KEYS = { token: 'QDG6eK', encodingAesKey: 'jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C' };
+import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
+import { change, startRollcall, synchronize, type TestRollcall, user } from '../setup/rollcall';
 
 /** One thing that happens to the company; ids are small, so that the same people and departments are met again. */
 type Event =
@@ -82,32 +81,13 @@ describe('changes that are told while a full run is under way', () => {
   let source: string;
 
   beforeAll(async () => {
-    rollcall = await startRollcall({ environment: { ROLLCALL_PUBLIC_URL: 'https://rollcall.example.com' } });
-    const { company } = rollcall.sandbox;
-    const { corpId, agentId, secret } = company.settings;
-    const input = { type: 'WECOM', name: 'WeCom', wecomSelfBuilt: { corpId, agentId, secret }, wecomCallback: KEYS };
-    source = (await createSource(rollcall.api, input)).identitySource?.id ?? '';
+    rollcall = await startRollcall({ environment: PUBLIC_URL });
+    source = await connectWithCallbacks(rollcall);
     await rollcall.sql.query(
       `UPDATE identity_source SET max_removals = 1000, minimum_objects = 1000 WHERE type = 'WECOM'`,
     );
-    const url = rollcall.url.replace('/graphql', `/callbacks/wecom/${source}`);
-    await company.deliveries.verify({ ...KEYS, url }, corpId);
-    company.callback = { address: { ...KEYS, url }, form: 'full' };
   });
   afterAll(() => rollcall.stop());
-
-  const settled = async () => {
-    await rollcall.sandbox.company.deliveries.settled();
-    for (let i = 0; i < 400; i++) {
-      const { rows } = await rollcall.sql.query(
-        `SELECT EXISTS (SELECT FROM directory_event WHERE task_id IS NULL)
-             OR EXISTS (SELECT FROM sync_task WHERE status IN ('QUEUED', 'RUNNING')) AS open`,
-      );
-      if (!rows[0].open) return;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    throw new Error('Something is still open.');
-  };
 
   it(
     'are here when everything has ended, whatever the run had read before',
@@ -136,14 +116,14 @@ describe('changes that are told while a full run is under way', () => {
             }
             const { failure } = await full;
             sandbox.faults.clear();
-            await settled();
+            await eventsSettled(rollcall);
             expect(failure).toBeNull();
             expect(await differences(rollcall.api, source, sandbox.company.organization)).toEqual([]);
             expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
             expect(await differences(rollcall.api, source, sandbox.company.organization)).toEqual([]);
           },
         ),
-        { numRuns: RUNS, endOnFailure: process.env['SHRINK'] === undefined },
+        { numRuns: RUNS, endOnFailure: true },
       );
     },
     20_000 + RUNS * 6_000,

@@ -20,6 +20,7 @@ import {
 import { APPLY_GROUPS, READ_GROUPS } from './groups';
 import { REMEMBER_MISSING_MEMBERS, REMEMBER_UNRESOLVED } from './references';
 import * as reversal from './reversal';
+import * as settle from './settle';
 import type { Step } from './statements';
 import * as sql from './statements';
 
@@ -75,18 +76,18 @@ async function applySnapshot(client: PoolClient, run: Run, basis: number | undef
   if (run.task.trigger === 'EVENT' && basis !== (await countApplied(client, run))) throw new PlanOutdated();
   const parameters = [run.task.id, run.task.identitySourceId];
   const { rows: older } = await client.query<{ builtOn: boolean }>(skipOlderReads(0), parameters);
-  const { rows } = await client.query(sql.IS_OUTDATED, parameters);
+  const { rows } = await client.query(settle.IS_OUTDATED, parameters);
   if (rows[0].outdated || older.some(({ builtOn }) => builtOn)) throw new PlanOutdated();
   await applyRecords(client, run);
   await settleFormerHolds(client, run);
-  await execute(client, sql.FORGET_REJECTIONS, run);
+  await execute(client, settle.FORGET_REJECTIONS, run);
   if (run.task.trigger === 'EVENT') {
-    await execute(client, sql.NOTE_READS, run);
-    await execute(client, sql.REOPEN_PAGES, run);
-    await execute(client, sql.ASK_FOR_FULL_RUN, run);
+    await execute(client, settle.NOTE_READS, run);
+    await execute(client, settle.REOPEN_PAGES, run);
+    await execute(client, settle.ASK_FOR_FULL_RUN, run);
   } else {
-    if (run.task.includesEmployees) await execute(client, sql.MARK_PAGES_APPLIED, run);
-    await execute(client, sql.CLOSE_EVENTS, run);
+    if (run.task.includesEmployees) await execute(client, settle.MARK_PAGES_APPLIED, run);
+    await execute(client, settle.CLOSE_EVENTS, run);
   }
 }
 
@@ -177,7 +178,7 @@ async function execute(client: PoolClient, statement: string, run: Run): Promise
 
 /** What earlier tasks held is taken over or lapses; a task with nothing left to decide ends. */
 async function settleFormerHolds(client: PoolClient, run: Run): Promise<void> {
-  const { rows } = await client.query(sql.SETTLE_FORMER_HOLDS, [run.task.id, run.task.identitySourceId]);
+  const { rows } = await client.query(settle.SETTLE_FORMER_HOLDS, [run.task.id, run.task.identitySourceId]);
   for (const { taskId, ordinals } of rows) await endIfDecided(client, taskId, ordinals);
 }
 

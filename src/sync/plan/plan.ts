@@ -289,7 +289,10 @@ class Planning {
   }
 }
 
-/** CREATE TABLE AS takes no parameters, and several statements at once take none; both ids come from the database and are checked to be what they must be. */
+/**
+ * CREATE TABLE AS takes no parameters, and several statements at once take none; both ids come from the database and are checked to
+ * be what they must be.
+ */
 function inline(statement: string, run: Run): string {
   const ids = [run.task.id, run.task.identitySourceId];
   if (!ids.every((id) => /^[0-9a-f-]{36}$/.test(id))) throw new Error('Not a uuid.');

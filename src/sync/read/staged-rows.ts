@@ -48,6 +48,7 @@ export class RowEncoder {
     private readonly settings: RowSettings,
   ) {}
 
+  /** Of two objects with one key on a page the later counts. */
   encode(pageId: number, pageKey: string, objects: readonly StagedObject[]): StagedRows {
     const lines = new Map<string, string>();
     const counted = new Set<string>();

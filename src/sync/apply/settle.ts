@@ -1,0 +1,145 @@
+import { READ_SINCE } from '../plan/fields';
+import { OPEN } from './statements';
+
+/**
+ * What applying a snapshot settles beside its own records: whether they still fit, which pages the local organisation reflects, what
+ * former tasks held or somebody rejected, and which events have been read. Parameters as in `statements.ts`.
+ */
+
+/** People of whom an event task has brought something newer than the page that they are on. */
+const READ_LATER = `
+SELECT l.external_key
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+  JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = k
+ WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND l.read_at > tp.read_at
+   AND EXISTS (SELECT FROM sync_task t JOIN sync_task done ON done.identity_source_id = $2 AND done.trigger = 'EVENT'
+                                                           AND done.applied_at >= t.started_at WHERE t.id = $1)`;
+
+/**
+ * The local organisation now reflects this snapshot's pages and no others. A page with a failed object, or one that is behind an
+ * event, is compared again.
+ */
+export const MARK_PAGES_APPLIED = `
+UPDATE snapshot_page p SET applied = now_applied.applied
+  FROM (
+    SELECT page.id, used.page_id IS NOT NULL AND NOT (page.keys && failed.keys) AS applied
+      FROM snapshot_page page
+      LEFT JOIN (SELECT DISTINCT page_id FROM task_page WHERE task_id = $1) used ON used.page_id = page.id,
+      (SELECT coalesce(array_agg(external_key), '{}') AS keys FROM (
+         SELECT external_key FROM sync_record r WHERE r.task_id = $1 AND r.result IS NOT NULL
+         UNION ALL ${READ_LATER}
+         UNION ALL SELECT external_key FROM (${READ_SINCE}) since) open) failed
+     WHERE page.identity_source_id = $2
+  ) now_applied
+ WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
+
+/** Whether anything here changed since the plan was made: an edit, or what another task brought. */
+export const IS_OUTDATED = `
+SELECT EXISTS (
+  SELECT FROM sync_record r JOIN employee e ON e.id = r.local_id
+   WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND e.updated_at IS DISTINCT FROM r.local_version
+  UNION ALL
+  SELECT FROM sync_record r JOIN department d ON d.id = r.local_id
+   WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND d.updated_at IS DISTINCT FROM r.local_version
+  UNION ALL
+  SELECT FROM sync_record r JOIN directory_group g ON g.id = r.local_id
+   WHERE ${OPEN} AND r.object_type = 'GROUP' AND g.updated_at IS DISTINCT FROM r.local_version
+  UNION ALL
+  SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
+   WHERE ${OPEN} AND r.action = 'CREATE'
+  UNION ALL
+  SELECT FROM sync_record r WHERE ${OPEN} AND r.action <> 'CREATE' AND r.local_version IS NULL
+  UNION ALL
+  SELECT FROM (${READ_SINCE}) since JOIN sync_record r ON ${OPEN} AND r.action = 'CREATE' AND r.object_type = since.object_type
+                                   AND r.external_key = since.external_key AND since.received_at > r.read_at
+) AS outdated`;
+
+/**
+ * People, departments and groups that were kept although their removal was asked for, and that are seen again within the scope: the
+ * decision has served. A department outside the scope is seen too, and so is somebody who is told to have left.
+ */
+export const FORGET_REJECTIONS = `
+WITH RECURSIVE rejected AS MATERIALIZED (
+  SELECT l.kind, l.external_key, t.settings #>> '{scope,mode}' IS NOT DISTINCT FROM 'PARTIAL' AS partial, t.settings #> '{scope,departmentIds}' AS chosen
+    FROM link l JOIN sync_task t ON t.id = $1 WHERE l.identity_source_id = $2 AND l.rejected_at IS NOT NULL
+), up AS (
+  SELECT r.external_key AS start, s.external_id, s.parent_key, r.chosen
+    FROM rejected r JOIN staged_department s ON s.external_key = r.external_key
+    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' WHERE r.kind = 'DEPARTMENT'
+  UNION
+  SELECT up.start, s.external_id, s.parent_key, up.chosen
+    FROM up JOIN staged_department s ON s.external_key = up.parent_key
+    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
+)
+UPDATE link l SET rejected_at = NULL
+  FROM rejected r
+ WHERE l.identity_source_id = $2 AND l.kind = r.kind AND l.external_key = r.external_key
+   AND CASE r.kind
+     WHEN 'DEPARTMENT' THEN EXISTS (SELECT FROM up WHERE up.start = r.external_key AND (NOT r.partial OR r.chosen ? up.external_id))
+     WHEN 'EMPLOYEE' THEN EXISTS (
+       SELECT FROM staged_employee s JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+        WHERE s.external_key = r.external_key AND s.status <> 'LEFT'
+          AND (NOT r.partial OR EXISTS (SELECT FROM link d WHERE d.identity_source_id = $2 AND d.kind = 'DEPARTMENT'
+                                           AND d.external_key = ANY (s.department_keys) AND d.rejected_at IS NULL)))
+     ELSE EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                   WHERE tp.task_id = $1 AND tp.object_type = r.kind AND r.external_key = ANY (p.keys)) END`;
+
+/**
+ * What former tasks held and this one settles: it plans the same removal itself, or the object is there after all. Returns the
+ * tasks it touched.
+ */
+export const SETTLE_FORMER_HOLDS = `
+WITH settled AS (
+  UPDATE sync_record held
+     SET result = 'SKIPPED', reason_code = CASE WHEN again.id IS NOT NULL THEN 'TAKEN_OVER' ELSE 'LAPSED' END
+    FROM sync_task t, sync_record h
+    LEFT JOIN sync_record again ON again.task_id = $1 AND again.object_type = h.object_type AND again.external_key = h.external_key
+                               AND again.action IN ('SUSPEND', 'REMOVE')
+   WHERE h.id = held.id AND t.id = h.task_id AND t.identity_source_id = $2 AND t.status = 'HELD' AND h.task_id <> $1
+     AND h.result = 'HELD'
+     AND (again.id IS NOT NULL
+          OR EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                      WHERE tp.task_id = $1 AND tp.object_type = h.object_type AND h.external_key = ANY (p.keys)))
+  RETURNING held.task_id, held.ordinal
+)
+SELECT task_id AS "taskId", array_agg(ordinal ORDER BY ordinal) AS ordinals FROM settled GROUP BY task_id`;
+
+/**
+ * What an event task found as it is here, or missing still, has been read all the same: a full run that is under way has something
+ * older of it.
+ */
+export const NOTE_READS = `
+UPDATE link l SET read_at = tp.read_at
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+ WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%' AND l.identity_source_id = $2 AND l.kind = tp.object_type
+   AND l.external_key = substr(tp.page_key, 7) AND l.read_at < tp.read_at AND (p.keys = '{}') = (l.missing_since IS NOT NULL)`;
+
+/** What an event task read by itself is newer than the pages that it was on: the next full run compares these again. */
+export const REOPEN_PAGES = `
+UPDATE snapshot_page p SET applied = false
+ WHERE p.identity_source_id = $2 AND p.applied
+   AND p.keys && ARRAY(SELECT substr(tp.page_key, 7) FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%')`;
+
+/**
+ * A department that enters a partial scope or leaves it takes along whoever and whatever is below it, of which no event tells: the
+ * source's next run is due at once.
+ */
+export const ASK_FOR_FULL_RUN = `
+UPDATE identity_source source SET next_run_at = now()
+  FROM sync_task t
+ WHERE t.id = $1 AND source.id = $2 AND source.automatic_enabled AND t.settings #>> '{scope,mode}' = 'PARTIAL'
+   AND EXISTS (
+     SELECT FROM sync_record r WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action = 'CREATE'
+     UNION ALL
+     SELECT FROM task_page tp JOIN staged_department d ON d.page_id = tp.page_id
+       JOIN link l ON l.identity_source_id = $2 AND l.kind = 'DEPARTMENT' AND l.external_key = d.external_key
+      WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' AND NOT t.settings #> '{scope,departmentIds}' ? d.external_id
+        AND NOT EXISTS (SELECT FROM link up WHERE up.identity_source_id = $2 AND up.kind = 'DEPARTMENT' AND up.external_key = d.parent_key))`;
+
+/** A complete run has read everything that callbacks named before it began, or, where it applies a preview, before that did. */
+export const CLOSE_EVENTS = `
+UPDATE directory_event e SET task_id = $1 FROM sync_task t
+ WHERE t.id = $1 AND e.identity_source_id = $2 AND e.task_id IS NULL
+   AND e.received_at < least(t.started_at, (SELECT min(read_at) FROM task_page WHERE task_id = $1))
+   AND (t.certificate ->> 'complete')::boolean AND t.includes_employees
+   AND (e.object_type <> 'GROUP' OR (t.certificate ->> 'groupsComplete')::boolean)`;
