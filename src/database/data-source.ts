@@ -13,6 +13,7 @@ import { SharedPace1805000000000 } from '../../migrations/1805000000000-shared-p
 import { NotedRecords1806000000000 } from '../../migrations/1806000000000-noted-records';
 import { PlansInParts1807000000000 } from '../../migrations/1807000000000-plans-in-parts';
 import { UnreadEvents1808000000000 } from '../../migrations/1808000000000-unread-events';
+import { ManagersDeferred1809000000000 } from '../../migrations/1809000000000-managers-deferred';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -61,6 +62,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       NotedRecords1806000000000,
       PlansInParts1807000000000,
       UnreadEvents1808000000000,
+      ManagersDeferred1809000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

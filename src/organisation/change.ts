@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
-import { beginApplying } from '../sync/apply/apply';
+import { beginApplying } from '../sync/apply/apply-records';
 import { refreshSearch } from './search-index';
 
 /** Why a change of a person or department was refused. */

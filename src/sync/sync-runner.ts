@@ -7,6 +7,7 @@ import { isPassingFault } from '../database/passing-fault';
 import { inTransaction } from '../database/transaction';
 import type { EventLog } from '../events/event-log';
 import { AppError } from '../platform/app-error';
+import { ApplyAhead } from './apply/ahead';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply/apply';
 import { Planner } from './plan/plan';
 import type { Certified } from './read/certify';
@@ -93,16 +94,18 @@ export class SyncRunner {
 
   private async steps(run: Run): Promise<SyncTaskStatusName> {
     const progress = new ProgressReporter(this.dataSource, this.events, run);
+    const ahead = new ApplyAhead(this.dataSource, run);
     try {
-      const planned = run.task.plannedAt ? undefined : await this.readAndPlan(run, progress);
+      const planned = run.task.plannedAt ? undefined : await this.readAndPlan(run, progress, ahead);
       if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, planned?.certified);
-      const { status, counters } = await this.applyPlan(run, planned, progress);
+      const { status, counters } = await this.applyPlan(run, planned, progress, ahead);
       await this.events.publish();
       const touched = counters.filter((c) => c.action !== 'NONE' && c.applied > 0);
       if (touched.some((c) => c.applied >= MANY)) await this.analyse();
       await tidy(this.dataSource, run.task);
       return status;
     } finally {
+      await ahead.forget();
       await progress.flush();
     }
   }
@@ -111,14 +114,19 @@ export class SyncRunner {
    * An edit or an event since an object was planned changes what is to be done: the plan is then made again from the same rows.
    * @param first undefined when this worker has not read the snapshot: it certifies it again before it plans again
    */
-  private async applyPlan(run: Run, first: Planned | undefined, progress: ProgressReporter): Promise<Applied> {
+  private async applyPlan(
+    run: Run,
+    first: Planned | undefined,
+    progress: ProgressReporter,
+    ahead: ApplyAhead,
+  ): Promise<Applied> {
     let planned = first;
     for (let plans = 1; ; plans++) {
       progress.update({ phase: 'APPLYING' });
       await progress.flush();
       try {
         const complete = isComplete(run, planned?.certified);
-        return await apply(this.dataSource, run, complete, planned?.basis, progress.current);
+        return await apply(this.dataSource, run, complete, planned?.basis, progress.current, ahead);
       } catch (error) {
         if (!(error instanceof PlanOutdated)) throw error;
         if (error.cause) this.log.warn({ err: error.cause, syncTaskId: run.task.id }, 'sync.plan-refused');
@@ -134,14 +142,14 @@ export class SyncRunner {
     }
   }
 
-  private async readAndPlan(run: Run, progress: ProgressReporter): Promise<Planned> {
+  private async readAndPlan(run: Run, progress: ProgressReporter, ahead?: ApplyAhead): Promise<Planned> {
     const opened = await this.openConnector(run.task.identitySourceId);
     const certified = await new SnapshotReader(this.dataSource, opened, run, progress).read();
-    return this.plan(run, certified, progress);
+    return this.plan(run, certified, progress, run.task.mode === 'APPLY' ? ahead : undefined);
   }
 
-  private async plan(run: Run, certified: Certified, progress: ProgressReporter): Promise<Planned> {
-    return { certified, basis: await this.planner.plan(run, certified.findings, progress) };
+  private async plan(run: Run, certified: Certified, progress: ProgressReporter, ahead?: ApplyAhead): Promise<Planned> {
+    return { certified, basis: await this.planner.plan(run, certified.findings, progress, ahead) };
   }
 
   private async finishPreview(run: Run, certified: Certified | undefined): Promise<SyncTaskStatusName> {

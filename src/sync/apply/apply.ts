@@ -1,9 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
-import { holdFieldsStill } from '../../extension-field/extension-field.service';
-import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
-import { announceSearch, type RunQuery, refreshSearch } from '../../organisation/search-index';
 import { AppError } from '../../platform/app-error';
 import { skipOlderReads } from '../plan/fields';
 import { countApplied } from '../plan/plan';
@@ -17,15 +14,11 @@ import {
   type ProgressState,
   type SyncTaskStatusName,
 } from '../task/sync-task.entity';
-import { APPLY_GROUPS, READ_GROUPS } from './groups';
-import { REMEMBER_MISSING_MEMBERS, REMEMBER_UNRESOLVED } from './references';
+import type { ApplyAhead } from './ahead';
+import { applyRecords, beginApplying, execute } from './apply-records';
 import * as reversal from './reversal';
 import * as settle from './settle';
-import type { Step } from './statements';
 import * as sql from './statements';
-
-/** So many changed people can be searched for from the commit on; of more the search text is made afterwards. */
-const FOUND_AT_ONCE = 2_000;
 
 /** How the task ended, as the apply step leaves it. */
 export interface Applied {
@@ -54,15 +47,21 @@ export async function apply(
   complete: boolean,
   basis: number | undefined,
   progress: ProgressState,
+  ahead?: ApplyAhead,
 ): Promise<Applied> {
   const undoing = run.task.trigger === 'REVERT';
+  const rest = async (client: PoolClient, after?: number) => {
+    if (undoing) await applyReversal(client, run);
+    else await applySnapshot(client, run, basis, after);
+    return finish(client, run, complete, progress);
+  };
   try {
+    const applied = await ahead?.commit(rest);
+    if (applied) return applied;
     return await inTransaction(dataSource, async (client) => {
       await beginApplying(client, run.task.identitySourceId);
       await run.lease.check(client);
-      if (undoing) await applyReversal(client, run);
-      else await applySnapshot(client, run, basis);
-      return finish(client, run, complete, progress);
+      return rest(client);
     });
   } catch (error) {
     if (!undoing && REFUSALS.includes((error as { code?: string }).code ?? ''))
@@ -71,14 +70,14 @@ export async function apply(
   }
 }
 
-async function applySnapshot(client: PoolClient, run: Run, basis: number | undefined): Promise<void> {
+async function applySnapshot(client: PoolClient, run: Run, basis: number | undefined, after?: number): Promise<void> {
   // An event task has no record of what it found as it is here; a full run may have applied something older to that since.
   if (run.task.trigger === 'EVENT' && basis !== (await countApplied(client, run))) throw new PlanOutdated();
   const parameters = [run.task.id, run.task.identitySourceId];
   const { rows: older } = await client.query<{ builtOn: boolean }>(skipOlderReads(0), parameters);
   const { rows } = await client.query(settle.IS_OUTDATED, parameters);
   if (rows[0].outdated || older.some(({ builtOn }) => builtOn)) throw new PlanOutdated();
-  await applyRecords(client, run);
+  await applyRecords(client, run, after);
   await settleFormerHolds(client, run);
   await execute(client, settle.FORGET_REJECTIONS, run);
   if (run.task.trigger === 'EVENT') {
@@ -99,81 +98,6 @@ async function applyReversal(client: PoolClient, run: Run): Promise<void> {
   await execute(client, reversal.DROP_LOST_EDGES, run);
   await applyRecords(client, run);
   await execute(client, reversal.FORGET_HASHES, run);
-}
-
-/** Applying is serial for a source: whoever else applies waits here, and a task then finds its lease gone. */
-export async function beginApplying(client: PoolClient, identitySourceId: string): Promise<void> {
-  await client.query(`SET LOCAL work_mem = '64MB'`);
-  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [identitySourceId]);
-  await holdFieldsStill(client);
-}
-
-/** What a task's records do, in its order, but for the departments that go. */
-function steps(run: Run, extensions: boolean): Step[] {
-  const undoing = run.task.trigger === 'REVERT';
-  return [
-    // Those of a reversal came first, since edges lead to them.
-    ...(undoing ? [] : [sql.createDepartments(extensions)]),
-    sql.updateDepartments(extensions),
-    sql.createEmployees(extensions),
-    sql.updateEmployees(extensions),
-    sql.SUSPEND_EMPLOYEES,
-    sql.REMOVE_EMPLOYEES,
-    sql.DELETE_MEMBERSHIPS,
-    sql.CREATE_MEMBERSHIPS,
-    sql.WRITE_MEMBERSHIPS,
-    sql.RENAME_LINKS,
-    ...(undoing ? [sql.RESTORE_LINKS] : [sql.CREATE_LINKS, sql.WRITE_LINKS]),
-    sql.MARK_MISSING,
-    ...APPLY_GROUPS,
-  ];
-}
-
-async function applyRecords(client: PoolClient, run: Run): Promise<void> {
-  const { rows } = await client.query<sql.OpenRecords>(sql.COUNT_OPEN, [run.task.id]);
-  const extensions = await changesExtensions(client, run);
-  for (const step of steps(run, extensions))
-    if (sql.count(rows, step) > 0) await execute(client, sql.narrowed(rows, step), run);
-  if (sql.count(rows, sql.DELETE_DEPARTMENTS) > 0) await deleteDepartments(client, run);
-  await rememberUnresolved(client, run);
-  const renamed = sql.count(rows, { objectType: 'EMPLOYEE', actions: ['CREATE', ...sql.CHANGES] });
-  await renewSearch(client, run, renamed);
-}
-
-/** Whether records may change extension fields: those that are mapped, or that are unique, since a taken value is left out. */
-async function changesExtensions(client: PoolClient, { task }: Run): Promise<boolean> {
-  if (task.trigger === 'REVERT') return true;
-  if (task.mappings.some(({ localField }) => localField.startsWith(EXTENSION_PREFIX))) return true;
-  const { rows } = await client.query('SELECT EXISTS (SELECT FROM extension_field WHERE is_unique) AS any');
-  return rows[0].any;
-}
-
-/** A run that brings departments only has answers neither about people nor about groups. */
-async function rememberUnresolved(client: PoolClient, run: Run): Promise<void> {
-  if (!run.task.includesEmployees) return;
-  await execute(client, REMEMBER_UNRESOLVED, run);
-  const { rows } = await client.query(READ_GROUPS, [run.task.id]);
-  if (rows[0].any) await execute(client, REMEMBER_MISSING_MEMBERS, run);
-}
-
-async function deleteDepartments(client: PoolClient, run: Run): Promise<void> {
-  while ((await execute(client, sql.DELETE_DEPARTMENTS.sql, run)) > 0);
-  await execute(client, sql.KEEP_FILLED_DEPARTMENTS.sql, run);
-  await execute(client, sql.DELETE_DEPARTMENT_LINKS.sql, run);
-}
-
-/** @param people whose names and other searched values may have changed */
-async function renewSearch(client: PoolClient, run: Run, people: number): Promise<void> {
-  const query: RunQuery = async (text, parameters) => (await client.query(text, parameters)).rows;
-  if (people > FOUND_AT_ONCE) await announceSearch(query, run.task.identitySourceId);
-  else if (people > 0) await refreshSearch(query, { taskId: run.task.id });
-}
-
-/** Statements name $2 only where they need it; PostgreSQL refuses a parameter that none does. */
-async function execute(client: PoolClient, statement: string, run: Run): Promise<number> {
-  const parameters = statement.includes('$2') ? [run.task.id, run.task.identitySourceId] : [run.task.id];
-  const { rowCount } = await client.query(statement, parameters);
-  return rowCount ?? 0;
 }
 
 /** What earlier tasks held is taken over or lapses; a task with nothing left to decide ends. */
@@ -235,7 +159,7 @@ async function finish(client: PoolClient, run: Run, complete: boolean, progress:
     currentDepartment: null,
   };
   const ended = await client.query(
-    `UPDATE sync_task SET status = $3, applied_at = now(), finished_at = now(), lease_until = NULL, counters = $4, progress = $5,
+    `UPDATE sync_task SET status = $3, applied_at = clock_timestamp(), finished_at = clock_timestamp(), lease_until = NULL, counters = $4, progress = $5,
             extent_accepted = extent_accepted OR ($6 AND NOT EXISTS (SELECT FROM sync_record WHERE task_id = $1 AND result = 'HELD'))
       WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
     [id, run.lease.fence, status, JSON.stringify(counters), JSON.stringify(finished), complete],

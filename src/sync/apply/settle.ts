@@ -40,13 +40,13 @@ SELECT EXISTS (
    WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND e.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
   SELECT FROM sync_record r JOIN department d ON d.id = r.local_id
-   WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND d.updated_at IS DISTINCT FROM r.local_version
+   WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action <> 'CREATE' AND d.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
   SELECT FROM sync_record r JOIN directory_group g ON g.id = r.local_id
-   WHERE ${OPEN} AND r.object_type = 'GROUP' AND g.updated_at IS DISTINCT FROM r.local_version
+   WHERE ${OPEN} AND r.object_type = 'GROUP' AND r.action <> 'CREATE' AND g.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
   SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
-   WHERE ${OPEN} AND r.action = 'CREATE'
+   WHERE ${OPEN} AND r.action = 'CREATE' AND l.local_id <> r.local_id
   UNION ALL
   SELECT FROM sync_record r WHERE ${OPEN} AND r.action <> 'CREATE' AND r.local_version IS NULL
   UNION ALL

@@ -43,8 +43,18 @@ export function count(open: readonly OpenRecords[], aim: Aim): number {
  */
 export function narrowed(open: readonly OpenRecords[], step: Step): string {
   const [ours, all] = [span(aimedAt(open, step)), span(open)];
-  if ((ours.last - ours.first) * 2 > all.last - all.first) return step.sql;
-  return step.sql.replaceAll(OPEN, `${OPEN} AND r.ordinal BETWEEN ${ours.first} AND ${ours.last}`);
+  return (ours.last - ours.first) * 2 > all.last - all.first ? step.sql : bounded(open, step);
+}
+
+/** A step's statement about these records only, whatever others the task has. Pure. */
+export function bounded(open: readonly OpenRecords[], step: Step): string {
+  const { first, last } = span(aimedAt(open, step));
+  return step.sql.replaceAll(OPEN, `${OPEN} AND r.ordinal BETWEEN ${first} AND ${last}`);
+}
+
+/** The last ordinal of these records; undefined where there are none. Pure. */
+export function lastOf(open: readonly OpenRecords[]): number | undefined {
+  return open.length > 0 ? span(open).last : undefined;
 }
 
 function span(records: readonly OpenRecords[]): { first: number; last: number } {
@@ -257,10 +267,10 @@ export const DELETE_DEPARTMENT_LINKS = step(
 DELETE FROM link l USING sync_record r WHERE ${records} AND l.local_id = r.local_id`,
 );
 
-/** A task's open records, counted. */
+/** A task's open records after the ordinal $2, counted. */
 export const COUNT_OPEN = `
 SELECT r.object_type AS "objectType", r.action, count(*)::int AS total, min(r.ordinal) AS first, max(r.ordinal) AS last
-  FROM sync_record r WHERE ${OPEN} GROUP BY r.object_type, r.action`;
+  FROM sync_record r WHERE ${OPEN} AND r.ordinal > $2 GROUP BY r.object_type, r.action`;
 
 /** What became of the records, by object type and action. */
 export const COUNT_RESULTS = `

@@ -4,6 +4,7 @@ import { transaction } from '../../database/transaction';
 import { type WorkingTable, type WorkingTables, withWorkingTables } from '../../database/working-tables';
 import type { EventLog } from '../../events/event-log';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
+import type { ApplyAhead } from '../apply/ahead';
 import type { Findings } from '../read/certify';
 import { forgetPlan } from '../task/forget-plan';
 import type { Run } from '../task/lease';
@@ -82,13 +83,14 @@ export class Planner {
   /**
    * Makes a task's plan, or makes it anew: what was planned before is forgotten. What a part finds is shown while the next one is
    * worked out; only `planned_at` says that the plan is whole.
+   * @param ahead applies a first plan while it is made; undefined where it is not to be applied, or not yet
    * @returns how many tasks of the source had been applied before it was begun
    */
-  async plan(run: Run, findings: Findings, progress: ProgressReporter): Promise<number> {
+  async plan(run: Run, findings: Findings, progress: ProgressReporter, ahead?: ApplyAhead): Promise<number> {
     progress.update({ phase: 'PLANNING' });
     return withWorkingTables(this.dataSource, async (tables) => {
       const applied = await countApplied(tables.client, run);
-      await new Planning(tables, this.events, run, findings, progress).make();
+      await new Planning(tables, this.events, run, findings, progress, ahead).make();
       return applied;
     });
   }
@@ -118,6 +120,7 @@ class Planning {
     private readonly run: Run,
     private readonly findings: Findings,
     private readonly progress: ProgressReporter,
+    private readonly ahead: ApplyAhead | undefined,
   ) {
     this.client = tables.client;
   }
@@ -147,6 +150,7 @@ class Planning {
     const { rows } = await this.client.query<{ new: number; all: number }>(employees.COUNT_CANDIDATES);
     const { new: newcomers, all } = rows[0] as { new: number; all: number };
     if (all > FIRST_CHUNK) await this.part([INDEX_PEOPLE]);
+    if (newcomers > FIRST_CHUNK && newcomers === all) this.ahead?.begin();
     await this.inChunks(employees.recordNewEmployees, 1, newcomers);
     await this.inChunks(employees.recordChangedEmployees, newcomers + 1, all);
     await this.leavers();
@@ -198,7 +202,9 @@ class Planning {
       this.counters = (await countRecords(this.client, this.run.task.id, 0)).counters;
       return true;
     }, WITHOUT_WAITING);
-    if (refused) await this.events.publish();
+    if (!refused) return;
+    await this.ahead?.forget();
+    await this.events.publish();
   }
 
   /** Once it is certain who comes: a newcomer who was refused is a member of nothing. */
@@ -218,6 +224,7 @@ class Planning {
       return this.tellRecorded(await this.countRecorded(removals));
     }, WITHOUT_WAITING);
     if (!told) return;
+    this.ahead?.follow();
     await this.events.publish();
     this.progress.update({});
   }
