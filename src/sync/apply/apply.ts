@@ -159,7 +159,7 @@ async function finish(client: PoolClient, run: Run, complete: boolean, progress:
     currentDepartment: null,
   };
   const ended = await client.query(
-    `UPDATE sync_task SET status = $3, applied_at = clock_timestamp(), finished_at = clock_timestamp(), lease_until = NULL, counters = $4, progress = $5,
+    `UPDATE sync_task SET status = $3, applied_at = now(), finished_at = clock_timestamp(), lease_until = NULL, counters = $4, progress = $5,
             extent_accepted = extent_accepted OR ($6 AND NOT EXISTS (SELECT FROM sync_record WHERE task_id = $1 AND result = 'HELD'))
       WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
     [id, run.lease.fence, status, JSON.stringify(counters), JSON.stringify(finished), complete],

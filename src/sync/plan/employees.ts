@@ -80,60 +80,6 @@ SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main
   ['turn', 'external_key', 'page_id', 'local_id', 'manager_key', 'linked', 'status'],
 );
 
-/** The memberships that the candidates will have; what does not resolve is left for the run that brings its target. */
-export const COLLECT_MEMBERSHIPS = workingTable(
-  'plan_membership',
-  `
-SELECT e.turn, t.local_id AS department_id, t.path_after, u."order",
-       coalesce(u.is_leader, e.external_key = ANY (t.leader_keys),
-                -- Told by neither, as where an event named the person alone: what is here stays.
-                (SELECT m.is_leader FROM membership m WHERE m.employee_id = e.local_id AND m.department_id = t.local_id), false) AS is_leader,
-       u.department_key = e.main_department_key AS is_main
-  FROM plan_employee e,
-       unnest(e.department_keys, e.leader_flags, e.orders) AS u (department_key, is_leader, "order")
-  JOIN department_target t ON t.external_key = u.department_key AND t.stays
- WHERE e.status <> 'LEFT'`,
-  ['turn'],
-);
-
-/** The same as one row a person, in a form that compares and a form that people read. */
-export const SUMMARISE_MEMBERSHIPS = workingTable(
-  'plan_place',
-  `
-SELECT turn,
-       array_agg(department_id ORDER BY department_id) AS departments,
-       array_agg(department_id || CASE WHEN is_leader THEN ' leader ' ELSE ' ' END || coalesce("order", 0)
-                 ORDER BY department_id) AS places,
-       string_agg(path_after || CASE WHEN is_leader THEN ' (leader)' ELSE '' END
-                  || CASE WHEN coalesce("order", 0) <> 0 THEN ' [' || "order" || ']' ELSE '' END, E'\\n'
-                  ORDER BY path_after, department_id) AS shown,
-       (array_agg(department_id) FILTER (WHERE is_main))[1] AS main_id,
-       (array_agg(path_after) FILTER (WHERE is_main))[1] AS main_path,
-       jsonb_agg(jsonb_build_array(department_id, is_leader, "order")) AS edges
-  FROM plan_membership GROUP BY turn`,
-  ['turn'],
-);
-
-/** What the candidates who are here already have, in the same forms. */
-export const SUMMARISE_LOCAL_PLACES = workingTable(
-  'local_place',
-  `
-SELECT e.turn,
-       array_agg(m.department_id ORDER BY m.department_id) AS departments,
-       array_agg(m.department_id || CASE WHEN m.is_leader THEN ' leader ' ELSE ' ' END || coalesce(m."order", 0)
-                 ORDER BY m.department_id) AS places,
-       string_agg(t.path_before || CASE WHEN m.is_leader THEN ' (leader)' ELSE '' END
-                  || CASE WHEN coalesce(m."order", 0) <> 0 THEN ' [' || m."order" || ']' ELSE '' END, E'\\n'
-                  ORDER BY t.path_before, m.department_id) AS shown,
-       jsonb_agg(jsonb_build_array(m.department_id, m.is_leader, m."order")) AS edges
-  FROM plan_employee e
-  JOIN membership m ON m.employee_id = e.local_id
-  JOIN department_target t ON t.local_id = m.department_id
- WHERE e.linked
- GROUP BY e.turn`,
-  ['turn'],
-);
-
 /** Candidates who can be somebody's manager: here already, or about to come; under the id that they will have. */
 export const COLLECT_MANAGERS = workingTable(
   'manager_target',
@@ -157,8 +103,49 @@ export interface Turns {
   readonly last: number;
 }
 
-/** Every table that has a row for each candidate is asked for the same turns, or each statement would read the whole of it. */
-const within = (table: string, { first, last }: Turns) => `${table}.turn BETWEEN ${first} AND ${last}`;
+/** Every subquery that has a row for each candidate is asked for the same turns, or each statement would go through all of them. */
+const within = ({ first, last }: Turns) => `e.turn BETWEEN ${first} AND ${last}`;
+
+/** A candidate's departments as one row, from `m` with one of them each, in a form that compares and a form that people read. */
+const summary = (path: string) => `
+           array_agg(m.department_id ORDER BY m.department_id) AS departments,
+           array_agg(m.department_id || CASE WHEN m.is_leader THEN ' leader ' ELSE ' ' END || coalesce(m."order", 0)
+                     ORDER BY m.department_id) AS places,
+           string_agg(m.${path} || CASE WHEN m.is_leader THEN ' (leader)' ELSE '' END
+                      || CASE WHEN coalesce(m."order", 0) <> 0 THEN ' [' || m."order" || ']' ELSE '' END, E'\\n'
+                      ORDER BY m.${path}, m.department_id) AS shown,
+           jsonb_agg(jsonb_build_array(m.department_id, m.is_leader, m."order")) AS edges`;
+
+/** The memberships that the candidates will have; what does not resolve is left for the run that brings its target. */
+const placesTold = (turns: Turns) => `
+    SELECT m.turn, ${summary('path_after')},
+           (array_agg(m.department_id) FILTER (WHERE m.is_main))[1] AS main_id,
+           (array_agg(m.path_after) FILTER (WHERE m.is_main))[1] AS main_path
+      FROM (
+        SELECT e.turn, t.local_id AS department_id, t.path_after, u."order",
+               coalesce(u.is_leader, e.external_key = ANY (t.leader_keys),
+                        -- Told by neither, as where an event named the person alone: what is here stays.
+                        (SELECT h.is_leader FROM membership h WHERE h.employee_id = e.local_id AND h.department_id = t.local_id),
+                        false) AS is_leader,
+               u.department_key = e.main_department_key AS is_main
+          FROM plan_employee e,
+               unnest(e.department_keys, e.leader_flags, e.orders) AS u (department_key, is_leader, "order")
+          JOIN department_target t ON t.external_key = u.department_key AND t.stays
+         WHERE ${within(turns)}
+      ) m
+     GROUP BY m.turn`;
+
+/** Those that candidates who are here have. */
+const placesHere = (turns: Turns) => `
+    SELECT m.turn, ${summary('path_before')}
+      FROM (
+        SELECT e.turn, m.department_id, m.is_leader, m."order", t.path_before
+          FROM plan_employee e
+          JOIN membership m ON m.employee_id = e.local_id
+          JOIN department_target t ON t.local_id = m.department_id
+         WHERE ${within(turns)} AND e.linked
+      ) m
+     GROUP BY m.turn`;
 
 /**
  * What a candidate will have, beside what the mappings make of it. `unresolved`: not every reference resolves; which ones is worked
@@ -175,7 +162,7 @@ const places = (turns: Turns) => `
   CROSS JOIN LATERAL (
     SELECT s.third_party, s.mapped, s.invalid FROM staged_employee s
      WHERE s.page_id = e.page_id AND s.external_key = e.external_key OFFSET 0) told
-  LEFT JOIN plan_place place ON place.turn = e.turn AND ${within('place', turns)}
+  LEFT JOIN (${placesTold(turns)}) place ON place.turn = e.turn
   LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id`;
 
 const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;
@@ -195,7 +182,7 @@ SELECT $1, ${NEXT_ORDINAL} + c.turn - ${turns.first - 1}, 'EMPLOYEE', c.external
              'unresolved', v.unresolved)) AS edges
       FROM (SELECT e.*, told.third_party, told.mapped, told.invalid, ${PLACED.replace('place.edges,', 'place.edges AS edges_told,')}
               FROM plan_employee e ${places(turns)}
-             WHERE ${within('e', turns)} AND NOT e.linked AND e.status <> 'LEFT' OFFSET 0) v
+             WHERE ${within(turns)} AND NOT e.linked AND e.status <> 'LEFT' OFFSET 0) v
     OFFSET 0
   ) c`;
 
@@ -214,11 +201,11 @@ SELECT e.*, told.third_party, told.mapped, told.invalid, known.missing_since,
   FROM plan_employee e ${places(turns)}
   JOIN employee w ON w.id = e.local_id
   JOIN link known ON known.local_id = e.local_id
-  LEFT JOIN local_place here ON here.turn = e.turn AND ${within('here', turns)}
+  LEFT JOIN (${placesHere(turns)}) here ON here.turn = e.turn
   LEFT JOIN link old_boss ON old_boss.local_id = w.manager_id
   LEFT JOIN department_target old_main ON old_main.local_id = w.main_department_id
   LEFT JOIN mapped_field mf ON mf.object_type = 'EMPLOYEE' AND mf.field = 'manager'
- WHERE ${within('e', turns)} AND e.linked AND e.status <> 'LEFT' OFFSET 0`;
+ WHERE ${within(turns)} AND e.linked AND e.status <> 'LEFT' OFFSET 0`;
 
 /** One record for each who differs, skipped where something newer was applied to them. MOVE: the set of departments, or the main one, changed, whatever else did. */
 export const recordChangedEmployees = (turns: Turns) => `

@@ -37,18 +37,10 @@ const DEPARTMENT_STATEMENTS = [
 /** Of more people than one chunk: they are looked for by their turn, and managers by their key. */
 const INDEX_PEOPLE = `
 CREATE UNIQUE INDEX ON plan_employee (turn);
-CREATE UNIQUE INDEX ON plan_place (turn);
-CREATE UNIQUE INDEX ON local_place (turn);
 CREATE UNIQUE INDEX ON manager_target (external_key);
 CREATE INDEX ON department_target (local_id)`;
 
-const COLLECT_PEOPLE = [
-  employees.COLLECT_EMPLOYEES,
-  employees.COLLECT_MEMBERSHIPS,
-  employees.SUMMARISE_MEMBERSHIPS,
-  employees.SUMMARISE_LOCAL_PLACES,
-  employees.COLLECT_MANAGERS,
-];
+const COLLECT_PEOPLE = [employees.COLLECT_EMPLOYEES, employees.COLLECT_MANAGERS];
 
 /** Of tables that live as long as one plan a small sample tells enough. */
 const SETTINGS = `SET LOCAL work_mem = '64MB'; SET LOCAL default_statistics_target = 10`;
