@@ -3,16 +3,21 @@ import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { CONNECT_LIMIT_MS } from '../database/data-source';
 import type { SyncRunner } from '../sync/sync-runner';
+import { EVENT_JOB, queueJobs, SYNC_JOB } from '../sync/task/task-job';
 import { tidyAbandoned } from '../sync/task/tidy';
 import { KeptRunner } from './kept-runner';
 
-export const SYNC_JOB = 'sync-task';
-
-/** Tasks of different sources that one process works on at a time. */
+/** Tasks of different sources that one process works on at a time, and event tasks beside them. */
 const CONCURRENCY = 4;
+const EVENT_CONCURRENCY = 4;
 /** Of the jobs beside them. */
 const JOB_CONCURRENCY = 2;
 const LOOK_AGAIN_MS = 2_000;
+
+/** Those of a worker that was killed, and those whose job was lost with one. */
+const QUEUE_ABANDONED = queueJobs(`
+SELECT id, trigger FROM sync_task
+ WHERE (status = 'RUNNING' AND lease_until < now()) OR (status = 'QUEUED' AND queued_at < now() - interval '2 seconds')`);
 
 /** Work beside sync tasks that must be done once, whoever is killed meanwhile. */
 export interface DurableJob {
@@ -45,7 +50,7 @@ export class Worker {
   ) {
     this.pool = new Pool({
       connectionString: url,
-      max: CONCURRENCY + JOB_CONCURRENCY + 4,
+      max: CONCURRENCY + EVENT_CONCURRENCY + JOB_CONCURRENCY + 4,
       application_name: 'rollcall worker',
       connectionTimeoutMillis: CONNECT_LIMIT_MS,
     });
@@ -61,12 +66,14 @@ export class Worker {
     // Apart, so that the others do not wait behind tasks that take minutes.
     this.runners = [
       new KeptRunner(this.pool, CONCURRENCY, { [SYNC_JOB]: synchronize }, log),
+      new KeptRunner(this.pool, EVENT_CONCURRENCY, { [EVENT_JOB]: synchronize }, log),
       ...(jobs.length > 0 ? [new KeptRunner(this.pool, JOB_CONCURRENCY, Object.fromEntries(others), log)] : []),
     ];
   }
 
   async start(): Promise<void> {
     for (const runner of this.runners) await runner.start();
+    void this.unlessBusy(this.queueDue);
     const every = Math.min(LOOK_AGAIN_MS, (this.leaseSeconds * 1_000) / 4);
     this.lookout = setInterval(() => {
       void this.unlessBusy(this.queueDue);
@@ -103,12 +110,6 @@ export class Worker {
   private readonly tidyUp = (): Promise<void> => tidyAbandoned(this.dataSource);
 
   private async queueAbandoned(): Promise<void> {
-    await this.dataSource.query(
-      `SELECT graphile_worker.add_job($1, json_build_object('taskId', id), job_key => 'sync-task:' || id, max_attempts => 100)
-         FROM sync_task
-        WHERE (status = 'RUNNING' AND lease_until < now())
-           OR (status = 'QUEUED' AND queued_at < now() - interval '2 seconds')`,
-      [SYNC_JOB],
-    );
+    await this.dataSource.query(QUEUE_ABANDONED);
   }
 }

@@ -64,6 +64,7 @@ export class SyncRunner {
    * @param pool connections for heartbeats, which neither the API nor callbacks take
    */
   async run(taskId: string, stopping: AbortSignal, pool: Pool): Promise<RunOutcome> {
+    if (stopping.aborted) return 'NOT_OURS';
     const lease = await Lease.take(this.dataSource, taskId, this.leaseSeconds);
     if (!lease) return 'NOT_OURS';
     const task = await this.dataSource.manager.findOneByOrFail(SyncTask, { id: taskId });
@@ -192,12 +193,12 @@ export class SyncRunner {
     if (isPassingFault(error) && run.lease.fence < MAX_TAKES) {
       // The task goes on from where it stands, here or elsewhere: when it can be given back, or when its lease has run out.
       log.warn({ err: error }, 'sync.database-away');
-      await run.lease.handOn().catch(() => undefined);
+      await run.lease.handOn(false).catch(() => undefined);
       return 'HANDED_ON';
     }
     if (stopping.aborted) {
       log.info('sync.handed-on');
-      await run.lease.handOn();
+      await run.lease.handOn(true);
       return 'HANDED_ON';
     }
     log.error({ err: error }, 'sync.failed');

@@ -45,6 +45,20 @@ describe('an event task', () => {
     expect(await waiting()).toBe(1);
   });
 
+  it('is queued for another worker at once where its own stops, and only later where something disturbs it', async () => {
+    const jobs = () => dataSource.query('SELECT task_identifier AS job FROM graphile_worker.jobs');
+    for (const [atOnce, queued] of [
+      [true, [{ job: 'event-task' }]],
+      [false, []],
+    ] as const) {
+      const { task, lease } = await take();
+      await dataSource.query('SELECT graphile_worker.complete_jobs(array_agg(id)) FROM graphile_worker.jobs');
+      await lease.handOn(atOnce);
+      expect(await jobs()).toEqual(queued);
+      await dataSource.query(`UPDATE sync_task SET status = 'CANCELED' WHERE id = $1`, [task.id]);
+    }
+  });
+
   it('is not opened while its source is being closed, and nobody waits for that', async () => {
     await inTransaction(dataSource, async (client) => {
       await closeSource(client, source);

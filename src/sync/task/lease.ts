@@ -2,6 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { AppError } from '../../platform/app-error';
 import type { SyncTask } from './sync-task.entity';
+import { queueJobs } from './task-job';
 
 /**
  * A worker's claim on one task. The fence number grows with every claim, so a worker that was paused for longer than its
@@ -71,14 +72,21 @@ export class Lease {
     if (rows[0].cancel_requested_at) throw new AppError('TASK_CANCELED', 'The task was canceled.');
   }
 
-  /** Gives the task back unfinished, so that any worker goes on with it at once. */
-  async handOn(): Promise<void> {
+  /**
+   * Gives the task back unfinished.
+   * @param atOnce any other worker goes on with it now; else one does in a few seconds, when what disturbed it may have passed
+   */
+  async handOn(atOnce: boolean): Promise<void> {
+    const parameters = [this.taskId, this.fence];
     await this.dataSource.query(
-      `UPDATE sync_task SET status = 'QUEUED', lease_until = NULL WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
-      [this.taskId, this.fence],
+      atOnce ? `WITH given AS (${GIVE_BACK}) ${queueJobs('SELECT * FROM given')}` : GIVE_BACK,
+      parameters,
     );
   }
 }
+
+const GIVE_BACK = `
+UPDATE sync_task SET status = 'QUEUED', lease_until = NULL WHERE id = $1 AND fence = $2 AND status = 'RUNNING' RETURNING id, trigger`;
 
 /** What every step of a run is given. */
 export interface Run {

@@ -2,9 +2,9 @@ import type { PoolClient } from 'pg';
 import { CONNECTORS } from '../../connector/registry';
 import { type FieldMapping, settingsVersion } from '../../field-mapping/field-mapping';
 import type { IdentitySource } from '../../identity-source/identity-source.entity';
-import { SYNC_JOB } from '../../jobs/worker';
 import { writeTaskEvent } from '../apply/apply';
 import { NO_PROGRESS, type SyncTaskModeName, type SyncTaskTriggerName, type TaskSettings } from './sync-task.entity';
+import { queueJobs } from './task-job';
 
 /** The columns of a source that decide how it is synchronized. */
 export const SETTINGS_COLUMNS = `id, type, status, scope_mode AS "scopeMode", scope_department_ids AS "scopeDepartmentIds",
@@ -85,10 +85,7 @@ export async function insertTask(
   if (!taskId) return undefined;
   if (task.mode === 'APPLY' && task.trigger !== 'EVENT') await moveNextRun(client, task.identitySourceId);
   await writeTaskEvent(client, taskId);
-  await client.query(
-    `SELECT graphile_worker.add_job($1, json_build_object('taskId', $2::uuid), job_key => 'sync-task:' || $2, max_attempts => 100)`,
-    [SYNC_JOB, taskId],
-  );
+  await client.query(queueJobs('SELECT id, trigger FROM sync_task WHERE id = $1'), [taskId]);
   return taskId;
 }
 
