@@ -36,6 +36,7 @@ import { ThirdPartyService } from './identity-source/third-party.service';
 import { Worker } from './jobs/worker';
 import { DepartmentService } from './organisation/department.service';
 import { EmployeeService } from './organisation/employee.service';
+import { SearchMaker } from './organisation/search-maker';
 import { AppError } from './platform/app-error';
 import { createMetrics } from './platform/metrics';
 import { SecretBox } from './platform/secret-box';
@@ -112,6 +113,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
       const parts = [
         new Worker(dataSource, url, runner, jobs, config.leaseSeconds, log),
         new Scheduler(dataSource, events, log),
+        new SearchMaker(dataSource, log),
         new Retention(dataSource, config.retention, log),
         new AuthorizationUpkeep(dataSource, events, log),
       ];

@@ -14,6 +14,7 @@ import { NotedRecords1806000000000 } from '../../migrations/1806000000000-noted-
 import { PlansInParts1807000000000 } from '../../migrations/1807000000000-plans-in-parts';
 import { UnreadEvents1808000000000 } from '../../migrations/1808000000000-unread-events';
 import { ManagersDeferred1809000000000 } from '../../migrations/1809000000000-managers-deferred';
+import { SearchInBulk1810000000000 } from '../../migrations/1810000000000-search-in-bulk';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -44,9 +45,10 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
     poolSize: POOL_SIZE,
     connectTimeoutMS: CONNECT_LIMIT_MS,
     entities: [IdentitySource, Department, Employee, Membership, DirectoryGroup, SyncTask],
-    // Room for the tables that a plan is worked out in; a session takes it only when it makes one.
+    // Room for the tables that a plan is worked out in; a session takes it only when it makes one. What waits to be merged into the
+    // indexes of people's search text stays little, since every search goes through it.
     extra: {
-      options: `-c temp_buffers=128MB -c idle_in_transaction_session_timeout=${idleLimitSeconds}s`,
+      options: `-c temp_buffers=128MB -c gin_pending_list_limit=64kB -c idle_in_transaction_session_timeout=${idleLimitSeconds}s`,
     },
     migrations: [
       Foundation1795000000000,
@@ -63,6 +65,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       PlansInParts1807000000000,
       UnreadEvents1808000000000,
       ManagersDeferred1809000000000,
+      SearchInBulk1810000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -22,34 +22,36 @@ export type SearchRange =
  * changed. Any number of callers may run at once.
  */
 export async function refreshSearch(query: RunQuery, range: SearchRange): Promise<void> {
+  for (let last: string | undefined = FIRST; last !== undefined; ) last = await refreshBatch(query, range, last);
+}
+
+/**
+ * One batch of it, in the order of ids, so that each person is looked at once, however many there are.
+ * @param after the id to go on after
+ * @returns the id to go on after, undefined when nobody is left
+ */
+export async function refreshBatch(query: RunQuery, range: SearchRange, after = FIRST): Promise<string | undefined> {
   const { condition, parameter } = rangeCondition(range);
-  // In the order of ids, so that each person is looked at once, however many there are.
-  for (let last = FIRST; ; ) {
-    const stale = (await query(
-      `SELECT e.id, e.display_name AS "displayName", e.username, e.english_name AS "englishName", e.email, e.mobile, e.telephone,
-              ${SOURCE} AS source
-         FROM employee e LEFT JOIN employee_search s ON s.employee_id = e.id
-        WHERE ${condition} AND e.id > $2 AND s.source IS DISTINCT FROM ${SOURCE} ORDER BY e.id LIMIT ${BATCH}`,
-      [parameter, last],
-    )) as unknown as (Searchable & { id: string; source: string })[];
-    if (stale.length === 0) return;
-    const rows = stale.map((person) => ({
-      id: person.id,
-      source: person.source,
-      ...searchText(person),
-    }));
-    await query(
-      `INSERT INTO employee_search (employee_id, source, names, contacts, tokens, name_key)
-       SELECT r.id, r.source, r.names, r.contacts, ARRAY(SELECT jsonb_array_elements_text(r.tokens)), r."nameKey"
-         FROM jsonb_to_recordset($1) AS r (id uuid, source text, names text, contacts text, tokens jsonb, "nameKey" text)
-         JOIN employee e ON e.id = r.id
-       ON CONFLICT (employee_id) DO UPDATE SET source = excluded.source, names = excluded.names, contacts = excluded.contacts,
-              tokens = excluded.tokens, name_key = excluded.name_key`,
-      [JSON.stringify(rows)],
-    );
-    last = stale.at(-1)?.id ?? last;
-    if (stale.length < BATCH) return;
-  }
+  const stale = (await query(
+    // Of the search rows, too, only those after it: a merge join would go through all of them each time.
+    `SELECT e.id, e.display_name AS "displayName", e.username, e.english_name AS "englishName", e.email, e.mobile, e.telephone,
+            ${SOURCE} AS source
+       FROM employee e LEFT JOIN employee_search s ON s.employee_id = e.id AND s.employee_id > $2
+      WHERE ${condition} AND e.id > $2 AND s.source IS DISTINCT FROM ${SOURCE} ORDER BY e.id LIMIT ${BATCH}`,
+    [parameter, after],
+  )) as unknown as (Searchable & { id: string; source: string })[];
+  if (stale.length === 0) return undefined;
+  const rows = stale.map((person) => ({ id: person.id, source: person.source, ...searchText(person) }));
+  await query(
+    `INSERT INTO employee_search (employee_id, source, names, contacts, tokens, name_key)
+     SELECT r.id, r.source, r.names, r.contacts, ARRAY(SELECT jsonb_array_elements_text(r.tokens)), r."nameKey"
+       FROM jsonb_to_recordset($1) AS r (id uuid, source text, names text, contacts text, tokens jsonb, "nameKey" text)
+       JOIN employee e ON e.id = r.id
+     ON CONFLICT (employee_id) DO UPDATE SET source = excluded.source, names = excluded.names, contacts = excluded.contacts,
+            tokens = excluded.tokens, name_key = excluded.name_key`,
+    [JSON.stringify(rows)],
+  );
+  return stale.length < BATCH ? undefined : stale.at(-1)?.id;
 }
 
 function rangeCondition(range: SearchRange): { condition: string; parameter: unknown } {
@@ -66,31 +68,6 @@ export async function announceSearch(query: RunQuery, identitySourceId: string):
      ON CONFLICT (identity_source_id) DO UPDATE SET change = excluded.change, announced_at = excluded.announced_at`,
     [identitySourceId],
   );
-}
-
-/** Makes what was announced and not made yet, by whomever, of one source or of all; a run that is killed is made up for by the next. */
-export async function makeAnnouncedSearch(query: RunQuery, identitySourceId: string | null): Promise<void> {
-  const pending = (await query(
-    'SELECT identity_source_id AS id, change FROM search_pending WHERE $1::uuid IS NULL OR identity_source_id = $1',
-    [identitySourceId],
-  )) as unknown as { id: string; change: string }[];
-  for (const { id, change } of pending) {
-    await refreshSearch(query, { identitySourceId: id });
-    // Whoever brought more people meanwhile has changed the mark, and it stays.
-    await query('DELETE FROM search_pending WHERE identity_source_id = $1 AND change = $2', [id, change]);
-  }
-}
-
-/** What follows a commit takes a few seconds; of a million people who changed, minutes. */
-const OVERDUE_AFTER = '5 minutes';
-
-/** Makes what was announced long ago and not made: by a process that was killed after its commit. */
-export async function makeOverdueSearch(query: RunQuery): Promise<void> {
-  const overdue = (await query(
-    `UPDATE search_pending SET announced_at = now() WHERE announced_at < now() - $1::interval RETURNING identity_source_id AS id`,
-    [OVERDUE_AFTER],
-  )) as unknown as [{ id: string }[], number];
-  for (const { id } of overdue[0]) await makeAnnouncedSearch(query, id);
 }
 
 /** Whether everybody (of a source) can be sorted by the keys of names. */

@@ -10,8 +10,10 @@ import { differences } from '../../src/demo/compare';
 import type { FaultInput } from '../../src/sandbox/faults';
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox';
 import { DirectoryClient } from '../clients/directory-client';
+import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
 import { createTestDatabase } from '../setup/databases';
 import {
+  change,
   connectSource,
   createSource,
   smallCompany,
@@ -20,6 +22,7 @@ import {
   synchronize,
   TOKEN,
   untilRow,
+  user,
   watch,
 } from '../setup/rollcall';
 
@@ -108,8 +111,8 @@ describe('a task whose worker was killed right after its commit', () => {
       await until();
       await rollcall.sql.query('DELETE FROM employee_search');
       await rollcall.sql.query(
-        `INSERT INTO search_pending (identity_source_id, announced_at)
-         SELECT id, now() - interval '10 minutes' FROM identity_source WHERE type = 'WECOM'`,
+        `INSERT INTO search_pending (identity_source_id, taken_until)
+         SELECT id, now() - interval '1 second' FROM identity_source WHERE type = 'WECOM'`,
       );
       await rollcall.sql.query(`UPDATE sync_task SET tidied_at = NULL, applied_at = now() - interval '10 minutes'`);
       await until();
@@ -130,12 +133,44 @@ describe('a task that nobody works on', () => {
       const source = await connectSource(rollcall);
       await synchronize(rollcall, source);
       await untilRow(rollcall, 'SELECT WHERE NOT EXISTS (SELECT FROM graphile_worker._private_jobs)');
-      await other.query('BEGIN; LOCK TABLE search_pending IN ACCESS EXCLUSIVE MODE');
-      await untilRow(rollcall, `SELECT FROM pg_locks WHERE relation = 'search_pending'::regclass AND NOT granted`);
+      await other.query('BEGIN; SELECT FROM identity_source FOR NO KEY UPDATE');
+      await rollcall.sql.query(`UPDATE sync_task SET tidied_at = NULL, applied_at = now() - interval '10 minutes'`);
+      await untilRow(
+        rollcall,
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%identity_source%FOR NO KEY UPDATE%'`,
+      );
       await rollcall.sql.query(
         `UPDATE sync_task SET status = 'QUEUED', queued_at = now() - interval '1 minute', planned_at = NULL, applied_at = NULL`,
       );
       await untilRow(rollcall, `SELECT FROM sync_task WHERE status = 'SUCCEEDED'`);
+    } finally {
+      await other.end();
+      await rollcall.stop();
+    }
+  });
+});
+
+describe('what callbacks tell', () => {
+  it('does not wait behind full runs of other sources', async () => {
+    const rollcall = await startRollcall({ environment: PUBLIC_URL });
+    const other = new Client({ connectionString: rollcall.database.url });
+    try {
+      await other.connect();
+      const source = await connectWithCallbacks(rollcall);
+      await synchronize(rollcall, source);
+      await untilRow(rollcall, 'SELECT WHERE NOT EXISTS (SELECT FROM graphile_worker._private_jobs)');
+      // A task that nobody has taken up, and whose row every worker waits for that would.
+      await rollcall.sql.query(`UPDATE sync_task SET status = 'RUNNING', lease_until = NULL`);
+      await other.query('BEGIN');
+      await other.query(`UPDATE sync_task SET status = 'SUCCEEDED'`);
+      await rollcall.sql.query(
+        `SELECT graphile_worker.add_job('sync-task', json_build_object('taskId', id)) FROM sync_task, generate_series(1, 10)`,
+      );
+      await untilRow(rollcall, `SELECT FROM pg_locks WHERE NOT granted HAVING count(*) >= 4`);
+      change(rollcall.sandbox, ({ users }) => users.set('neu', user('neu', '新人', [2])));
+      await eventsSettled(rollcall);
+      await untilRow(rollcall, `SELECT FROM employee WHERE username = 'neu'`);
+      await other.query('COMMIT');
     } finally {
       await other.end();
       await rollcall.stop();

@@ -1,5 +1,12 @@
 import { generateOrganization } from '../../src/sandbox/generate';
-import { connectSource, createSource, startRollcall, synchronize, type TestRollcall } from '../setup/rollcall';
+import {
+  connectSource,
+  createSource,
+  startRollcall,
+  synchronize,
+  type TestRollcall,
+  untilRow,
+} from '../setup/rollcall';
 
 // biome-ignore lint/suspicious/noExplicitAny: each test looks at another part of these answers.
 type Answer = any;
@@ -226,6 +233,8 @@ describe('lists of people', () => {
       const asTheyCame = namesOf(last);
       expect(asTheyCame).toEqual(namesOf(await ask({ orderBy: { field: 'CREATED_AT' } })));
       seen.push(...last.nodes.map((n: Answer) => n.username));
+      // Another process would leave it to this one.
+      await untilRow(large, 'SELECT FROM search_pending WHERE taken_until > now()');
       await large.sql.query('COMMIT');
       for (let left = 1; left > 0; ) {
         const { rows } = await large.sql.query('SELECT count(*)::int AS n FROM search_pending');

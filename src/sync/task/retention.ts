@@ -4,6 +4,7 @@ import type { DataSource } from 'typeorm';
 import { RESTORE_DAYS } from '../../identity-source/settings.service';
 import { outlivedHistory } from '../../organisation/history-retention';
 import { LAST_SNAPSHOTS } from './last-snapshots';
+import { forgetUnusedPages } from './tidy';
 
 /** How long what is not needed any more is kept, in days. */
 export interface RetentionSettings {
@@ -75,25 +76,35 @@ export class Retention {
 
   private async deleteOutlived(): Promise<Record<string, number>> {
     const deleted: Record<string, number> = {};
-    const conditions = { ...this.outlived(), ...(await outlivedHistory(this.dataSource, this.settings.historyDays)) };
-    for (const [table, condition] of Object.entries(conditions))
-      deleted[table] = await this.deleteAll(table, condition);
+    const deleteFrom = async (conditions: Record<string, string>) => {
+      for (const [table, condition] of Object.entries(conditions))
+        deleted[table] = await this.deleteAll(table, condition);
+    };
+    await deleteFrom(this.outlivedReads());
+    deleted['snapshot_page'] = await forgetUnusedPages(this.dataSource);
+    await deleteFrom(this.outlived());
+    await deleteFrom(await outlivedHistory(this.dataSource, this.settings.historyDays));
     await this.dataSource.query(DELETE_FAILED_JOBS);
     await this.dataSource.query(DESTROY_SECRETS);
     return deleted;
   }
 
   /** Conditions by table, in the order in which rows go; the days are whole numbers of the configuration. */
-  private outlived(): Record<string, string> {
-    const { eventDays, recordDays } = this.settings;
-    const ended = `status NOT IN ('QUEUED', 'RUNNING', 'HELD')`;
+  private outlivedReads(): Record<string, string> {
+    const { eventDays } = this.settings;
     return {
       event: outlivedEvents(eventDays),
       directory_event: `task_id IS NOT NULL AND ${older('received_at', eventDays)}`,
       task_page: `task_id IN (SELECT id FROM sync_task WHERE status NOT IN ('QUEUED', 'RUNNING')
         AND ${older('finished_at', SNAPSHOT_DAYS)} AND id NOT IN (${LAST_SNAPSHOTS}))`,
-      snapshot_page: `NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = t.id)
-        AND NOT EXISTS (SELECT FROM sync_task o WHERE o.identity_source_id = t.identity_source_id AND o.status IN ('QUEUED', 'RUNNING'))`,
+    };
+  }
+
+  /** Those of what goes after the pages. */
+  private outlived(): Record<string, string> {
+    const { eventDays, recordDays } = this.settings;
+    const ended = `status NOT IN ('QUEUED', 'RUNNING', 'HELD')`;
+    return {
       staged_employee: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
       staged_department: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',
       staged_group: 'NOT EXISTS (SELECT FROM snapshot_page p WHERE p.id = t.page_id)',

@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
 import type { EventLog } from '../../events/event-log';
-import { makeAnnouncedSearch } from '../../organisation/search-index';
 import { FREE_UNREAD_EVENTS, openEventTask, SOURCES_WITH_WAITING_EVENTS } from './event-task';
 import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 
@@ -27,9 +26,7 @@ SELECT ${SETTINGS_COLUMNS} FROM identity_source s
 export class Scheduler {
   private job: Job | undefined;
   private looking: Promise<void> = Promise.resolve();
-  private madeUpFor: Promise<void> = Promise.resolve();
   private busy = false;
-  private stopping = false;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -38,10 +35,6 @@ export class Scheduler {
   ) {}
 
   start(): void {
-    // Search text that a process was killed before making.
-    this.madeUpFor = makeAnnouncedSearch((sql, p) => this.whileRunning(sql, p), null).catch((error) => {
-      if (!this.stopping) this.log.warn({ err: error }, 'search.failed');
-    });
     this.job = scheduleJob(EVERY_SECOND, () => {
       if (this.busy) return;
       this.busy = true;
@@ -55,14 +48,8 @@ export class Scheduler {
   }
 
   async stop(): Promise<void> {
-    this.stopping = true;
     this.job?.cancel();
-    await Promise.all([this.looking, this.madeUpFor]);
-  }
-
-  private whileRunning(sql: string, parameters: unknown[]): Promise<Record<string, never>[]> {
-    if (this.stopping) throw new Error('Stopping.');
-    return this.dataSource.query(sql, parameters);
+    await this.looking;
   }
 
   /** Events whose task ended without having read them, or was killed before it opened another, or that came while a switch was off. */

@@ -1,7 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
-import { makeAnnouncedSearch, makeOverdueSearch, type RunQuery } from '../../organisation/search-index';
 import { LAST_SNAPSHOTS } from './last-snapshots';
 
 /** A task that was applied. */
@@ -11,14 +10,11 @@ export interface AppliedTask {
 }
 
 /**
- * What follows a task's commit: pages that nothing needs any more go, and people who changed can be found. Any number of callers
- * may do it at once, and again.
+ * What follows a task's commit: pages that nothing needs any more go. Any number of callers may do it at once, and again.
  */
 export async function tidy(dataSource: DataSource, task: AppliedTask): Promise<void> {
   await forgetOldPages(dataSource, task);
   await dataSource.query('UPDATE sync_task SET tidied_at = now() WHERE id = $1', [task.id]);
-  // Last, because after a large run it takes longest, and the next run wants what comes before it.
-  await makeAnnouncedSearch(queryOf(dataSource), task.identitySourceId);
 }
 
 /** Forgetting pages takes a second or two; of a million people, minutes. */
@@ -31,11 +27,6 @@ export async function tidyAbandoned(dataSource: DataSource): Promise<void> {
       WHERE tidied_at IS NULL AND applied_at < now() - interval '${TIDIED_WITHIN}' ORDER BY id`,
   );
   for (const task of tasks) await tidy(dataSource, task);
-  await makeOverdueSearch(queryOf(dataSource));
-}
-
-function queryOf(dataSource: DataSource): RunQuery {
-  return (sql, parameters) => dataSource.query(sql, parameters);
 }
 
 /** Page versions that neither a last complete snapshot, nor this one, nor an open task is made of, with what was staged of them. */
@@ -47,29 +38,57 @@ async function forgetOldPages(dataSource: DataSource, task: AppliedTask): Promis
     await dataSource.query(`DELETE FROM ${table} WHERE page_id = ANY ($1)`, [pageIds]);
 }
 
-/**
- * Nothing goes while another task reads a snapshot: it counts on what is stored, also before it refers to it. Whoever makes such a
- * task locks its source, and so does this, so that none begins meanwhile. What an event task reads it shares with nobody.
- */
 async function deletePages(client: PoolClient, task: AppliedTask): Promise<number[]> {
-  const parameters = [task.identitySourceId, task.id];
-  await client.query('SELECT FROM identity_source WHERE id = $1 FOR NO KEY UPDATE', parameters.slice(0, 1));
-  const { rows: open } = await client.query(
-    `SELECT FROM sync_task
-      WHERE identity_source_id = $1 AND id <> $2 AND trigger <> 'EVENT' AND status IN ('QUEUED', 'RUNNING')`,
-    parameters,
-  );
-  if (open.length > 0) return [];
+  if (!(await holdSnapshotsStill(client, task.identitySourceId, task.id))) return [];
   await client.query(
     `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE identity_source_id = $1)
         AND task_id NOT IN (SELECT id FROM sync_task WHERE identity_source_id = $1
                               AND (id = $2 OR status IN ('QUEUED', 'RUNNING') OR id IN (${LAST_SNAPSHOTS})))`,
-    parameters,
+    [task.identitySourceId, task.id],
   );
+  return deleteUnusedPages(client, task.identitySourceId);
+}
+
+/**
+ * Nothing goes while a task reads a snapshot: it counts on what is stored, also before it refers to it. Whoever makes such a task locks
+ * its source, and so does this, so that none begins until the transaction ends. What an event task reads it shares with nobody.
+ * @param butFor a task that has read already
+ * @returns whether nobody reads
+ */
+async function holdSnapshotsStill(
+  client: PoolClient,
+  identitySourceId: string,
+  butFor: string | null,
+): Promise<boolean> {
+  await client.query('SELECT FROM identity_source WHERE id = $1 FOR NO KEY UPDATE', [identitySourceId]);
+  const { rows } = await client.query(
+    `SELECT FROM sync_task
+      WHERE identity_source_id = $1 AND id IS DISTINCT FROM $2 AND trigger <> 'EVENT' AND status IN ('QUEUED', 'RUNNING') LIMIT 1`,
+    [identitySourceId, butFor],
+  );
+  return rows.length === 0;
+}
+
+async function deleteUnusedPages(client: PoolClient, identitySourceId: string): Promise<number[]> {
   const { rows } = await client.query<{ id: number }>(
     `DELETE FROM snapshot_page p WHERE identity_source_id = $1
         AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id) RETURNING id`,
-    parameters.slice(0, 1),
+    [identitySourceId],
   );
   return rows.map((row) => row.id);
+}
+
+/** Page versions that nobody refers to any more, of every source. @returns how many went */
+export async function forgetUnusedPages(dataSource: DataSource): Promise<number> {
+  const sources: { id: string }[] = await dataSource.query(
+    `SELECT DISTINCT identity_source_id AS id FROM snapshot_page p WHERE NOT EXISTS (SELECT FROM task_page tp WHERE tp.page_id = p.id)`,
+  );
+  let forgotten = 0;
+  for (const { id } of sources) {
+    const pages = await inTransaction(dataSource, async (client) =>
+      (await holdSnapshotsStill(client, id, null)) ? deleteUnusedPages(client, id) : [],
+    );
+    forgotten += pages.length;
+  }
+  return forgotten;
 }
