@@ -1,5 +1,6 @@
 import { differences } from '../../src/demo/compare';
 import { generateOrganization } from '../../src/sandbox/generate';
+import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
 import {
   change,
   connectSource,
@@ -33,6 +34,34 @@ interface SeenTask {
   records: { nodes: { externalId: string; result: string }[] };
 }
 
+async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 20_000; !(await isSo()); await new Promise((resolve) => setTimeout(resolve, 10)))
+    if (Date.now() > end) throw new Error('It did not come to that.');
+}
+
+/** Keeps the planner waiting where it writes the first record of a type, until let go. */
+async function holdPlan({ sql }: TestRollcall, objectType: 'EMPLOYEE' | 'GROUP'): Promise<void> {
+  await sql.query(`
+    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$;
+    CREATE TRIGGER wait BEFORE INSERT ON sync_record FOR EACH ROW WHEN (NEW.object_type = '${objectType}') EXECUTE FUNCTION wait();
+    SELECT pg_advisory_lock(7)`);
+}
+
+async function letPlanGo({ sql }: TestRollcall): Promise<void> {
+  await sql.query('SELECT pg_advisory_unlock_all()');
+}
+
+/** Takes the connection of the planner that waits. */
+async function interruptPlan({ sql }: TestRollcall): Promise<void> {
+  await until(
+    async () =>
+      (
+        await sql.query(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+      ).rowCount === 1,
+  );
+}
+
 describe('a plan while it is made', () => {
   let rollcall: TestRollcall;
   let source: string;
@@ -45,10 +74,6 @@ describe('a plan while it is made', () => {
     await rollcall.stop();
   });
 
-  const until = async (isSo: () => boolean | Promise<boolean>) => {
-    for (const end = Date.now() + 20_000; !(await isSo()); await new Promise((resolve) => setTimeout(resolve, 10)))
-      if (Date.now() > end) throw new Error('It did not come to that.');
-  };
   const start = async () => String((await startTask(rollcall.api, source)).syncTask?.id);
   const seen = async (id: string) => (await rollcall.api.request<{ syncTask: SeenTask }>(TASK, { id })).syncTask;
   const exported = async (id: string) =>
@@ -72,28 +97,14 @@ describe('a plan while it is made', () => {
   const told = (events: readonly RecordEvent[]) => events.map((e) => [e.record.externalId, e.record.result]);
   const ofPlan = (events: readonly RecordEvent[], plan: number) => events.filter((event) => event.plan === plan);
 
-  /** Keeps the planner waiting where it writes the first record of a type, until let go. */
-  const hold = (objectType: 'EMPLOYEE' | 'GROUP') =>
-    rollcall.sql.query(`
-      CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$;
-      CREATE TRIGGER wait BEFORE INSERT ON sync_record FOR EACH ROW WHEN (NEW.object_type = '${objectType}') EXECUTE FUNCTION wait();
-      SELECT pg_advisory_lock(7)`);
-  const letGo = () => rollcall.sql.query('SELECT pg_advisory_unlock_all()');
+  const letGo = () => letPlanGo(rollcall);
   /** Between the departments and the people. */
-  const holdBeforePeople = () => hold('EMPLOYEE');
+  const holdBeforePeople = () => holdPlan(rollcall, 'EMPLOYEE');
   /** Between everybody else and the groups, of which there must be one. */
-  const holdBeforeGroups = () => hold('GROUP');
+  const holdBeforeGroups = () => holdPlan(rollcall, 'GROUP');
   const addGroup = () =>
     change(rollcall.sandbox, ({ tags }) => tags.set(1, { id: 1, name: '党员', users: ['lisi'], departments: [] }));
-  /** Takes the connection of the planner that waits. */
-  const interrupt = () =>
-    until(
-      async () =>
-        (
-          await rollcall.sql.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE wait_event = 'advisory' AND query LIKE '%INSERT INTO sync_record%'`)
-        ).rowCount === 1,
-    );
+  const interrupt = () => interruptPlan(rollcall);
   const temporaryTables = async () =>
     (await rollcall.sql.query(`SELECT relname FROM pg_class WHERE relpersistence = 't'`)).rows;
 
@@ -294,5 +305,108 @@ describe('a plan of many people', () => {
     } finally {
       await rollcall.stop();
     }
+  });
+});
+
+describe('a first plan of many people', () => {
+  const PEOPLE = 1_300;
+  let rollcall: TestRollcall;
+  let source: string;
+  beforeEach(async () => {
+    const organization = generateOrganization(PEOPLE);
+    rollcall = await startRollcall({ organization, callsPerMinute: 1_000_000, environment: PUBLIC_URL });
+    source = await connectWithCallbacks(rollcall);
+    await holdPlan(rollcall, 'GROUP');
+  });
+  afterEach(async () => {
+    await letPlanGo(rollcall);
+    await rollcall.stop();
+  });
+
+  const start = async () => String((await startTask(rollcall.api, source)).syncTask?.id);
+  const found = async () =>
+    (await rollcall.api.request<{ employees: { totalCount: number } }>('{ employees { totalCount } }')).employees
+      .totalCount;
+  const wrong = () => differences(rollcall.api, source, rollcall.sandbox.company.organization);
+  /** The connection that applies it meanwhile, once it has done all that has been planned. */
+  const APPLYING = `
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'
+       AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'membership'::regclass AND mode = 'RowExclusiveLock')`;
+  const appliedAhead = () => until(async () => (await rollcall.sql.query(APPLYING)).rowCount === 1);
+  const end = async (id: string) => {
+    await letPlanGo(rollcall);
+    return watch(rollcall.api, id);
+  };
+
+  it('is applied while it is made, and seen only when it is whole', async () => {
+    const id = await start();
+    await appliedAhead();
+    expect(await found()).toBe(0);
+    expect((await end(id)).status).toBe('SUCCEEDED');
+    expect(await found()).toBe(PEOPLE);
+    expect(await wrong()).toEqual([]);
+    expect((await synchronize(rollcall, source)).counters.filter((c) => c.action !== 'NONE')).toEqual([]);
+  });
+
+  it('leaves nothing when it is canceled', async () => {
+    const id = await start();
+    await appliedAhead();
+    await rollcall.api.request('mutation ($id: ID!) { cancelSyncTask(input: { id: $id }) { userErrors { code } } }', {
+      id,
+    });
+    expect((await end(id)).status).toBe('CANCELED');
+    expect(await found()).toBe(0);
+    expect((await rollcall.sql.query(APPLYING)).rows).toEqual([]);
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    expect(await wrong()).toEqual([]);
+  });
+
+  it.each([
+    ['that applies it', () => rollcall.sql.query(`SELECT pg_terminate_backend(pid) FROM (${APPLYING}) it`)],
+    ['that makes it', () => interruptPlan(rollcall)],
+  ])('is applied all the same when the connection %s is lost', async (_which, interrupt) => {
+    const id = await start();
+    await appliedAhead();
+    await interrupt();
+    expect((await end(id)).status).toBe('SUCCEEDED');
+    expect(await wrong()).toEqual([]);
+  });
+
+  it('is applied as it turns out when somebody’s value is taken', async () => {
+    const { users } = rollcall.sandbox.company.organization;
+    const [one, two] = [...users.values()];
+    if (!one || !two) throw new Error('Nobody is there.');
+    const fieldMappings = [
+      { objectType: 'DEPARTMENT', localField: 'name', thirdPartyField: 'name' },
+      { objectType: 'EMPLOYEE', localField: 'username', thirdPartyField: 'alias' },
+      { objectType: 'EMPLOYEE', localField: 'displayName', thirdPartyField: 'name' },
+    ];
+    change(rollcall.sandbox, () => {
+      for (const person of users.values()) person.alias = person.userid;
+      two.alias = one.userid;
+    });
+    await rollcall.api.request(
+      'mutation ($input: ConfigureSynchronizationInput!) { configureSynchronization(input: $input) { userErrors { code } } }',
+      { input: { id: source, fieldMappings } },
+    );
+    const id = await start();
+    expect((await end(id)).status).toBe('PARTIALLY_SUCCEEDED');
+    expect(await found()).toBe(PEOPLE - 1);
+    const refused = (await recordsOf(rollcall.api, id)).filter((record) => record.result !== 'APPLIED');
+    expect(refused.map((r) => [r.externalId, r.result, r.reasonCode])).toEqual([[two.userid, 'FAILED', 'VALUE_TAKEN']]);
+  });
+
+  it('is followed by what callbacks tell meanwhile', async () => {
+    const id = await start();
+    await appliedAhead();
+    const [gone] = [...rollcall.sandbox.company.organization.users.keys()];
+    change(rollcall.sandbox, ({ users }) => {
+      users.delete(gone ?? '');
+      users.set('neu', user('neu', '新人', [1]));
+    });
+    await rollcall.sandbox.company.deliveries.settled();
+    await end(id);
+    await eventsSettled(rollcall);
+    expect(await wrong()).toEqual([]);
   });
 });
