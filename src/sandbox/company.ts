@@ -56,8 +56,10 @@ export class Company implements OrganizationWatcher {
   private isClosed = false;
   /** Addresses that may call; empty: all. */
   allowedAddresses: readonly string[] = [];
-  /** Whether a range without departments is answered with 60011 instead of an empty list. */
+  /** Whether a list that has no department is answered with 60011 instead of an empty one. */
   refusesWithoutDepartments = false;
+  /** Whether departments that are in the range by a tag alone are listed unasked, too. */
+  listsTaggedDepartments = false;
   callback: AppCallback | undefined;
   private withheldFields: Withholding = { fields: [], style: 'absent' };
   private readonly blocked = new Map<string, number>();

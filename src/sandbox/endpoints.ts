@@ -119,10 +119,14 @@ function found(company: Company, fits: (user: SandboxUser) => boolean, errcode: 
 
 type Departments = ReadonlyMap<number, SandboxDepartment>;
 
+/** A department with all below it, as far as it can be seen, or everything that is shown unasked. */
 function tree(company: Company, query: URLSearchParams, among: Departments = company.visible.departments) {
+  const { visible } = company;
   const id = query.get('id');
-  if (company.refusesWithoutDepartments && among.size === 0) throw new WecomRefusal(60011);
-  return company.visible.subtree(id ? requireDepartment(company, id, among).id : undefined, among);
+  if (id) return visible.subtree(requireDepartment(company, id, among).id, among);
+  const all = visible.view.wholeStructure || company.listsTaggedDepartments ? among : visible.listed;
+  if (company.refusesWithoutDepartments && all.size === 0) throw new WecomRefusal(60011);
+  return [...all.values()];
 }
 
 /** @throws WecomRefusal 40058, 60003 where there is none, 60011 where it cannot be seen */

@@ -40,6 +40,8 @@ const CONCURRENCY = 8;
 const EXTENT_KEYS = ['allow_userinfos', 'allow_partys', 'allow_tags'];
 const TOO_LARGE = 45029;
 const NOT_VISIBLE = 60011;
+/** Which of the two an unknown department has is not documented. */
+const UNKNOWN_DEPARTMENT: ReadonlySet<number> = new Set([60003, 60123]);
 /** Unreadable answers in a row after which reading on only wastes calls. */
 const GIVE_UP_AFTER = 5;
 /** Members read one by one when a department is too large for one answer. */
@@ -55,6 +57,8 @@ export function openWecomConnector(settings: WecomCredentials, options: WecomCli
 class WecomConnector implements DirectoryConnector, HasGroups {
   /** Known after `departments`: at most 30,000 short ids. */
   private readonly parents = new Map<string, string | null>();
+  /** Departments that are in the visible range, by themselves or by a tag, with all below them. */
+  private range: ReadonlySet<string> = new Set();
   private readonly tags: WecomGroups;
 
   constructor(
@@ -119,24 +123,24 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     options: ReadOptions,
   ): AsyncIterable<EmployeePage> {
     const guard = new UnreadableGuard();
-    const departments = departmentIds.filter((id) => !options.alreadyRead(departmentKey(id)));
-    for await (const page of this.departmentPages(extent, departments, options)) yield guard.pass(page);
-    const read = new Set<string>();
-    const named = this.unseen(extent.employeeIds, read);
-    for await (const page of this.employeePages(named, options)) yield guard.pass(page);
-    const readDepartments = new Set(departmentIds.map((id) => this.keyOf(id)));
-    for (const groupId of extent.groupIds) {
-      const group = await this.visibleGroup(groupId, options.signal);
-      if ('content' in group) {
-        yield guard.pass(group);
-        continue;
-      }
-      const members = this.unseen(group.employeeIds, read);
-      for await (const page of this.employeePages(members, options)) yield guard.pass(page);
-      const unseen = this.unseen(group.departmentIds, readDepartments);
-      const more = unseen.filter((id) => !options.alreadyRead(departmentKey(id)));
-      for await (const page of this.departmentPages(extent, more, options)) yield guard.pass(page);
+    const groups: ThirdPartyGroup[] = [];
+    for (const id of extent.groupIds) {
+      const group = await this.visibleGroup(id, options.signal);
+      if ('content' in group) yield guard.pass(group);
+      else groups.push(group);
     }
+    const tagged = groups.flatMap((group) => group.departmentIds);
+    this.range = new Set([...extent.departmentIds, ...tagged]);
+    for await (const page of this.departmentPages(departmentIds, options)) yield guard.pass(page);
+    const readDepartments = new Set(departmentIds.map((id) => this.keyOf(id)));
+    for (const id of this.unseen(tagged, new Set(readDepartments))) {
+      const below = await this.withAllBelow(id, options.signal);
+      if ('content' in below) yield guard.pass(below);
+      const ids = this.unseen('content' in below ? [id] : below, readDepartments);
+      for await (const page of this.departmentPages(ids, options)) yield guard.pass(page);
+    }
+    const named = [...extent.employeeIds, ...groups.flatMap((group) => group.employeeIds)];
+    for await (const page of this.employeePages(this.unseen(named, new Set()), options)) yield guard.pass(page);
   }
 
   /** Those that are not in `seen` yet, each once; from now on they are. WeCom may name somebody twice, and in another case. */
@@ -171,11 +175,34 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     return this.tags.group(externalId, signal);
   }
 
-  private departmentPages(extent: DirectoryExtent, ids: readonly string[], options: ReadOptions) {
-    return mapConcurrently(ids, CONCURRENCY, (id) => {
+  private departmentPages(ids: readonly string[], options: ReadOptions) {
+    const wanted = ids.filter((id) => !options.alreadyRead(departmentKey(id)));
+    return mapConcurrently(wanted, CONCURRENCY, (id) => {
       const key = departmentKey(id);
-      return this.page(key, options, () => this.departmentMembers(id, key, extent, options));
+      return this.page(key, options, () => this.departmentMembers(id, key, options));
     });
+  }
+
+  /**
+   * A tag's department with all below it. They may be in no list of departments, since the visible range names the tag alone; one
+   * that was listed was read with those below it, as far as the scope has them.
+   */
+  private async withAllBelow(id: string, signal: AbortSignal): Promise<string[] | EmployeePage> {
+    if (this.parents.has(id)) return [id];
+    const page = { key: `departments-below:${id}`, readAt: new Date() };
+    try {
+      const body = await this.read('department/simplelist', { id }, signal);
+      const below = list(body, 'department_id')
+        .map(parseDepartment)
+        .filter((department) => department !== undefined);
+      for (const department of below) this.parents.set(department.externalId, department.parentId);
+      const ids = below.map((department) => department.externalId);
+      if (!ids.includes(id)) throw this.client.unusable('department/simplelist', `an answer without department ${id}`);
+      return ids;
+    } catch (error) {
+      if (isUnknownDepartment(error)) return [];
+      return { ...page, content: unreadable(error, signal) };
+    }
   }
 
   private employeePages(ids: readonly string[], options: ReadOptions) {
@@ -199,16 +226,13 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     try {
       return { ...page, content: await read() };
     } catch (error) {
-      options.signal.throwIfAborted();
-      if (!(error instanceof DirectoryError) || (error instanceof WecomError && error.reaction === 'STOP')) throw error;
-      return { ...page, content: { kind: 'unreadable', error } };
+      return { ...page, content: unreadable(error, options.signal) };
     }
   }
 
   private async departmentMembers(
     id: string,
     key: string,
-    extent: DirectoryExtent,
     options: ReadOptions,
   ): Promise<PageContent<ThirdPartyEmployee>> {
     const known = options.knownDigest(key);
@@ -221,7 +245,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
       if (!(error instanceof WecomError)) throw error;
       if (error.errcode === TOO_LARGE) return this.membersOneByOne(id, options.signal);
       // Outside the visible range there is nothing to see; a department that went away meanwhile has nobody.
-      const outside = error.errcode === NOT_VISIBLE && !this.isWithin(extent, id);
+      const outside = error.errcode === NOT_VISIBLE && !this.isWithin(id);
       const gone = error.reaction === 'GONE' && error.errcode !== NOT_VISIBLE;
       if (!outside && !gone) throw error;
       return { kind: 'read', digest: `error ${error.errcode}`, objects: [], problems: [] };
@@ -259,12 +283,11 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     }
   }
 
-  private isWithin(extent: DirectoryExtent, departmentId: string): boolean {
-    const chosen = new Set(extent.departmentIds);
+  private isWithin(departmentId: string): boolean {
     const seen = new Set<string>();
     let at: string | null | undefined = departmentId;
     while (at && !seen.has(at)) {
-      if (chosen.has(at)) return true;
+      if (this.range.has(at)) return true;
       seen.add(at);
       at = this.parents.get(at);
     }
@@ -302,6 +325,17 @@ class UnreadableGuard {
     if (this.inARow >= GIVE_UP_AFTER && page.content.error.code !== 'UPSTREAM_REFUSED') throw page.content.error;
     return page;
   }
+}
+
+/** @throws the error, where reading on makes no sense */
+function unreadable(error: unknown, signal: AbortSignal): PageContent<ThirdPartyEmployee> {
+  signal.throwIfAborted();
+  if (!(error instanceof DirectoryError) || (error instanceof WecomError && error.reaction === 'STOP')) throw error;
+  return { kind: 'unreadable', error };
+}
+
+function isUnknownDepartment(error: unknown): boolean {
+  return error instanceof WecomError && UNKNOWN_DEPARTMENT.has(error.errcode);
 }
 
 function departmentKey(id: string): string {

@@ -136,6 +136,65 @@ describe('the WeCom connector', () => {
     expect(people(await readAll(connector))).toEqual(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
   });
 
+  describe('sees a tag’s departments with all below them', () => {
+    const everybody = ['lisi', 'wangwu', 'zhangsan'];
+    const openWithTag = async () => {
+      const connector = await open();
+      change(sandbox, ({ departments, tags }) => {
+        departments.set(5, { id: 5, parentId: 3, name: '前端组', order: 1 });
+        tags.set(7, { id: 7, name: '协会', users: [], departments: [2] });
+      });
+      sandbox.company.setRange({ departments: [], users: [], tags: [7] });
+      return connector;
+    };
+
+    it.each([
+      ['no department', { refusesWithoutDepartments: false, listsTaggedDepartments: false }],
+      ['an error', { refusesWithoutDepartments: true, listsTaggedDepartments: false }],
+      ['them', { refusesWithoutDepartments: false, listsTaggedDepartments: true }],
+    ])('where the list of departments has %s', async (_what, switches) => {
+      const connector = await openWithTag();
+      Object.assign(sandbox.company, switches);
+      const pages = await readAll(connector);
+      expect(pages.map((p) => [p.key, p.content.kind])).toEqual([
+        ['employees-of:2', 'read'],
+        ['employees-of:3', 'read'],
+        ['employees-of:5', 'read'],
+      ]);
+      expect(people(pages)).toEqual(everybody);
+    });
+
+    it.each([true, false])(
+      'and takes none for empty that is refused, whether they are listed or not: %s',
+      async (listed) => {
+        const connector = await openWithTag();
+        sandbox.company.listsTaggedDepartments = listed;
+        fault({ kind: 'errcode', errcode: 60011, path: 'user/list', query: { department_id: '3' } });
+        const pages = await readAll(connector);
+        expect(pages.filter((p) => p.content.kind === 'unreadable').map((p) => p.key)).toEqual(['employees-of:3']);
+      },
+    );
+
+    it.each([{ kind: 'errcode', errcode: 60011 }, { kind: 'empty' }, { kind: 'listless' }] as const)(
+      'and says so where those below cannot be told: %j',
+      async (answer) => {
+        const connector = await openWithTag();
+        fault({ ...answer, path: 'department/simplelist' });
+        const pages = await readAll(connector);
+        expect(pages.map((p) => [p.key, p.content.kind])).toEqual([
+          ['departments-below:2', 'unreadable'],
+          ['employees-of:2', 'read'],
+        ]);
+      },
+    );
+
+    it('unless they were deleted since', async () => {
+      const connector = await openWithTag();
+      fault({ kind: 'errcode', errcode: 60003, path: 'department/simplelist' });
+      expect(await readAll(connector)).toEqual([]);
+    });
+  });
+
   it('does not stop where it may not read a tag that the visible range names', async () => {
     const connector = await open();
     change(sandbox, ({ tags }) => tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] }));
