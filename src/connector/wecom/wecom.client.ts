@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { Agent, request } from 'undici';
 import { type CallPace, processPace } from '../call-pace';
+import { CallsAtOnce } from '../calls-at-once';
 import { type AccessToken, type AccessTokenStore, DirectoryError, type ReadStatistics } from '../directory-connector';
 import { pause } from '../token-bucket';
 import { integer, isObject, type Json } from './wecom.dto';
@@ -76,6 +77,7 @@ const MAX_TRIES = 4;
 const RATE_WAIT_MS = 60_000;
 const MAX_RATE_WAITS = 5;
 const FREQUENCY_LIMIT = 45009;
+const TOO_MANY_AT_ONCE = 45033;
 const DEFAULT_LIFETIME_S = 7200;
 
 /** Calls to WeCom by one caller: token, pace, retries and errors. */
@@ -87,6 +89,7 @@ export class WecomClient {
     bodyTimeout: TIMEOUT_MS,
     connect: { timeout: 10_000 },
   });
+  private readonly atOnce = new CallsAtOnce(CONNECTIONS);
   private calls = 0;
   private throttledMs = 0;
   private readonly wait: typeof pause;
@@ -148,19 +151,28 @@ export class WecomClient {
     return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
   }
 
-  /** Tries again where that can help: network failures and "busy" at most three times, limits after waiting. */
+  /**
+   * Tries again where that can help: network failures and "busy" at most three times, limits after waiting. Too many calls at the
+   * same time become fewer first, which is no try.
+   */
   private async persist(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
     let rateWaits = 0;
-    for (let tries = 1; ; ) {
+    let tries = 1;
+    for (;;) {
       await this.keepPace(call.path, signal);
+      let allowed = 0;
       try {
-        return await this.once(call, signal);
+        return await this.atOnce.run((limit) => {
+          allowed = limit;
+          return this.once(call, signal);
+        });
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof DirectoryError)) throw error;
         const limited = error.code === 'UPSTREAM_RATE_LIMITED';
-        if (limited ? ++rateWaits > MAX_RATE_WAITS : error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES)
-          throw error;
+        const fewer = isTooManyAtOnce(error) && this.atOnce.lower(allowed);
+        if (limited && !fewer && ++rateWaits > MAX_RATE_WAITS) throw error;
+        if (!limited && (error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES)) throw error;
         await this.backOff(error, limited ? rateWaits : tries, signal);
       }
     }
@@ -245,4 +257,8 @@ export class WecomClient {
       advice,
     );
   }
+}
+
+function isTooManyAtOnce(error: DirectoryError): boolean {
+  return error instanceof WecomError && error.errcode === TOO_MANY_AT_ONCE;
 }

@@ -8,7 +8,7 @@ import {
 import { openWecomConnector } from '../../../src/connector/wecom/wecom.connector';
 import type { FaultInput } from '../../../src/sandbox/faults';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../../src/sandbox/sandbox';
-import { change, smallCompany } from '../../setup/rollcall';
+import { change, smallCompany, user } from '../../setup/rollcall';
 
 describe('the WeCom connector', () => {
   let sandbox: Sandbox;
@@ -107,6 +107,29 @@ describe('the WeCom connector', () => {
     await connector.extent(signal);
     expect(Math.max(...waits)).toBeGreaterThanOrEqual(60_000);
     expect(connector.statistics().throttledMs).toBeGreaterThanOrEqual(60_000);
+  });
+
+  it.each([1, 2])('reads everybody where no more than %d calls may run at the same time', async (concurrency) => {
+    const connector = await open({ concurrency });
+    change(sandbox, ({ departments, users }) => {
+      for (let id = 10; id < 30; id++) {
+        departments.set(id, { id, parentId: 1, name: `d${id}`, order: 1 });
+        users.set(`u${id}`, user(`u${id}`, '新人', [id]));
+      }
+    });
+    fault({ kind: 'slow', milliseconds: 10, path: 'user/list' });
+    const pages = await readAll(connector);
+    expect(pages.filter((p) => p.content.kind === 'unreadable')).toEqual([]);
+    expect(people(pages)).toHaveLength(24);
+    // What was learned is kept: hardly anything is refused.
+    expect(sandbox.calls.get('user/list')).toBeLessThan(24 + 8 + 8 + 4 + 2);
+  });
+
+  it('does not wait for ever where a single call is too many', async () => {
+    const connector = await open();
+    fault({ kind: 'errcode', errcode: 45033, path: 'agent/get' });
+    await expect(connector.extent(signal)).rejects.toMatchObject({ thirdPartyCode: '45033' });
+    expect(sandbox.calls.get('agent/get')).toBeLessThan(12);
   });
 
   it('reads a department that is too large for one answer person by person', async () => {
