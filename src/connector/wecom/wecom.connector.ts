@@ -14,6 +14,7 @@ import {
   type ThirdPartyGroup,
 } from '../directory-connector';
 import { mapConcurrently } from '../map-concurrently';
+import { UnreadableGuard } from '../unreadable-guard';
 import { checkWecom } from './wecom.checks';
 import {
   type WecomAnswer,
@@ -42,8 +43,6 @@ const TOO_LARGE = 45029;
 const NOT_VISIBLE = 60011;
 /** Which of the two an unknown department has is not documented. */
 const UNKNOWN_DEPARTMENT: ReadonlySet<number> = new Set([60003, 60123]);
-/** Unreadable answers in a row after which reading on only wastes calls. */
-const GIVE_UP_AFTER = 5;
 /** Members read one by one when a department is too large for one answer. */
 const MEMBERS_AT_ONCE = 8;
 
@@ -122,25 +121,25 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     departmentIds: readonly string[],
     options: ReadOptions,
   ): AsyncIterable<EmployeePage> {
-    const guard = new UnreadableGuard();
+    const guard = new UnreadableGuard(() => this.extent(options.signal));
     const groups: ThirdPartyGroup[] = [];
     for (const id of extent.groupIds) {
       const group = await this.visibleGroup(id, options.signal);
-      if ('content' in group) yield guard.pass(group);
+      if ('content' in group) yield await guard.pass(group);
       else groups.push(group);
     }
     const tagged = groups.flatMap((group) => group.departmentIds);
     this.range = new Set([...extent.departmentIds, ...tagged]);
-    for await (const page of this.departmentPages(departmentIds, options)) yield guard.pass(page);
+    for await (const page of this.departmentPages(departmentIds, options)) yield await guard.pass(page);
     const readDepartments = new Set(departmentIds.map((id) => this.keyOf(id)));
     for (const id of this.unseen(tagged, new Set(readDepartments))) {
       const below = await this.withAllBelow(id, options.signal);
-      if ('content' in below) yield guard.pass(below);
+      if ('content' in below) yield await guard.pass(below);
       const ids = this.unseen('content' in below ? [id] : below, readDepartments);
-      for await (const page of this.departmentPages(ids, options)) yield guard.pass(page);
+      for await (const page of this.departmentPages(ids, options)) yield await guard.pass(page);
     }
     const named = [...extent.employeeIds, ...groups.flatMap((group) => group.employeeIds)];
-    for await (const page of this.employeePages(this.unseen(named, new Set()), options)) yield guard.pass(page);
+    for await (const page of this.employeePages(this.unseen(named, new Set()), options)) yield await guard.pass(page);
   }
 
   /** Those that are not in `seen` yet, each once; from now on they are. WeCom may name somebody twice, and in another case. */
@@ -309,21 +308,6 @@ class WecomConnector implements DirectoryConnector, HasGroups {
       if (error instanceof WecomError && error.reaction === 'GONE') return undefined;
       throw error;
     }
-  }
-}
-
-/** Ends the read after several unreadable pages in a row: then it is not the page that is at fault. */
-class UnreadableGuard {
-  private inARow = 0;
-
-  pass(page: EmployeePage): EmployeePage {
-    if (page.content.kind !== 'unreadable') {
-      this.inARow = 0;
-      return page;
-    }
-    this.inARow += 1;
-    if (this.inARow >= GIVE_UP_AFTER && page.content.error.code !== 'UPSTREAM_REFUSED') throw page.content.error;
-    return page;
   }
 }
 

@@ -145,6 +145,35 @@ describe('the WeCom connector', () => {
     expect(people(pages)).toEqual(['wangwu', 'zhangsan', 'zhaoliu']);
   });
 
+  describe('where many departments in a row cannot be read', () => {
+    const MANY = Array.from({ length: 30 }, (_, i) => i + 10);
+    const openWithMany = async () => {
+      const connector = await open();
+      change(sandbox, ({ departments }) => {
+        for (const id of MANY) departments.set(id, { id, parentId: 3, name: `d${id}`, order: 1 });
+      });
+      return connector;
+    };
+
+    it('reads all others as long as WeCom answers anything', async () => {
+      const connector = await openWithMany();
+      for (const id of MANY) fault({ kind: 'http500', path: 'user/list', query: { department_id: String(id) } });
+      const pages = await readAll(connector);
+      expect(pages.filter((p) => p.content.kind === 'unreadable')).toHaveLength(MANY.length);
+      expect(people(pages)).toEqual(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
+    });
+
+    it.each([
+      ['does not', { kind: 'http500' }],
+      ['sets a limit', { kind: 'errcode', errcode: 45009, path: 'user/list' }],
+    ] as const)('gives up where it %s', async (_what, answer) => {
+      const connector = await openWithMany();
+      fault({ ...answer, skip: answer.kind === 'http500' ? 3 : 0 });
+      await expect(readAll(connector)).rejects.toMatchObject({ code: expect.stringMatching('UPSTREAM_') });
+      expect(sandbox.calls.get('user/list')).toBeLessThan(100);
+    });
+  });
+
   it('says what to do about a wrong secret, without showing it', async () => {
     const connector = await open({}, 'planted-secret');
     const error = await connector.extent(signal).catch((e: unknown) => e);
