@@ -275,10 +275,8 @@ class WecomConnector implements DirectoryConnector, HasGroups {
       if (!saysWhoIsIn(body)) throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
       return parseGroup(id, body);
     } catch (error) {
-      signal.throwIfAborted();
-      const stops = error instanceof WecomError && error.reaction === 'STOP' && !mayNotReadTags(error);
-      if (!(error instanceof DirectoryError) || stops) throw error;
-      return { ...page, content: { kind: 'unreadable', error } };
+      const content = mayNotReadTags(error) ? ({ kind: 'unreadable', error } as const) : unreadable(error, signal);
+      return { ...page, content };
     }
   }
 
@@ -314,7 +312,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
 /** @throws the error, where reading on makes no sense */
 function unreadable(error: unknown, signal: AbortSignal): PageContent<ThirdPartyEmployee> {
   signal.throwIfAborted();
-  if (!(error instanceof DirectoryError) || (error instanceof WecomError && error.reaction === 'STOP')) throw error;
+  if (!(error instanceof DirectoryError) || error.stopsReading) throw error;
   return { kind: 'unreadable', error };
 }
 

@@ -218,6 +218,10 @@ export class WecomError extends DirectoryError {
     super(code, `${meaning} (${path})`, String(errcode), advice);
   }
 
+  override get stopsReading(): boolean {
+    return this.reaction === 'STOP';
+  }
+
   get reaction(): WecomReaction {
     return wecomErrorAdvice(this.errcode).reaction;
   }

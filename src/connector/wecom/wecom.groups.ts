@@ -65,7 +65,7 @@ export class WecomGroups {
       // Not to be read is not gone, unless WeCom lists tags for this app and no longer this one.
       const listed = await this.client.get('tag/list', {}, signal).catch(() => undefined);
       const { ids, problems } = parseTags(listed?.body ?? {});
-      if (problems.length > 0 || ids.includes(externalId)) throw error;
+      if (problems.length > 0 || ids.includes(externalId)) throw new NotPermitted(error);
       return undefined;
     }
   }
@@ -108,7 +108,7 @@ function unreadable(error: unknown, forbidden: ReadonlySet<number>, signal: Abor
   signal.throwIfAborted();
   if (!(error instanceof DirectoryError)) throw error;
   if (error instanceof WecomError && forbidden.has(error.errcode)) throw new NotPermitted(error);
-  if (error instanceof WecomError && error.reaction === 'STOP') throw error;
+  if (error.stopsReading) throw error;
   return { kind: 'unreadable', error };
 }
 
@@ -132,7 +132,7 @@ export function isUnknownTag(error: unknown): boolean {
 }
 
 /** Whether the app may not read tags at all. */
-export function mayNotReadTags(error: unknown): boolean {
+export function mayNotReadTags(error: unknown): error is WecomError {
   return error instanceof WecomError && CALL_FORBIDDEN.has(error.errcode);
 }
 
