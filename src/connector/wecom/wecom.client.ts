@@ -133,8 +133,8 @@ export class WecomClient {
         const query = { [this.caller.tokenParameter]: token, ...call.query };
         return await this.persist({ ...call, query }, signal);
       } catch (error) {
-        const expired = error instanceof WecomError && error.reaction === 'REFRESH_TOKEN';
-        if (!expired || rejected !== undefined) throw error;
+        if (!(error instanceof WecomError) || error.reaction !== 'REFRESH_TOKEN') throw error;
+        if (rejected !== undefined) throw new NewTokenRefused(error.errcode, call.path);
         rejected = token;
       }
     }
@@ -256,6 +256,13 @@ export class WecomClient {
       undefined,
       advice,
     );
+  }
+}
+
+/** A token that was refused although it is new: no other call will fare better. */
+class NewTokenRefused extends WecomError {
+  override get stopsReading(): boolean {
+    return true;
   }
 }
 

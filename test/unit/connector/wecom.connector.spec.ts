@@ -90,6 +90,16 @@ describe('the WeCom connector', () => {
     expect(sandbox.calls.get('gettoken')).toBe(2);
   });
 
+  it('stops where the new token is refused as well', async () => {
+    const connector = await open();
+    change(sandbox, ({ departments }) => {
+      for (let id = 10; id < 60; id++) departments.set(id, { id, parentId: 1, name: `d${id}`, order: 1 });
+    });
+    fault({ kind: 'errcode', errcode: 40014, path: 'user/list' });
+    await expect(readAll(connector)).rejects.toMatchObject({ thirdPartyCode: '40014', stopsReading: true });
+    expect(sandbox.calls.get('user/list')).toBeLessThan(20);
+  });
+
   it('tries again on busy, HTTP errors, resets and cut answers, at most three times', async () => {
     const connector = await open();
     for (const kind of ['http500', 'reset', 'truncated', 'malformed'] as const)
