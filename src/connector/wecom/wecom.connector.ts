@@ -43,6 +43,9 @@ const TOO_LARGE = 45029;
 const NOT_VISIBLE = 60011;
 /** Which of the two an unknown department has is not documented. */
 const UNKNOWN_DEPARTMENT: ReadonlySet<number> = new Set([60003, 60123]);
+const GONE_DEPARTMENT: ReadonlySet<number> = new Set([...UNKNOWN_DEPARTMENT, NOT_VISIBLE]);
+/** Unknown, left, or outside the visible range, in the words of different pages. */
+const GONE_MEMBER: ReadonlySet<number> = new Set([60111, NOT_VISIBLE, 60021, 40003, 46004, 50002]);
 /** Members read one by one when a department is too large for one answer. */
 const MEMBERS_AT_ONCE = 8;
 
@@ -151,12 +154,12 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   }
 
   async department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined> {
-    const body = await this.readOrGone('department/get', { id: externalId }, signal);
+    const body = await this.readOrGone('department/get', { id: externalId }, GONE_DEPARTMENT, signal);
     return body && this.asked('department/get', externalId, parseDepartment(body['department']));
   }
 
   async employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined> {
-    const body = await this.readOrGone('user/get', { userid: externalId }, signal);
+    const body = await this.readOrGone('user/get', { userid: externalId }, GONE_MEMBER, signal);
     return body && this.asked('user/get', externalId, parseEmployee(body));
   }
 
@@ -245,7 +248,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
       if (error.errcode === TOO_LARGE) return this.membersOneByOne(id, options.signal);
       // Outside the visible range there is nothing to see; a department that went away meanwhile has nobody.
       const outside = error.errcode === NOT_VISIBLE && !this.isWithin(id);
-      const gone = error.reaction === 'GONE' && error.errcode !== NOT_VISIBLE;
+      const gone = isUnknownDepartment(error) && (await this.department(id, options.signal)) === undefined;
       if (!outside && !gone) throw error;
       return { kind: 'read', digest: `error ${error.errcode}`, objects: [], problems: [] };
     }
@@ -298,12 +301,13 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   private async readOrGone(
     path: string,
     query: Readonly<Record<string, string>>,
+    gone: ReadonlySet<number>,
     signal: AbortSignal,
   ): Promise<Json | undefined> {
     try {
       return await this.read(path, query, signal);
     } catch (error) {
-      if (error instanceof WecomError && error.reaction === 'GONE') return undefined;
+      if (error instanceof WecomError && gone.has(error.errcode)) return undefined;
       throw error;
     }
   }

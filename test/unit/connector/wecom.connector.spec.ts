@@ -274,6 +274,40 @@ describe('the WeCom connector', () => {
     expect(await connector.employee('LISI', signal)).toMatchObject({ externalId: 'lisi' });
   });
 
+  describe('takes for gone only what a code says of that kind of object', () => {
+    const department3 = { path: 'user/list', query: { department_id: '3' } };
+
+    it.each([60111, 40003, 46004, 50002, 60021, 60221, 40068, 81011])('not a department: %d', async (errcode) => {
+      const connector = await open();
+      fault({ kind: 'errcode', errcode, ...department3 });
+      const pages = await readAll(connector);
+      expect(pages.filter((p) => p.content.kind === 'unreadable').map((p) => p.key)).toEqual(['employees-of:3']);
+    });
+
+    it.each([60003, 60123])('nor one that is still there: %d', async (errcode) => {
+      const connector = await open();
+      fault({ kind: 'errcode', errcode, ...department3 });
+      const pages = await readAll(connector);
+      expect(pages.filter((p) => p.content.kind === 'unreadable').map((p) => p.key)).toEqual(['employees-of:3']);
+      fault({ kind: 'errcode', errcode, path: 'department/get', query: { id: '3' } });
+      expect((await readAll(connector)).map((p) => p.content.kind)).toEqual(['read', 'read', 'read', 'read']);
+      expect(await connector.department('3', signal)).toBeUndefined();
+    });
+
+    it.each([81011, 60003, 60123, 40068, 60221])('not a member: %d', async (errcode) => {
+      const connector = await open();
+      fault({ kind: 'errcode', errcode, path: 'user/get' });
+      await expect(connector.employee('lisi', signal)).rejects.toMatchObject({ thirdPartyCode: String(errcode) });
+      await expect(connector.employee('nobody', signal)).rejects.toMatchObject({ thirdPartyCode: String(errcode) });
+    });
+
+    it.each([60111, 60011, 60021, 40003, 46004, 50002])('but a member: %d', async (errcode) => {
+      const connector = await open();
+      fault({ kind: 'errcode', errcode, path: 'user/get' });
+      expect(await connector.employee('lisi', signal)).toBeUndefined();
+    });
+  });
+
   describe('reads tags as groups', () => {
     const openWithTags = async () => {
       const connector = await open();
