@@ -167,13 +167,18 @@ function rewritten(answer: Answer, fault: Fault | undefined): Answer {
 }
 
 /** Faults of whatever stands between WeCom and its caller: answers without any of WeCom's. */
-const FOREIGN: Readonly<Record<string, (response: ServerResponse) => unknown>> = {
+const FOREIGN: Readonly<Record<string, (response: ServerResponse, fault: Fault) => unknown>> = {
   reset: (response) => response.destroy(),
   http500: (response) =>
     response.writeHead(500, { 'Content-Type': 'text/html' }).end('<html>Internal Server Error</html>'),
   html: (response) =>
     response.writeHead(200, { 'Content-Type': 'text/html' }).end('<html><body>Log on to the network</body></html>'),
   redirect: (response) => response.writeHead(302, { Location: 'http://127.0.0.1:9/logon' }).end(),
+  dripping: (response, { milliseconds }) => {
+    response.writeHead(200, { 'Content-Type': 'application/json; charset=UTF-8' });
+    const drip = setInterval(() => response.write(' '), milliseconds);
+    response.on('close', () => clearInterval(drip));
+  },
   // Said, not sent: a caller that believes it stops at once.
   huge: (response) => response.writeHead(200, { 'Content-Length': 2 ** 31 }).write('{"errcode":0,"errmsg":"'),
 };
@@ -181,8 +186,8 @@ const FOREIGN: Readonly<Record<string, (response: ServerResponse) => unknown>> =
 /** Errors come with HTTP status 200 and say so in headers. */
 function send(response: ServerResponse, answer: Answer | WecomRefusal, fault: Fault | undefined, ip: string): void {
   const foreign = FOREIGN[fault?.kind ?? ''];
-  if (foreign) {
-    foreign(response);
+  if (foreign && fault) {
+    foreign(response, fault);
     return;
   }
   const refusal = answer instanceof WecomRefusal ? answer : undefined;

@@ -17,6 +17,8 @@ export interface WecomClientOptions {
   readonly pace?: CallPace;
   /** Waits between tries, in milliseconds; for tests. */
   readonly pause?: typeof pause;
+  /** How long one call may take, to the last byte of its answer. */
+  readonly callTimeoutMs?: number;
 }
 
 export interface WecomCredentials {
@@ -69,7 +71,10 @@ interface Call {
 }
 
 const CONNECTIONS = 16;
+/** Without a byte. */
 const TIMEOUT_MS = 30_000;
+/** To the last byte, of however large an answer. */
+const CALL_TIMEOUT_MS = 300_000;
 /** Far above the largest answer seen: 30,000 members of a kilobyte. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_TRIES = 4;
@@ -198,7 +203,7 @@ export class WecomClient {
     const { path, knownDigest } = call;
     this.calls += 1;
     const readAt = new Date();
-    const { bytes, serverDate } = await this.fetchBytes(call, signal);
+    const { bytes, serverDate } = await this.inTime(path, signal, (limited) => this.fetchBytes(call, limited));
     const digest = createHash('sha256').update(bytes).digest('hex');
     if (digest === knownDigest) return { bytes, digest, readAt, body: undefined, serverDate };
     const body = this.parse(path, bytes);
@@ -206,6 +211,27 @@ export class WecomClient {
     if (errcode === undefined) throw this.unusable(path, 'an errcode that is no number');
     if (errcode !== 0) throw new WecomError(errcode, path);
     return { bytes, digest, readAt, body, serverDate };
+  }
+
+  /** One attempt, aborted when it takes too long: an answer that comes byte by byte is never without one for long. */
+  private async inTime<T>(
+    path: string,
+    signal: AbortSignal,
+    attempt: (limited: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    const limited = new AbortController();
+    const abort = () => limited.abort(signal.reason);
+    const tooLong = () => limited.abort(this.unusable(path, 'no whole answer in time'));
+    const timer = setTimeout(tooLong, this.options.callTimeoutMs ?? CALL_TIMEOUT_MS);
+    // Not AbortSignal.any: a task's signal outlives its calls, and must not remember each of them.
+    signal.addEventListener('abort', abort);
+    try {
+      return await attempt(limited.signal);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    }
   }
 
   private async fetchBytes({ path, query, body: json }: Call, signal: AbortSignal) {

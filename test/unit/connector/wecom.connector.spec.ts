@@ -17,7 +17,7 @@ describe('the WeCom connector', () => {
   const reading: ReadOptions = { signal, knownDigest: () => undefined, alreadyRead: () => false };
 
   afterEach(() => sandbox.close());
-  const open = async (options: Partial<SandboxOptions> = {}, secret?: string) => {
+  const open = async (options: Partial<SandboxOptions> = {}, secret?: string, callTimeoutMs?: number) => {
     sandbox = await startSandbox({ organization: smallCompany(), ...options });
     waits.length = 0;
     let token: Promise<string> | undefined;
@@ -26,6 +26,7 @@ describe('the WeCom connector', () => {
       { corpId: settings.corpId, agentId: settings.agentId, secret: secret ?? settings.secret },
       {
         apiUrl: `${sandbox.url}/`,
+        ...(callTimeoutMs ? { callTimeoutMs } : {}),
         callsPerMinute: 1_000_000,
         tokens: {
           token: (_key, fetch, rejected) => {
@@ -109,6 +110,16 @@ describe('the WeCom connector', () => {
     sandbox.faults.clear();
     fault({ kind: 'errcode', errcode: -1, path: 'agent/get', times: 3 });
     await expect(connector.extent(signal)).resolves.toMatchObject({ departmentIds: ['1'] });
+  });
+
+  it('takes an answer that does not end for none', async () => {
+    const connector = await open({}, undefined, 50);
+    fault({ kind: 'dripping', milliseconds: 5, path: 'agent/get' });
+    await expect(connector.extent(signal)).rejects.toMatchObject({
+      code: 'UPSTREAM_UNREACHABLE',
+      message: expect.stringContaining('no whole answer in time'),
+    });
+    expect(sandbox.calls.get('agent/get')).toBe(4);
   });
 
   it('waits a minute where the frequency limit is reached, and counts it', async () => {
