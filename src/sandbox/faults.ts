@@ -2,8 +2,8 @@ import { z } from 'zod';
 
 /**
  * What can be made to go wrong, for calls that match. `empty`: every list empty; `listless`: success without the lists; `bare`:
- * success and nothing else; `texts`: every number, also the errcode, as text; `html` and `huge` come with HTTP status 200; `dripping`:
- * a byte now and then, without an end.
+ * success and nothing else; `texts`: every number, also the errcode, as text; `nulls`: null instead of an empty list; `trimmed`:
+ * without what is empty; `html` and `huge` come with HTTP status 200; `dripping`: a byte now and then, without an end.
  */
 export const faultSchema = z.strictObject({
   kind: z.enum([
@@ -20,6 +20,8 @@ export const faultSchema = z.strictObject({
     'listless',
     'bare',
     'texts',
+    'nulls',
+    'trimmed',
     'errcode',
     'tokenRevoked',
     'scopeShrunk',

@@ -154,11 +154,31 @@ function texts(value: unknown): unknown {
   return typeof value === 'object' && value !== null ? mapValues(value as Json, texts) : value;
 }
 
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
+
+/** Without empty lists, and without what they leave empty. */
+function trimmed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(trimmed);
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.entries(value).map(([key, inner]) => [key, trimmed(inner)] as const);
+  return Object.fromEntries(kept.filter(([, inner]) => !isEmpty(inner)));
+}
+
+/** With null for each empty list. */
+function nulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? null : value.map(nulls);
+  return typeof value === 'object' && value !== null ? mapValues(value as Json, nulls) : value;
+}
+
 /** Faults that change what a successful answer says. */
 const REWRITES: Readonly<Record<string, (answer: Answer) => Answer>> = {
   empty: (answer) => mapValues(parsed(answer), (value) => (Array.isArray(value) ? [] : value)),
   listless: (answer) => Object.fromEntries(Object.entries(parsed(answer)).filter(([, value]) => !Array.isArray(value))),
   bare: () => ({}),
+  nulls: (answer) => nulls(parsed(answer)) as Json,
+  trimmed: (answer) => trimmed(parsed(answer)) as Json,
   texts: (answer) => ({ errcode: '0', ...mapValues(parsed(answer), texts) }),
 };
 

@@ -151,7 +151,7 @@ export class WecomClient {
     const { body } = await this.persist(call, signal);
     const token = body?.[tokenParameter];
     if (typeof token !== 'string' || token === '') {
-      throw this.unusable(call.path, `an answer without ${tokenParameter}`);
+      throw misshapen(call.path, `an answer without ${tokenParameter}`);
     }
     return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
   }
@@ -208,7 +208,7 @@ export class WecomClient {
     if (digest === knownDigest) return { bytes, digest, readAt, body: undefined, serverDate };
     const body = this.parse(path, bytes);
     const errcode = body['errcode'] === undefined ? 0 : integer(body['errcode']);
-    if (errcode === undefined) throw this.unusable(path, 'an errcode that is no number');
+    if (errcode === undefined) throw misshapen(path, 'an errcode that is no number');
     if (errcode !== 0) throw new WecomError(errcode, path);
     return { bytes, digest, readAt, body, serverDate };
   }
@@ -273,8 +273,8 @@ export class WecomClient {
     return body;
   }
 
-  /** The error for an answer that is none of WeCom's, or lacks what it must have. */
-  unusable(path: string, what: string): DirectoryError {
+  /** The error for an answer that is none of WeCom's. */
+  private unusable(path: string, what: string): DirectoryError {
     const advice = 'See that the server can reach WeCom (WECOM_API_URL, proxy, firewall), and try again.';
     return new DirectoryError(
       'UPSTREAM_UNREACHABLE',
@@ -283,6 +283,16 @@ export class WecomClient {
       advice,
     );
   }
+}
+
+/** The error for an answer of WeCom's that lacks what it must have. */
+export function misshapen(path: string, what: string): DirectoryError {
+  return new DirectoryError(
+    'UPSTREAM_UNREACHABLE',
+    `WeCom’s answer is not as documented: ${what} (${path}).`,
+    undefined,
+    'Try again; if it stays, please report it with this message.',
+  );
 }
 
 /** A token that was refused although it is new: no other call will fare better. */

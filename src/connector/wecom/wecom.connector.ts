@@ -17,6 +17,7 @@ import { mapConcurrently } from '../map-concurrently';
 import { UnreadableGuard } from '../unreadable-guard';
 import { checkWecom } from './wecom.checks';
 import {
+  misshapen,
   type WecomAnswer,
   WecomClient,
   type WecomClientOptions,
@@ -32,6 +33,7 @@ import {
   parseDepartment,
   parseEmployee,
   parseGroup,
+  parseMember,
 } from './wecom.dto';
 import { WecomError } from './wecom.errors';
 import { mayNotReadTags, saysWhoIsIn, WecomGroups } from './wecom.groups';
@@ -86,7 +88,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const body = await this.read('agent/get', { agentid: this.app.agentId }, signal);
     if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get');
     if (!EXTENT_KEYS.some((key) => isObject(body[key])))
-      throw this.client.unusable('agent/get', 'an answer without the visible range');
+      throw misshapen('agent/get', 'an answer without the visible range');
     const within = (key: string): Json => (isObject(body[key]) ? (body[key] as Json) : {});
     const users = list(within('allow_userinfos'), 'user');
     const once = (values: readonly unknown[]) => this.unseen(identifiers(values).sort(), new Set());
@@ -160,13 +162,13 @@ class WecomConnector implements DirectoryConnector, HasGroups {
 
   async employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined> {
     const body = await this.readOrGone('user/get', { userid: externalId }, GONE_MEMBER, signal);
-    return body && this.asked('user/get', externalId, parseEmployee(body));
+    return body && this.asked('user/get', externalId, parseMember(body));
   }
 
   /** An answer about nobody, or about somebody else, says nothing about who was asked for: least of all that they are gone. */
   private asked<T extends { readonly externalId: string }>(path: string, externalId: string, object: T | undefined): T {
     if (object && this.keyOf(object.externalId) === this.keyOf(externalId)) return object;
-    throw this.client.unusable(path, 'an answer about something else than was asked for');
+    throw misshapen(path, 'an answer about something else than was asked for');
   }
 
   groups(options: ReadOptions): AsyncIterable<DirectoryPage<ThirdPartyGroup>> {
@@ -199,7 +201,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
         .filter((department) => department !== undefined);
       for (const department of below) this.parents.set(department.externalId, department.parentId);
       const ids = below.map((department) => department.externalId);
-      if (!ids.includes(id)) throw this.client.unusable('department/simplelist', `an answer without department ${id}`);
+      if (!ids.includes(id)) throw misshapen('department/simplelist', `an answer without department ${id}`);
       return ids;
     } catch (error) {
       if (isUnknownDepartment(error)) return [];
@@ -257,7 +259,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   /** For a department whose answer WeCom calls too large. */
   private async membersOneByOne(departmentId: string, signal: AbortSignal): Promise<PageContent<ThirdPartyEmployee>> {
     const body = await this.read('user/simplelist', { department_id: departmentId }, signal);
-    if (!Array.isArray(body['userlist'])) throw this.client.unusable('user/simplelist', 'an answer without userlist');
+    if (!Array.isArray(body['userlist'])) throw misshapen('user/simplelist', 'an answer without userlist');
     const elements = list(body, 'userlist');
     const ids = identifiers(elements.map((member) => (isObject(member) ? member['userid'] : undefined))).sort();
     const objects: ThirdPartyEmployee[] = [];
@@ -275,7 +277,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const page = { key: `group:${id}`, readAt: new Date() };
     try {
       const body = await this.read('tag/get', { tagid: id }, signal);
-      if (!saysWhoIsIn(body)) throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
+      if (!saysWhoIsIn(body)) throw misshapen('tag/get', 'an answer without userlist and partylist');
       return parseGroup(id, body);
     } catch (error) {
       const content = mayNotReadTags(error) ? ({ kind: 'unreadable', error } as const) : unreadable(error, signal);

@@ -92,6 +92,17 @@ export function parseDepartment(element: unknown): ThirdPartyDepartment | undefi
 }
 
 /**
+ * The answer of user/get. It may leave out the departments of somebody who is in none that the app can see; where a main one is
+ * told, it was cut.
+ * @returns undefined as {@link parseEmployee} does
+ */
+export function parseMember(body: unknown): ThirdPartyEmployee | undefined {
+  const isNowhere = isObject(body) && (body['department'] ?? body['main_department'] ?? null) === null;
+  return parseEmployee(isNowhere ? { ...body, department: [] } : body);
+}
+
+/**
+ * An element of a list of a department's members.
  * @returns undefined when the element names no member, or does not say where the member is: WeCom always does, so an answer
  * without it was cut, and must not look like somebody who is in no department
  */

@@ -8,7 +8,7 @@ import {
   type ThirdPartyGroup,
 } from '../directory-connector';
 import { mapConcurrently } from '../map-concurrently';
-import type { WecomAnswer, WecomClient } from './wecom.client';
+import { misshapen, type WecomAnswer, type WecomClient } from './wecom.client';
 import { identifiers, isObject, type Json, list, parseGroup } from './wecom.dto';
 import { WecomError } from './wecom.errors';
 
@@ -57,7 +57,7 @@ export class WecomGroups {
   async group(externalId: string, signal: AbortSignal): Promise<ThirdPartyGroup | undefined> {
     try {
       const { body } = await this.client.get('tag/get', { tagid: externalId }, signal);
-      if (!saysWhoIsIn(body)) throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
+      if (!saysWhoIsIn(body)) throw misshapen('tag/get', 'an answer without userlist and partylist');
       return parseGroup(externalId, body);
     } catch (error) {
       if (isUnknownTag(error)) return undefined;

@@ -268,6 +268,26 @@ describe('the WeCom connector', () => {
     });
   });
 
+  it.each(['nulls', 'trimmed'] as const)(
+    'sees people in no visible department, however that is told: %s',
+    async (kind) => {
+      const connector = await open();
+      sandbox.company.setRange({ departments: [4], users: ['lisi'], tags: [] });
+      fault({ kind, path: 'user/get' });
+      expect(await connector.employee('lisi', signal)).toMatchObject({ memberships: [], mainDepartmentId: null });
+      expect(people(await readAll(connector))).toEqual(['lisi', 'wangwu', 'zhaoliu']);
+    },
+  );
+
+  it('takes nobody for being in no department whose answer was cut, and sends nobody to the firewall for it', async () => {
+    const connector = await open();
+    fault({ kind: 'listless', path: 'user/get' });
+    await expect(connector.employee('lisi', signal)).rejects.toMatchObject({
+      message: expect.stringContaining('not as documented'),
+      advice: expect.not.stringContaining('firewall'),
+    });
+  });
+
   it('does not stop where it may not read a tag that the visible range names', async () => {
     const connector = await open();
     change(sandbox, ({ tags }) => tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] }));

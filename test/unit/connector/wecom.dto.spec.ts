@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { parseDepartment, parseEmployee, parseGroup } from '../../../src/connector/wecom/wecom.dto';
+import { parseDepartment, parseEmployee, parseGroup, parseMember } from '../../../src/connector/wecom/wecom.dto';
 
 describe('a WeCom member', () => {
   it('is read whole', () => {
@@ -62,6 +62,15 @@ describe('a WeCom member', () => {
     expect(parseEmployee({ userid: 'a', department: [], ...given })?.status).toBe(status);
   });
 
+  it('is in no department where an answer about them alone names none, but not in a list of members', () => {
+    for (const department of [[], null, undefined]) {
+      expect(parseMember({ userid: 'a', department })).toMatchObject({ externalId: 'a', memberships: [] });
+      if (!department) expect(parseEmployee({ userid: 'a', department })).toBeUndefined();
+    }
+    // Nobody is without the department that is their main one.
+    expect(parseMember({ userid: 'a', main_department: 3 })).toBeUndefined();
+  });
+
   it('has no main department that it is not in', () => {
     expect(parseEmployee({ userid: 'a', department: [3], main_department: 4 })?.mainDepartmentId).toBeNull();
   });
@@ -71,6 +80,7 @@ describe('a WeCom member', () => {
     fc.assert(
       fc.property(fc.anything(), (value) => {
         parseEmployee(value);
+        parseMember(value);
         parseEmployee({ userid: 'a', department: value, extattr: value, status: value, name: value, order: value });
         parseDepartment(value);
       }),
