@@ -52,8 +52,8 @@ export interface ThirdPartyGroup {
   readonly fields: ThirdPartyFields;
   /** External ids of the people who are in it by themselves. */
   readonly employeeIds: readonly string[];
-  /** External ids of the departments that are in it. */
-  readonly departmentIds: readonly string[];
+  /** External ids of the departments that are in it; undefined where the directory does not say. */
+  readonly departmentIds: readonly string[] | undefined;
 }
 
 /** What one answer of the directory held. Keys stay the same from run to run, so that answers can be compared. */

@@ -25,6 +25,7 @@ import {
   wecomApp,
 } from './wecom.client';
 import {
+  hasList,
   identifiers,
   integer,
   isObject,
@@ -133,7 +134,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
       if ('content' in group) yield await guard.pass(group);
       else groups.push(group);
     }
-    const tagged = groups.flatMap((group) => group.departmentIds);
+    const tagged = groups.flatMap((group) => group.departmentIds ?? []);
     this.range = new Set([...extent.departmentIds, ...tagged]);
     for await (const page of this.departmentPages(departmentIds, options)) yield await guard.pass(page);
     const readDepartments = new Set(departmentIds.map((id) => this.keyOf(id)));
@@ -259,7 +260,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   /** For a department whose answer WeCom calls too large. */
   private async membersOneByOne(departmentId: string, signal: AbortSignal): Promise<PageContent<ThirdPartyEmployee>> {
     const body = await this.read('user/simplelist', { department_id: departmentId }, signal);
-    if (!Array.isArray(body['userlist'])) throw misshapen('user/simplelist', 'an answer without userlist');
+    if (!hasList(body, 'userlist')) throw misshapen('user/simplelist', 'an answer without userlist');
     const elements = list(body, 'userlist');
     const ids = identifiers(elements.map((member) => (isObject(member) ? member['userid'] : undefined))).sort();
     const objects: ThirdPartyEmployee[] = [];
@@ -331,7 +332,7 @@ function departmentKey(id: string): string {
 }
 
 function parseAll<T>(body: Json | undefined, key: string, parse: (element: unknown) => T | undefined) {
-  if (!body || !Array.isArray(body[key])) {
+  if (!body || !hasList(body, key)) {
     return { objects: [], problems: [`The answer has no list "${key}".`] };
   }
   const elements = list(body, key);

@@ -20,6 +20,11 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Whether an answer has a list under a key; null is one with nothing in it. */
+export function hasList(body: Json | undefined, key: string): boolean {
+  return body !== undefined && (Array.isArray(body[key]) || body[key] === null);
+}
+
 /** A list under a key; anything else is an empty one. */
 export function list(body: Json, key: string): readonly unknown[] {
   const value = body[key];
@@ -124,7 +129,7 @@ export function parseEmployee(element: unknown): ThirdPartyEmployee | undefined 
   };
 }
 
-/** The answer of tag/get, which does not repeat the tag's id. */
+/** The answer of tag/get, which does not repeat the tag's id, and of two lists may tell one. */
 export function parseGroup(externalId: string, body: Json): ThirdPartyGroup {
   const name = text(body['tagname']);
   const users = list(body, 'userlist').map((user) => (isObject(user) ? user['userid'] : undefined));
@@ -132,7 +137,7 @@ export function parseGroup(externalId: string, body: Json): ThirdPartyGroup {
     externalId,
     fields: name === undefined ? {} : { name },
     employeeIds: identifiers(users),
-    departmentIds: identifiers(list(body, 'partylist')),
+    departmentIds: hasList(body, 'partylist') ? identifiers(list(body, 'partylist')) : undefined,
   };
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../directory-connector';
 import { mapConcurrently } from '../map-concurrently';
 import { misshapen, type WecomAnswer, type WecomClient } from './wecom.client';
-import { identifiers, isObject, type Json, list, parseGroup } from './wecom.dto';
+import { hasList, identifiers, isObject, type Json, list, parseGroup } from './wecom.dto';
 import { WecomError } from './wecom.errors';
 
 const CONCURRENCY = 8;
@@ -90,17 +90,15 @@ function readContent(id: string, body: Json, digest: string): PageContent<ThirdP
     const problems = ['The answer has neither a list "userlist" nor a list "partylist".'];
     return { kind: 'read', digest, objects: [], problems };
   }
-  const problems: string[] = [];
-  if (!Array.isArray(body['userlist'])) problems.push('The answer has no list "userlist".');
   const group = parseGroup(id, body);
   const nameless = list(body, 'userlist').length - group.employeeIds.length;
-  if (nameless > 0) problems.push(`${nameless} members without a userid`);
+  const problems = nameless > 0 ? [`${nameless} members without a userid`] : [];
   return { kind: 'read', digest, objects: [group], problems };
 }
 
 /** Without either list an answer says nothing, least of all that nobody is in the group. */
 export function saysWhoIsIn(body: Json | undefined): body is Json {
-  return body !== undefined && (Array.isArray(body['userlist']) || Array.isArray(body['partylist']));
+  return hasList(body, 'userlist') || hasList(body, 'partylist');
 }
 
 /** @throws NotPermitted for these codes, and whatever no single page is the reason of */
@@ -114,7 +112,7 @@ function unreadable(error: unknown, forbidden: ReadonlySet<number>, signal: Abor
 
 /** The answer of tag/list: ids, and elements that have none. */
 export function parseTags(body: Json): { ids: string[]; problems: string[] } {
-  if (!Array.isArray(body['taglist'])) return { ids: [], problems: ['The answer has no list "taglist".'] };
+  if (!hasList(body, 'taglist')) return { ids: [], problems: ['The answer has no list "taglist".'] };
   const tags = list(body, 'taglist');
   const ids = identifiers(tags.map((tag) => (isObject(tag) ? tag['tagid'] : undefined)));
   const nameless = tags.length - ids.length;

@@ -5,6 +5,7 @@ import { UnreadableGuard } from '../../connector/unreadable-guard';
 import type { Run } from '../task/lease';
 import type { AnyPage } from './stage';
 import type { StagedObject, StagedType } from './staged-rows';
+import { requireDepartments } from './told-groups';
 
 /** Missing objects are read in batches of this size, so that a whole company missing is never held in memory. */
 const BATCH = 500;
@@ -26,7 +27,7 @@ export async function* readMissingAgain(
     const missing = await nextMissing(dataSource, run, objectType, after);
     const last = missing.at(-1);
     if (!last) return;
-    yield* readObjects(connector, run, objectType, missing);
+    yield* readObjects(dataSource, connector, run, objectType, missing);
     after = last.key;
   }
 }
@@ -93,14 +94,15 @@ export interface Missing {
  * @throws DirectoryError when reading on makes no sense
  */
 export async function* readObjects(
+  dataSource: DataSource,
   connector: DirectoryConnector,
   run: Run,
   objectType: StagedType,
   objects: readonly Missing[],
 ): AsyncIterable<AnyPage> {
   const guard = new UnreadableGuard(() => connector.extent(run.signal));
-  const pages = mapConcurrently(objects, CONCURRENCY, (object) => readObject(connector, run, objectType, object));
-  for await (const page of pages) yield await guard.pass(page);
+  const read = mapConcurrently(objects, CONCURRENCY, (object) => readObject(connector, run, objectType, object));
+  for await (const page of requireDepartments(dataSource, connector, run, read)) yield await guard.pass(page);
 }
 
 /** One object: gone is an empty page, present a page of one, an error that concerns it alone an unreadable page. */

@@ -96,7 +96,7 @@ export async function* readNamed(
     );
     const last = named.at(-1);
     if (!last) return;
-    yield* readObjects(connector, run, objectType, named);
+    yield* readObjects(dataSource, connector, run, objectType, named);
     after = last.key;
   }
 }

@@ -339,6 +339,17 @@ describe('the WeCom connector', () => {
     });
   });
 
+  it('takes null for an empty list of members, but not that there is none', async () => {
+    const connector = await open();
+    const problems = async () =>
+      (await readAll(connector)).flatMap((p) => (p.content.kind === 'read' ? p.content.problems : []));
+    fault({ kind: 'nulls', path: 'user/list' });
+    expect(await problems()).toEqual([]);
+    sandbox.faults.clear();
+    fault({ kind: 'trimmed', path: 'user/list' });
+    expect(await problems()).toEqual(['The answer has no list "userlist".']);
+  });
+
   describe('reads tags as groups', () => {
     const openWithTags = async () => {
       const connector = await open();
@@ -385,6 +396,36 @@ describe('the WeCom connector', () => {
       fault({ kind: 'errcode', errcode, path: 'tag/list' });
       await expect(readGroups(connector)).rejects.toMatchObject({ thirdPartyCode: String(errcode) });
       await expect(readGroups(connector)).rejects.toBeInstanceOf(NotPermitted);
+    });
+
+    it('with null for an empty list, and without a list of people beside one of departments', async () => {
+      const connector = await openWithTags();
+      change(sandbox, ({ tags }) => {
+        tags.set(9, { id: 9, name: '部门', users: [], departments: [4] });
+        tags.set(10, { id: 10, name: '人', users: ['lisi'], departments: [] });
+      });
+      const told = async (kind: 'nulls' | 'trimmed') => {
+        sandbox.faults.clear();
+        fault({ kind, path: 'tag/get' });
+        const pages = await readGroups(connector);
+        return Object.fromEntries(
+          pages.map(({ key, content }) => {
+            if (content.kind !== 'read' || content.problems.length > 0) return [key, 'incomplete'];
+            return [key, content.objects.map((group) => [group.employeeIds, group.departmentIds])];
+          }),
+        );
+      };
+      const others = { 'group:7': [[['lisi', 'wangwu'], ['4']]], 'group:9': [[[], ['4']]], groups: [] };
+      expect(await told('nulls')).toEqual({ ...others, 'group:8': [[[], []]], 'group:10': [[['lisi'], []]] });
+      // Of departments beside people nothing is told.
+      expect(await told('trimmed')).toEqual({
+        ...others,
+        'group:8': 'incomplete',
+        'group:10': [[['lisi'], undefined]],
+      });
+      change(sandbox, ({ tags }) => tags.clear());
+      fault({ kind: 'nulls', path: 'tag/list' });
+      expect((await readGroups(connector)).map((page) => page.content)).toMatchObject([{ kind: 'read', problems: [] }]);
     });
 
     it('and names the one that cannot be read, whatever the reason', async () => {
