@@ -33,6 +33,18 @@ describe('a snapshot is complete', () => {
     expect(complete).toBe(false);
     expect(reasons).toHaveLength(1);
   });
+
+  it('nor when the visible range is empty, which is said', () => {
+    const nothing = { ...extent, departmentIds: [] };
+    const { complete, reasons } = certify({
+      ...whole,
+      employees: 0,
+      departments: 0,
+      extent: nothing,
+      formerExtent: nothing,
+    });
+    expect([complete, reasons]).toEqual([false, [expect.stringContaining('visible range is empty')]]);
+  });
 });
 
 describe('removals wait', () => {

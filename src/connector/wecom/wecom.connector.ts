@@ -88,7 +88,8 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   async extent(signal: AbortSignal): Promise<DirectoryExtent> {
     const body = await this.read('agent/get', { agentid: this.app.agentId }, signal);
     if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get');
-    if (!EXTENT_KEYS.some((key) => isObject(body[key])))
+    // An empty range may be told by nothing at all; an answer that is not about the app tells none.
+    if (![...EXTENT_KEYS, 'agentid', 'name'].some((key) => (body[key] ?? null) !== null))
       throw misshapen('agent/get', 'an answer without the visible range');
     const within = (key: string): Json => (isObject(body[key]) ? (body[key] as Json) : {});
     const users = list(within('allow_userinfos'), 'user');

@@ -59,7 +59,11 @@ export interface Verdict {
 /** Whether a snapshot may be believed where something is missing from it. Pure. */
 export function certify(facts: SnapshotFacts): Verdict {
   const reasons = spelledOut(facts);
-  if (facts.includesEmployees && facts.employees === 0) {
+  if (isEmptyRange(facts.extent)) {
+    reasons.push(
+      'The visible range is empty, so that nobody can be seen: choose departments, members or tags in the directory’s console.',
+    );
+  } else if (facts.includesEmployees && facts.employees === 0) {
     reasons.push(
       'The directory showed no employee at all: a withdrawn visible range looks the same as an empty company.',
     );
@@ -75,6 +79,10 @@ export function certify(facts: SnapshotFacts): Verdict {
   if (groups) reasons.push(...spelledOut(groups));
   const groupsComplete = groups && !groups.leftAlone ? groups.listed && groups.problemCount === 0 : null;
   return { complete, groupsComplete, lost, reasons };
+}
+
+function isEmptyRange({ departmentIds, employeeIds, groupIds }: SnapshotExtent): boolean {
+  return departmentIds.length + employeeIds.length + groupIds.length === 0;
 }
 
 function spelledOut({ problems, problemCount }: Pick<SnapshotFacts, 'problems' | 'problemCount'>): string[] {

@@ -339,6 +339,20 @@ describe('the WeCom connector', () => {
     });
   });
 
+  it.each(['nulls', 'trimmed', 'empty'] as const)(
+    'sees an empty visible range, however it is told: %s',
+    async (kind) => {
+      const connector = await open();
+      sandbox.company.setRange({ departments: [], users: [], tags: [] });
+      fault({ kind, path: 'agent/get' });
+      expect(await connector.extent(signal)).toEqual({ departmentIds: [], employeeIds: [], groupIds: [] });
+      sandbox.faults.clear();
+      // But not in an answer that is none about the app.
+      fault({ kind: 'bare', path: 'agent/get' });
+      await expect(connector.extent(signal)).rejects.toMatchObject({ code: 'UPSTREAM_UNREACHABLE' });
+    },
+  );
+
   it('takes null for an empty list of members, but not that there is none', async () => {
     const connector = await open();
     const problems = async () =>
