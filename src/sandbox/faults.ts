@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /**
  * What can be made to go wrong, for calls that match. `empty`: every list empty; `listless`: success without the lists; `bare`:
- * success and nothing else; `texts`: every number, also the errcode, as text; `nulls`: null instead of an empty list; `trimmed`:
+ * success and nothing else; `shortened`: every list without its last element; `texts`: every number, also the errcode, as text; `nulls`: null instead of an empty list; `trimmed`:
  * without what is empty; `html` and `huge` come with HTTP status 200; `dripping`: a byte now and then, without an end.
  */
 export const faultSchema = z.strictObject({
@@ -19,6 +19,7 @@ export const faultSchema = z.strictObject({
     'empty',
     'listless',
     'bare',
+    'shortened',
     'texts',
     'nulls',
     'trimmed',

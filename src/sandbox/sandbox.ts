@@ -177,6 +177,7 @@ const REWRITES: Readonly<Record<string, (answer: Answer) => Answer>> = {
   empty: (answer) => mapValues(parsed(answer), (value) => (Array.isArray(value) ? [] : value)),
   listless: (answer) => Object.fromEntries(Object.entries(parsed(answer)).filter(([, value]) => !Array.isArray(value))),
   bare: () => ({}),
+  shortened: (answer) => mapValues(parsed(answer), (value) => (Array.isArray(value) ? value.slice(0, -1) : value)),
   nulls: (answer) => nulls(parsed(answer)) as Json,
   trimmed: (answer) => trimmed(parsed(answer)) as Json,
   texts: (answer) => ({ errcode: '0', ...mapValues(parsed(answer), texts) }),

@@ -18,7 +18,7 @@ jest.mock('../../src/connector/token-bucket', () => {
   return { ...real, pause: (ms: number, signal: AbortSignal) => real.pause(ms / 1_000, signal) };
 });
 
-/** Where a fault can hit. Reading again happens because department 3 answers empty. */
+/** Where a fault can hit. Reading again happens because department 3 answers empty, or department 4 is not listed. */
 const POSITIONS: Readonly<
   Record<string, { hits: Partial<FaultInput>; because?: FaultInput; except?: (kind: FaultInput) => boolean }>
 > = {
@@ -37,7 +37,7 @@ const POSITIONS: Readonly<
   },
   'department/get, reading again': {
     hits: { path: 'department/get' },
-    because: { kind: 'empty', path: 'department/list' },
+    because: { kind: 'shortened', path: 'department/list' },
   },
   'tag/get': { hits: { path: 'tag/get' } },
   'user/simplelist of a large department': {

@@ -10,6 +10,26 @@ import {
   user,
 } from '../setup/rollcall';
 
+describe('a list of departments that comes empty', () => {
+  it('is not taken for the whole directory, although somebody can be seen by themselves', async () => {
+    const rollcall = await startRollcall();
+    try {
+      rollcall.sandbox.company.setRange({ departments: [1], users: ['lisi'], tags: [] });
+      const source = await connectSource(rollcall);
+      rollcall.sandbox.faults.add({ kind: 'empty', path: 'department/list' });
+      const task = await synchronize(rollcall, source);
+      expect([task.status, task.certificate]).toEqual([
+        'PARTIALLY_SUCCEEDED',
+        { complete: false, reasons: ['Departments of the visible range are not in the list of departments: 1.'] },
+      ]);
+      rollcall.sandbox.faults.clear();
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    } finally {
+      await rollcall.stop();
+    }
+  });
+});
+
 describe('removals over the limits', () => {
   let rollcall: TestRollcall;
   let source: string;
