@@ -35,6 +35,7 @@ import {
   parseEmployee,
   parseGroup,
   parseMember,
+  statusProblems,
 } from './wecom.dto';
 import { WecomError } from './wecom.errors';
 import { mayNotReadTags, saysWhoIsIn, WecomGroups } from './wecom.groups';
@@ -53,6 +54,12 @@ const GONE_MEMBER: ReadonlySet<number> = new Set([60111, NOT_VISIBLE, 60021, 400
 const MEMBERS_AT_ONCE = 8;
 
 type EmployeePage = DirectoryPage<ThirdPartyEmployee>;
+
+/** Somebody read by themselves. */
+interface Member {
+  readonly employee: ThirdPartyEmployee;
+  readonly problems: readonly string[];
+}
 
 /** Opens WeCom for one app, self-built or customised. Nothing is called before the first read. */
 export function openWecomConnector(settings: WecomCredentials, options: WecomClientOptions): DirectoryConnector {
@@ -163,8 +170,13 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   }
 
   async employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined> {
+    return (await this.member(externalId, signal))?.employee;
+  }
+
+  private async member(externalId: string, signal: AbortSignal): Promise<Member | undefined> {
     const body = await this.readOrGone('user/get', { userid: externalId }, GONE_MEMBER, signal);
-    return body && this.asked('user/get', externalId, parseMember(body));
+    if (!body) return undefined;
+    return { employee: this.asked('user/get', externalId, parseMember(body)), problems: statusProblems([body]) };
   }
 
   /** An answer about nobody, or about somebody else, says nothing about who was asked for: least of all that they are gone. */
@@ -215,9 +227,8 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const wanted = ids.filter((id) => !options.alreadyRead(`employee:${id}`));
     return mapConcurrently(wanted, CONCURRENCY, (id) =>
       this.page(`employee:${id}`, options, async () => {
-        const employee = await this.employee(id, options.signal);
-        const objects = employee ? [employee] : [];
-        return { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems: [] };
+        const member = await this.member(id, options.signal);
+        return readPage(member ? [member] : []);
       }),
     );
   }
@@ -244,9 +255,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const known = options.knownDigest(key);
     try {
       const { body, digest } = await this.client.get('user/list', { department_id: id }, options.signal, known);
-      return body
-        ? { kind: 'read', digest, ...parseAll(body, 'userlist', parseEmployee) }
-        : { kind: 'unchanged', digest };
+      return body ? { kind: 'read', digest, ...parseMembers(body) } : { kind: 'unchanged', digest };
     } catch (error) {
       if (!(error instanceof WecomError)) throw error;
       if (error.errcode === TOO_LARGE) return this.membersOneByOne(id, options.signal);
@@ -264,14 +273,13 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     if (!hasList(body, 'userlist')) throw misshapen('user/simplelist', 'an answer without userlist');
     const elements = list(body, 'userlist');
     const ids = identifiers(elements.map((member) => (isObject(member) ? member['userid'] : undefined))).sort();
-    const objects: ThirdPartyEmployee[] = [];
-    for await (const employee of mapConcurrently(ids, MEMBERS_AT_ONCE, (id) => this.employee(id, signal))) {
-      if (employee) objects.push(employee);
+    const members: Member[] = [];
+    for await (const member of mapConcurrently(ids, MEMBERS_AT_ONCE, (id) => this.member(id, signal))) {
+      if (member) members.push(member);
     }
-    objects.sort((a, b) => (a.externalId < b.externalId ? -1 : 1));
+    members.sort((a, b) => (a.employee.externalId < b.employee.externalId ? -1 : 1));
     const nameless = elements.length - ids.length;
-    const problems = nameless > 0 ? [`${nameless} members without a userid`] : [];
-    return { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems };
+    return readPage(members, nameless > 0 ? [`${nameless} members without a userid`] : []);
   }
 
   /** A tag that the visible range names: who is in it can be seen although no department of theirs may be. */
@@ -340,6 +348,17 @@ function parseAll<T>(body: Json | undefined, key: string, parse: (element: unkno
   const objects = elements.map(parse).filter((object) => object !== undefined);
   const nameless = elements.length - objects.length;
   return { objects, problems: nameless > 0 ? [`${nameless} elements of "${key}" that are not whole`] : [] };
+}
+
+function parseMembers(body: Json) {
+  const { objects, problems } = parseAll(body, 'userlist', parseEmployee);
+  return { objects, problems: [...problems, ...statusProblems(list(body, 'userlist'))] };
+}
+
+function readPage(members: readonly Member[], problems: readonly string[] = []): PageContent<ThirdPartyEmployee> {
+  const objects = members.map(({ employee }) => employee);
+  const all = [...problems, ...members.flatMap((member) => member.problems)];
+  return { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems: all };
 }
 
 function digestOf(text: string): string {

@@ -143,10 +143,34 @@ export function parseGroup(externalId: string, body: Json): ThirdPartyGroup {
 
 const STATUSES: Readonly<Record<number, ThirdPartyStatus>> = { 1: 'ACTIVE', 2: 'DISABLED', 4: 'INACTIVE', 5: 'LEFT' };
 
-/** Old answers have `enable` instead of `status`. */
+/**
+ * Old answers have `enable` instead of `status`. A status that is withheld is that of most people; one that is not known must not
+ * open anything to anybody.
+ */
 function parseStatus(element: Json): ThirdPartyStatus {
   const status = STATUSES[integer(element['status']) ?? 0];
-  return status ?? (integer(element['enable']) === 0 ? 'DISABLED' : 'ACTIVE');
+  if (status) return status;
+  if (integer(element['enable']) === 0) return 'DISABLED';
+  return isTold(element['status']) ? 'INACTIVE' : 'ACTIVE';
+}
+
+function isTold(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+/** How many members one list spells out. */
+const PROBLEMS_SHOWN = 3;
+
+/** What is to be told of members whose status is none that WeCom documents. */
+export function statusProblems(members: readonly unknown[]): string[] {
+  const unknown = members.filter(isObject).filter(({ status }) => isTold(status) && !STATUSES[integer(status) ?? 0]);
+  const shown = unknown
+    .slice(0, PROBLEMS_SHOWN)
+    .map(
+      ({ userid, status }) =>
+        `The status of ${identifier(userid)} is none that WeCom documents (${text(status)}); they count as not activated.`,
+    );
+  return unknown.length > shown.length ? [...shown, `And ${unknown.length - shown.length} more such.`] : shown;
 }
 
 /** `department`, `order` and `is_leader_in_dept` run parallel; the latter two may be shorter or absent. */

@@ -364,6 +364,19 @@ describe('the WeCom connector', () => {
     expect(await problems()).toEqual(['The answer has no list "userlist".']);
   });
 
+  it.each<[string, Partial<SandboxOptions>, Parameters<Sandbox['company']['setRange']>[0]]>([
+    ['in the list of a department', {}, { departments: [1], users: [], tags: [] }],
+    ['of a large department', { maxMembersPerAnswer: 1 }, { departments: [1], users: [], tags: [] }],
+    ['by themselves', {}, { departments: [], users: ['neu'], tags: [] }],
+  ])('tells of a status that is none of WeCom’s, %s', async (_where, options, range) => {
+    const connector = await open(options);
+    change(sandbox, ({ users }) => users.set('neu', user('neu', '新人', [4], { status: 3 })));
+    sandbox.company.setRange(range);
+    const contents = (await readAll(connector)).map((page) => page.content);
+    const problems = contents.flatMap((content) => (content.kind === 'read' ? content.problems : []));
+    expect(problems).toEqual(['The status of neu is none that WeCom documents (3); they count as not activated.']);
+  });
+
   describe('reads tags as groups', () => {
     const openWithTags = async () => {
       const connector = await open();

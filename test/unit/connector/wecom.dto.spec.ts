@@ -58,6 +58,12 @@ describe('a WeCom member', () => {
     [{ enable: 0 }, 'DISABLED'],
     [{ enable: 1 }, 'ACTIVE'],
     [{}, 'ACTIVE'],
+    [{ status: null }, 'ACTIVE'],
+    [{ status: '' }, 'ACTIVE'],
+    [{ status: 3 }, 'INACTIVE'],
+    [{ status: '99' }, 'INACTIVE'],
+    [{ status: 'new' }, 'INACTIVE'],
+    [{ status: 3, enable: 0 }, 'DISABLED'],
   ])('with %j is %s', (given, status) => {
     expect(parseEmployee({ userid: 'a', department: [], ...given })?.status).toBe(status);
   });
