@@ -173,12 +173,19 @@ export function statusProblems(members: readonly unknown[]): string[] {
   return unknown.length > shown.length ? [...shown, `And ${unknown.length - shown.length} more such.`] : shown;
 }
 
-/** `department`, `order` and `is_leader_in_dept` run parallel; the latter two may be shorter or absent. */
+/**
+ * `department`, `order` and `is_leader_in_dept` run parallel. Of another length – cut to other departments than these – the latter
+ * two would lead somewhere else, so that nothing is told.
+ */
 function parseMemberships(element: Json): ThirdPartyMembership[] {
-  const orders = list(element, 'order');
-  const leaders = list(element, 'is_leader_in_dept');
+  const departments = list(element, 'department');
+  const parallel = (key: string) => {
+    const values = list(element, key);
+    return values.length === departments.length ? values : [];
+  };
+  const [orders, leaders] = [parallel('order'), parallel('is_leader_in_dept')];
   const found = new Map<string, ThirdPartyMembership>();
-  for (const [i, value] of list(element, 'department').entries()) {
+  for (const [i, value] of departments.entries()) {
     const departmentId = identifier(value);
     if (departmentId === undefined || found.has(departmentId)) continue;
     const leader = integer(leaders[i]);

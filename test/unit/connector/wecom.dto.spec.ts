@@ -77,6 +77,13 @@ describe('a WeCom member', () => {
     expect(parseMember({ userid: 'a', main_department: 3 })).toBeUndefined();
   });
 
+  it('is told no leader, and no order, by a list of another length than that of the departments', () => {
+    const member = { userid: 'a', department: [3, 4, 5], is_leader_in_dept: [1, 0], order: [7, 8] };
+    expect(parseEmployee(member)?.memberships).toEqual(
+      ['3', '4', '5'].map((departmentId) => ({ departmentId, isLeader: undefined, order: null })),
+    );
+  });
+
   it('has no main department that it is not in', () => {
     expect(parseEmployee({ userid: 'a', department: [3], main_department: 4 })?.mainDepartmentId).toBeNull();
   });
