@@ -38,7 +38,7 @@ import {
   statusProblems,
 } from './wecom.dto';
 import { WecomError } from './wecom.errors';
-import { mayNotReadTags, saysWhoIsIn, WecomGroups } from './wecom.groups';
+import { isUnknownTag, mayNotReadTags, saysWhoIsIn, WecomGroups } from './wecom.groups';
 import { wecomKey } from './wecom.ids';
 
 const CONCURRENCY = 8;
@@ -290,6 +290,8 @@ class WecomConnector implements DirectoryConnector, HasGroups {
       if (!saysWhoIsIn(body)) throw misshapen('tag/get', 'an answer without userlist and partylist');
       return parseGroup(id, body);
     } catch (error) {
+      // Deleted, although the range still names it: nobody is in it any more.
+      if (isUnknownTag(error)) return parseGroup(id, {});
       const content = mayNotReadTags(error) ? ({ kind: 'unreadable', error } as const) : unreadable(error, signal);
       return { ...page, content };
     }

@@ -305,6 +305,13 @@ describe('the WeCom connector', () => {
     expect(await connector.employee('LISI', signal)).toMatchObject({ externalId: 'lisi' });
   });
 
+  it('takes a tag for gone that the visible range names and WeCom does not know any more', async () => {
+    const connector = await open();
+    sandbox.company.setRange({ departments: [4], users: [], tags: [99] });
+    const pages = await readAll(connector);
+    expect(pages.map((p) => [p.key, p.content.kind])).toEqual([['employees-of:4', 'read']]);
+  });
+
   describe('takes for gone only what a code says of that kind of object', () => {
     const department3 = { path: 'user/list', query: { department_id: '3' } };
 
