@@ -387,6 +387,17 @@ describe('directory groups', () => {
     });
   });
 
+  it('bring everybody below their departments where the visible range names them alone', async () => {
+    setTag(8, { departments: [2] });
+    rollcall.sandbox.company.setRange({ departments: [], users: [], tags: [8] });
+    const task = await run();
+    expect(task.status).toBe('SUCCEEDED');
+    const { rows } = await rollcall.sql.query('SELECT username FROM employee ORDER BY 1');
+    expect(rows.map(({ username }) => username)).toEqual(['lisi', 'wangwu', 'zhangsan']);
+    const again = await run();
+    expect([again.status, await recordsOf(rollcall.api, again.id)]).toEqual(['SUCCEEDED', []]);
+  });
+
   describe('whose departments are not told', () => {
     beforeEach(async () => {
       setTag(8, { users: ['zhaoliu'] });
