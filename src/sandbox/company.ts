@@ -60,6 +60,10 @@ export class Company implements OrganizationWatcher {
   refusesWithoutDepartments = false;
   /** Whether departments that are in the range by a tag alone are listed unasked, too. */
   listsTaggedDepartments = false;
+  /** How a department is refused that there is not. */
+  unknownDepartment: 60003 | 60123 = 60003;
+  /** How a member is refused who is there and outside the range. */
+  memberOutside: 60111 | 60011 = 60111;
   callback: AppCallback | undefined;
   private withheldFields: Withholding = { fields: [], style: 'absent' };
   private readonly blocked = new Map<string, number>();

@@ -73,6 +73,14 @@ export class VisibleOrganization {
     return this.shownIds.get(id);
   }
 
+  /** Whether there is a member of that id whom the app does not see. */
+  isOutside(id: string): boolean {
+    const { encryptsIds, memberId } = this.view;
+    const isCalled = ({ userid }: SandboxUser) =>
+      encryptsIds ? memberId(userid) === id : userid.toLowerCase() === id.toLowerCase();
+    return this.userCalled(id) === undefined && [...this.organization.users.values()].some(isCalled);
+  }
+
   /** All members in the range. */
   allUsers(): IterableIterator<SandboxUser> {
     return this.users.values();

@@ -30,6 +30,34 @@ describe('a list of departments that comes empty', () => {
   });
 });
 
+describe('who and what is gone', () => {
+  it('is believed in whichever words WeCom says it', async () => {
+    const rollcall = await startRollcall();
+    try {
+      const { company } = rollcall.sandbox;
+      company.setRange({ departments: [2, 4], users: [], tags: [] });
+      const source = await connectSource(rollcall);
+      await synchronize(rollcall, source);
+      Object.assign(company, { unknownDepartment: 60123, memberOutside: 60011 });
+      change(rollcall.sandbox, ({ departments, users }) => {
+        departments.delete(4);
+        users.set('wangwu', user('wangwu', '王五', [3]));
+        // Still there, and no longer to be seen.
+        users.set('zhaoliu', user('zhaoliu', '赵六', [1]));
+      });
+      company.setRange({ departments: [2], users: [], tags: [] });
+      const task = await synchronize(rollcall, source);
+      expect([task.status, task.certificate?.complete]).toEqual(['HELD', true]);
+      await decide(rollcall.api, { taskId: task.id, approve: true });
+      const { rows } = await rollcall.sql.query(`SELECT username FROM employee WHERE status = 'SUSPENDED'`);
+      expect(rows).toEqual([{ username: 'zhaoliu' }]);
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    } finally {
+      await rollcall.stop();
+    }
+  });
+});
+
 describe('removals over the limits', () => {
   let rollcall: TestRollcall;
   let source: string;
