@@ -52,8 +52,8 @@ export interface ThirdPartyGroup {
   readonly fields: ThirdPartyFields;
   /** External ids of the people who are in it by themselves. */
   readonly employeeIds: readonly string[];
-  /** External ids of the departments that are in it. */
-  readonly departmentIds: readonly string[];
+  /** External ids of the departments that are in it; undefined where the directory does not say. */
+  readonly departmentIds: readonly string[] | undefined;
 }
 
 /** What one answer of the directory held. Keys stay the same from run to run, so that answers can be compared. */
@@ -157,7 +157,7 @@ export interface HasGroups {
 
   /**
    * One group, read again; undefined once the directory no longer has it, or lists groups and not this one.
-   * @throws DirectoryError also where the group may not be read, which says nothing about whether it is there
+   * @throws NotPermitted where the group may not be read, which says nothing about whether it is there; DirectoryError
    */
   group(externalId: string, signal: AbortSignal): Promise<ThirdPartyGroup | undefined>;
 }
@@ -203,6 +203,11 @@ export class DirectoryError extends AppError {
     options?: ErrorOptions,
   ) {
     super(code, message, options);
+  }
+
+  /** Whether nothing else can be read either, so that reading on makes no sense. */
+  get stopsReading(): boolean {
+    return false;
   }
 }
 

@@ -56,8 +56,14 @@ export class Company implements OrganizationWatcher {
   private isClosed = false;
   /** Addresses that may call; empty: all. */
   allowedAddresses: readonly string[] = [];
-  /** Whether a range without departments is answered with 60011 instead of an empty list. */
+  /** Whether a list that has no department is answered with 60011 instead of an empty one. */
   refusesWithoutDepartments = false;
+  /** Whether departments that are in the range by a tag alone are listed unasked, too. */
+  listsTaggedDepartments = false;
+  /** How a department is refused that there is not. */
+  unknownDepartment: 60003 | 60123 = 60003;
+  /** How a member is refused who is there and outside the range. */
+  memberOutside: 60111 | 60011 = 60111;
   callback: AppCallback | undefined;
   private withheldFields: Withholding = { fields: [], style: 'absent' };
   private readonly blocked = new Map<string, number>();

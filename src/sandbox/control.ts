@@ -49,6 +49,9 @@ const appSchema = z.strictObject({
   /** Addresses that may call; empty: all. */
   allowedAddresses: z.array(z.string()).optional(),
   refusesWithoutDepartments: z.boolean().optional(),
+  listsTaggedDepartments: z.boolean().optional(),
+  unknownDepartment: z.literal([60003, 60123]).optional(),
+  memberOutside: z.literal([60111, 60011]).optional(),
   /** Of a customised app: 0 to be developed, 1 in development, 2 online, 3 online with a newer version. */
   publishStatus: z.number().int().min(0).max(3).optional(),
 });
@@ -170,7 +173,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     },
   },
   'PUT /sandbox/app': {
-    help: 'the app itself: {"closed": false, "allowedAddresses": [], "refusesWithoutDepartments": false, "corpId", "publishStatus": 0 to 3}',
+    help: 'the app itself: {"closed": false, "allowedAddresses": [], "refusesWithoutDepartments": false, "listsTaggedDepartments": false, "unknownDepartment": 60003 | 60123, "memberOutside": 60111 | 60011, "corpId", "publishStatus": 0 to 3}',
     run: (state, body) => {
       const { corpId, publishStatus, ...changes } = appSchema.parse(body);
       const company = appFor(state, corpId);
@@ -179,8 +182,10 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
         company.publishStatus = publishStatus;
       }
       Object.assign(company, changes);
-      const { closed, allowedAddresses, refusesWithoutDepartments } = company;
-      return { closed, allowedAddresses, refusesWithoutDepartments };
+      const { closed, allowedAddresses, refusesWithoutDepartments, listsTaggedDepartments } = company;
+      const { unknownDepartment, memberOutside } = company;
+      const lists = { refusesWithoutDepartments, listsTaggedDepartments };
+      return { closed, allowedAddresses, ...lists, unknownDepartment, memberOutside };
     },
   },
   'GET /sandbox/calls': { help: 'calls so far, by path', run: ({ calls }) => Object.fromEntries(calls) },

@@ -46,7 +46,7 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     const userid = query.get('userid');
     if (!userid) throw new WecomRefusal(41009);
     const user = company.visible.userCalled(userid);
-    if (!user) throw new WecomRefusal(60111);
+    if (!user) throw new WecomRefusal(company.visible.isOutside(userid) ? company.memberOutside : 60111);
     return company.visible.userJson(user);
   },
   /** Source: developer.work.weixin.qq.com/document/path/96267 */
@@ -119,20 +119,24 @@ function found(company: Company, fits: (user: SandboxUser) => boolean, errcode: 
 
 type Departments = ReadonlyMap<number, SandboxDepartment>;
 
+/** A department with all below it, as far as it can be seen, or everything that is shown unasked. */
 function tree(company: Company, query: URLSearchParams, among: Departments = company.visible.departments) {
+  const { visible } = company;
   const id = query.get('id');
-  if (company.refusesWithoutDepartments && among.size === 0) throw new WecomRefusal(60011);
-  return company.visible.subtree(id ? requireDepartment(company, id, among).id : undefined, among);
+  if (id) return visible.subtree(requireDepartment(company, id, among).id, among);
+  const all = visible.view.wholeStructure || company.listsTaggedDepartments ? among : visible.listed;
+  if (company.refusesWithoutDepartments && all.size === 0) throw new WecomRefusal(60011);
+  return [...all.values()];
 }
 
-/** @throws WecomRefusal 40058, 60003 where there is none, 60011 where it cannot be seen */
+/** @throws WecomRefusal 40058, 60003 or 60123 where there is none, 60011 where it cannot be seen */
 function requireDepartment(
   company: Company,
   id: string | null,
   among: Departments = company.visible.departments,
 ): SandboxDepartment {
   if (!id || !/^\d{1,10}$/.test(id)) throw new WecomRefusal(40058);
-  if (!company.organization.departments.has(Number(id))) throw new WecomRefusal(60003);
+  if (!company.organization.departments.has(Number(id))) throw new WecomRefusal(company.unknownDepartment);
   const department = among.get(Number(id));
   if (!department) throw new WecomRefusal(60011);
   return department;

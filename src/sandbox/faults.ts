@@ -2,11 +2,13 @@ import { z } from 'zod';
 
 /**
  * What can be made to go wrong, for calls that match. `empty`: every list empty; `listless`: success without the lists; `bare`:
- * success and nothing else; `texts`: every number, also the errcode, as text; `html` and `huge` come with HTTP status 200.
+ * success and nothing else; `shortened`: every list without its last element; `texts`: every number, also the errcode, as text; `nulls`: null instead of an empty list; `trimmed`:
+ * without what is empty; `html` and `huge` come with HTTP status 200; `dripping`: a byte now and then, without an end.
  */
 export const faultSchema = z.strictObject({
   kind: z.enum([
     'slow',
+    'dripping',
     'http500',
     'reset',
     'truncated',
@@ -17,7 +19,10 @@ export const faultSchema = z.strictObject({
     'empty',
     'listless',
     'bare',
+    'shortened',
     'texts',
+    'nulls',
+    'trimmed',
     'errcode',
     'tokenRevoked',
     'scopeShrunk',
@@ -26,7 +31,7 @@ export const faultSchema = z.strictObject({
   errcode: z.number().int().optional(),
   /** With kind scopeShrunk: the departments that can still be seen. */
   departments: z.array(z.number().int()).optional(),
-  /** With kind slow: how long the answer waits. */
+  /** With kind slow: how long the answer waits; with dripping: each byte. */
   milliseconds: z.number().int().min(0).max(600_000).default(1_000),
   /** Such as "user/list"; all paths when absent. */
   path: z.string().optional(),

@@ -154,11 +154,32 @@ function texts(value: unknown): unknown {
   return typeof value === 'object' && value !== null ? mapValues(value as Json, texts) : value;
 }
 
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
+
+/** Without empty lists, and without what they leave empty. */
+function trimmed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(trimmed);
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.entries(value).map(([key, inner]) => [key, trimmed(inner)] as const);
+  return Object.fromEntries(kept.filter(([, inner]) => !isEmpty(inner)));
+}
+
+/** With null for each empty list. */
+function nulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? null : value.map(nulls);
+  return typeof value === 'object' && value !== null ? mapValues(value as Json, nulls) : value;
+}
+
 /** Faults that change what a successful answer says. */
 const REWRITES: Readonly<Record<string, (answer: Answer) => Answer>> = {
   empty: (answer) => mapValues(parsed(answer), (value) => (Array.isArray(value) ? [] : value)),
   listless: (answer) => Object.fromEntries(Object.entries(parsed(answer)).filter(([, value]) => !Array.isArray(value))),
   bare: () => ({}),
+  shortened: (answer) => mapValues(parsed(answer), (value) => (Array.isArray(value) ? value.slice(0, -1) : value)),
+  nulls: (answer) => nulls(parsed(answer)) as Json,
+  trimmed: (answer) => trimmed(parsed(answer)) as Json,
   texts: (answer) => ({ errcode: '0', ...mapValues(parsed(answer), texts) }),
 };
 
@@ -167,13 +188,18 @@ function rewritten(answer: Answer, fault: Fault | undefined): Answer {
 }
 
 /** Faults of whatever stands between WeCom and its caller: answers without any of WeCom's. */
-const FOREIGN: Readonly<Record<string, (response: ServerResponse) => unknown>> = {
+const FOREIGN: Readonly<Record<string, (response: ServerResponse, fault: Fault) => unknown>> = {
   reset: (response) => response.destroy(),
   http500: (response) =>
     response.writeHead(500, { 'Content-Type': 'text/html' }).end('<html>Internal Server Error</html>'),
   html: (response) =>
     response.writeHead(200, { 'Content-Type': 'text/html' }).end('<html><body>Log on to the network</body></html>'),
   redirect: (response) => response.writeHead(302, { Location: 'http://127.0.0.1:9/logon' }).end(),
+  dripping: (response, { milliseconds }) => {
+    response.writeHead(200, { 'Content-Type': 'application/json; charset=UTF-8' });
+    const drip = setInterval(() => response.write(' '), milliseconds);
+    response.on('close', () => clearInterval(drip));
+  },
   // Said, not sent: a caller that believes it stops at once.
   huge: (response) => response.writeHead(200, { 'Content-Length': 2 ** 31 }).write('{"errcode":0,"errmsg":"'),
 };
@@ -181,8 +207,8 @@ const FOREIGN: Readonly<Record<string, (response: ServerResponse) => unknown>> =
 /** Errors come with HTTP status 200 and say so in headers. */
 function send(response: ServerResponse, answer: Answer | WecomRefusal, fault: Fault | undefined, ip: string): void {
   const foreign = FOREIGN[fault?.kind ?? ''];
-  if (foreign) {
-    foreign(response);
+  if (foreign && fault) {
+    foreign(response, fault);
     return;
   }
   const refusal = answer instanceof WecomRefusal ? answer : undefined;

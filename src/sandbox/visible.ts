@@ -33,6 +33,8 @@ export const PLAIN_VIEW: AppView = {
 /** An organisation cut to a visible range, with its answers ready to send. Made anew when either changes. */
 export class VisibleOrganization {
   readonly departments = new Map<number, SandboxDepartment>();
+  /** Those that department/list shows unasked: what the range names itself, with all below it. */
+  readonly listed: ReadonlyMap<number, SandboxDepartment>;
   /** Departments of which the app may know that they exist. */
   readonly structure: ReadonlyMap<number, SandboxDepartment>;
   private readonly users = new Map<string, SandboxUser>();
@@ -46,15 +48,17 @@ export class VisibleOrganization {
     readonly range: VisibleRange,
     readonly view: AppView = PLAIN_VIEW,
   ) {
+    const named = new Set(range.departments);
     const chosen = new Set(range.departments);
     const tagged = range.tags.map((id) => organization.tags.get(id)).filter((tag) => tag !== undefined);
     for (const tag of tagged) for (const id of tag.departments) chosen.add(id);
     for (const department of organization.departments.values()) {
       if (this.isBelow(department, chosen)) this.departments.set(department.id, department);
     }
+    this.listed = new Map([...this.departments].filter(([, department]) => this.isBelow(department, named)));
     this.structure = view.wholeStructure ? new Map(organization.departments) : this.departments;
-    const named = new Set([...range.users, ...tagged.flatMap((tag) => tag.users)].map((id) => id.toLowerCase()));
-    for (const user of organization.users.values()) this.admit(user, named);
+    const people = new Set([...range.users, ...tagged.flatMap((tag) => tag.users)].map((id) => id.toLowerCase()));
+    for (const user of organization.users.values()) this.admit(user, people);
   }
 
   /** By the plain id, ignoring case, as WeCom compares them. */
@@ -67,6 +71,14 @@ export class VisibleOrganization {
     if (!this.view.encryptsIds) return this.user(id);
     this.shownIds ??= new Map([...this.users.values()].map((user) => [this.view.memberId(user.userid), user]));
     return this.shownIds.get(id);
+  }
+
+  /** Whether there is a member of that id whom the app does not see. */
+  isOutside(id: string): boolean {
+    const { encryptsIds, memberId } = this.view;
+    const isCalled = ({ userid }: SandboxUser) =>
+      encryptsIds ? memberId(userid) === id : userid.toLowerCase() === id.toLowerCase();
+    return this.userCalled(id) === undefined && [...this.organization.users.values()].some(isCalled);
   }
 
   /** All members in the range. */
@@ -154,10 +166,9 @@ export class VisibleOrganization {
     return this.withhold(told, this.view.withheldOfDepartments);
   }
 
-  /** A department with all below it, or all. @param departments {@link departments} or {@link structure} */
-  subtree(id: number | undefined, departments = this.departments as ReadonlyMap<number, SandboxDepartment>) {
-    const all = [...departments.values()];
-    return id === undefined ? all : all.filter((department) => this.isBelow(department, new Set([id])));
+  /** A department with all below it. @param departments {@link departments} or {@link structure} */
+  subtree(id: number, departments: ReadonlyMap<number, SandboxDepartment>): SandboxDepartment[] {
+    return [...departments.values()].filter((department) => this.isBelow(department, new Set([id])));
   }
 
   private admit(user: SandboxUser, named: ReadonlySet<string>): void {

@@ -628,7 +628,7 @@ describe('changes that WeCom tells by callback', () => {
       ['signed with another token', { token: 'other' }],
       ['for another company', { receiveId: 'ww9999999999999999' }],
       ['older than ten minutes', { timestamp: String(Math.floor(Date.now() / 1000) - 700) }],
-      ['of the future', { timestamp: String(Math.floor(Date.now() / 1000) + 700) }],
+      ['of the future', { timestamp: String(Math.floor(Date.now() / 1000) + 7_000) }],
       ['without a number for a time', { timestamp: 'now' }],
       ['not XML', { body: () => '{"Encrypt": 1}' }],
       ['with a document type', { body: (e) => `<!DOCTYPE x [<!ENTITY a "b">]><xml><Encrypt>${e}</Encrypt></xml>` }],

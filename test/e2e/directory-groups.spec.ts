@@ -387,6 +387,48 @@ describe('directory groups', () => {
     });
   });
 
+  it('bring everybody below their departments where the visible range names them alone', async () => {
+    setTag(8, { departments: [2] });
+    rollcall.sandbox.company.setRange({ departments: [], users: [], tags: [8] });
+    const task = await run();
+    expect(task.status).toBe('SUCCEEDED');
+    const { rows } = await rollcall.sql.query('SELECT username FROM employee ORDER BY 1');
+    expect(rows.map(({ username }) => username)).toEqual(['lisi', 'wangwu', 'zhangsan']);
+    const again = await run();
+    expect([again.status, await recordsOf(rollcall.api, again.id)]).toEqual(['SUCCEEDED', []]);
+  });
+
+  describe('whose departments are not told', () => {
+    beforeEach(async () => {
+      setTag(8, { users: ['zhaoliu'] });
+      await run();
+      fault({ kind: 'trimmed', path: 'tag/get' });
+    });
+
+    it('have none where they had none', async () => {
+      setTag(8, { users: ['lisi'] });
+      expect((await run()).status).toBe('SUCCEEDED');
+      expect(await wrong()).toEqual([]);
+    });
+
+    it('keep what they have, and the task is not green', async () => {
+      setTag(7, { name: '羽毛球协会', users: ['lisi'] });
+      const task = await run();
+      expect([task.status, await recordsOf(rollcall.api, task.id)]).toEqual(['PARTIALLY_SUCCEEDED', []]);
+      expect((await certificateOf(task.id))?.['reasons']).toEqual([expect.stringContaining('group:7')]);
+      rollcall.sandbox.faults.clear();
+      expect((await run()).status).toBe('SUCCEEDED');
+      expect(await wrong()).toEqual([]);
+    });
+
+    it('keep it also where they are read by themselves', async () => {
+      setTag(7, { name: '羽毛球协会', users: ['lisi'] });
+      fault({ kind: 'empty', path: 'tag/list' });
+      const task = await run();
+      expect([task.status, await recordsOf(rollcall.api, task.id)]).toEqual(['PARTIALLY_SUCCEEDED', []]);
+    });
+  });
+
   describe('have members', () => {
     const scope = (departmentIds: string[]) =>
       rollcall.api.request(

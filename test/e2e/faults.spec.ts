@@ -7,6 +7,7 @@ import {
   startTask,
   synchronize,
   type TestRollcall,
+  untilRow,
   user,
   watch,
 } from '../setup/rollcall';
@@ -17,7 +18,7 @@ jest.mock('../../src/connector/token-bucket', () => {
   return { ...real, pause: (ms: number, signal: AbortSignal) => real.pause(ms / 1_000, signal) };
 });
 
-/** Where a fault can hit. Reading again happens because department 3 answers empty. */
+/** Where a fault can hit. Reading again happens because department 3 answers empty, or department 4 is not listed. */
 const POSITIONS: Readonly<
   Record<string, { hits: Partial<FaultInput>; because?: FaultInput; except?: (kind: FaultInput) => boolean }>
 > = {
@@ -36,7 +37,7 @@ const POSITIONS: Readonly<
   },
   'department/get, reading again': {
     hits: { path: 'department/get' },
-    because: { kind: 'empty', path: 'department/list' },
+    because: { kind: 'shortened', path: 'department/list' },
   },
   'tag/get': { hits: { path: 'tag/get' } },
   'user/simplelist of a large department': {
@@ -257,5 +258,48 @@ describe('whatever WeCom answers', () => {
     expect(task.status).toBe('HELD');
     expect(task.certificate?.reasons.join()).toContain('What can be seen shrank: department 1, group 7 no longer can.');
     expect(await lastRecords()).toEqual([{ type: 'EMPLOYEE', action: 'SUSPEND', id: 'zhaoliu', result: 'HELD' }]);
+  });
+
+  /** How an event task ends that is about these people. */
+  const eventTask = async (ids: readonly string[]): Promise<string> => {
+    const [last] = (await rollcall.sql.query('SELECT id FROM sync_task ORDER BY id DESC LIMIT 1')).rows;
+    await rollcall.sql.query(
+      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id)
+       SELECT s.id, 'EMPLOYEE', e.id, e.id FROM identity_source s, unnest($1::text[]) AS e (id) WHERE s.type = 'WECOM'`,
+      [ids],
+    );
+    const ended = `SELECT status FROM sync_task WHERE id > $1 AND trigger = 'EVENT' AND finished_at IS NOT NULL`;
+    await untilRow(rollcall, ended, [last.id]);
+    return (await rollcall.sql.query(ended, [last.id])).rows[0].status;
+  };
+  const people = (count: number) => Array.from({ length: count }, (_, i) => `a${i}`);
+
+  it('many people about whom WeCom does not answer keep nobody else from being read', async () => {
+    for (const userid of people(30))
+      rollcall.sandbox.faults.add({ kind: 'http500', path: 'user/get', query: { userid } });
+    edit(({ users }) => users.set('zoe', user('zoe', '新人', [2])));
+    expect(await eventTask([...people(30), 'zoe'])).toBe('PARTIALLY_SUCCEEDED');
+    expect((await rollcall.sql.query(`SELECT FROM employee WHERE username = 'zoe'`)).rows).toHaveLength(1);
+  });
+
+  it('nobody is asked about once WeCom answers nothing at all', async () => {
+    await rollcall.sql.query('DELETE FROM directory_event WHERE task_id IS NULL');
+    rollcall.sandbox.faults.add({ kind: 'http500' });
+    const before = calls('user/get');
+    expect(await eventTask(people(300))).toBe('FAILED');
+    expect(calls('user/get') - before).toBeLessThan(100);
+    // As if the pause were over.
+    await rollcall.sql.query(
+      `UPDATE sync_task SET finished_at = finished_at - interval '1 day' WHERE trigger = 'EVENT'`,
+    );
+  });
+
+  it('a wrong secret is tried once, however many events wait, and fails their task', async () => {
+    const { faults, company } = rollcall.sandbox;
+    await rollcall.sql.query('DELETE FROM directory_event WHERE task_id IS NULL');
+    company.revokeToken();
+    faults.add({ kind: 'errcode', errcode: 40001, path: 'gettoken' });
+    const before = calls('gettoken');
+    expect([await eventTask(people(40)), calls('gettoken') - before]).toEqual(['FAILED', 1]);
   });
 });

@@ -10,6 +10,54 @@ import {
   user,
 } from '../setup/rollcall';
 
+describe('a list of departments that comes empty', () => {
+  it('is not taken for the whole directory, although somebody can be seen by themselves', async () => {
+    const rollcall = await startRollcall();
+    try {
+      rollcall.sandbox.company.setRange({ departments: [1], users: ['lisi'], tags: [] });
+      const source = await connectSource(rollcall);
+      rollcall.sandbox.faults.add({ kind: 'empty', path: 'department/list' });
+      const task = await synchronize(rollcall, source);
+      expect([task.status, task.certificate]).toEqual([
+        'PARTIALLY_SUCCEEDED',
+        { complete: false, reasons: ['Departments of the visible range are not in the list of departments: 1.'] },
+      ]);
+      rollcall.sandbox.faults.clear();
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    } finally {
+      await rollcall.stop();
+    }
+  });
+});
+
+describe('who and what is gone', () => {
+  it('is believed in whichever words WeCom says it', async () => {
+    const rollcall = await startRollcall();
+    try {
+      const { company } = rollcall.sandbox;
+      company.setRange({ departments: [2, 4], users: [], tags: [] });
+      const source = await connectSource(rollcall);
+      await synchronize(rollcall, source);
+      Object.assign(company, { unknownDepartment: 60123, memberOutside: 60011 });
+      change(rollcall.sandbox, ({ departments, users }) => {
+        departments.delete(4);
+        users.set('wangwu', user('wangwu', '王五', [3]));
+        // Still there, and no longer to be seen.
+        users.set('zhaoliu', user('zhaoliu', '赵六', [1]));
+      });
+      company.setRange({ departments: [2], users: [], tags: [] });
+      const task = await synchronize(rollcall, source);
+      expect([task.status, task.certificate?.complete]).toEqual(['HELD', true]);
+      await decide(rollcall.api, { taskId: task.id, approve: true });
+      const { rows } = await rollcall.sql.query(`SELECT username FROM employee WHERE status = 'SUSPENDED'`);
+      expect(rows).toEqual([{ username: 'zhaoliu' }]);
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    } finally {
+      await rollcall.stop();
+    }
+  });
+});
+
 describe('removals over the limits', () => {
   let rollcall: TestRollcall;
   let source: string;

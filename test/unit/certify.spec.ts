@@ -9,6 +9,7 @@ const whole: SnapshotFacts = {
   pages: 3,
   extent,
   formerExtent: extent,
+  unlistedDepartments: [],
   includesEmployees: true,
   groups: undefined,
   scope: { mode: 'ALL', departmentIds: [] },
@@ -28,10 +29,23 @@ describe('a snapshot is complete', () => {
   it.each<[string, Partial<SnapshotFacts>]>([
     ['a page could not be read', { problems: ['employees-of:7: busy'], problemCount: 1 }],
     ['it is empty', { employees: 0 }],
+    ['a department of the visible range is not in it', { unlistedDepartments: ['1'] }],
   ])('but not when %s', (_what, facts) => {
     const { complete, reasons } = certify({ ...whole, ...facts });
     expect(complete).toBe(false);
     expect(reasons).toHaveLength(1);
+  });
+
+  it('nor when the visible range is empty, which is said', () => {
+    const nothing = { ...extent, departmentIds: [] };
+    const { complete, reasons } = certify({
+      ...whole,
+      employees: 0,
+      departments: 0,
+      extent: nothing,
+      formerExtent: nothing,
+    });
+    expect([complete, reasons]).toEqual([false, [expect.stringContaining('visible range is empty')]]);
   });
 });
 

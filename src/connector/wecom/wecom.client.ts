@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { Agent, request } from 'undici';
 import { type CallPace, processPace } from '../call-pace';
+import { CallsAtOnce } from '../calls-at-once';
 import { type AccessToken, type AccessTokenStore, DirectoryError, type ReadStatistics } from '../directory-connector';
 import { pause } from '../token-bucket';
 import { integer, isObject, type Json } from './wecom.dto';
@@ -16,6 +17,8 @@ export interface WecomClientOptions {
   readonly pace?: CallPace;
   /** Waits between tries, in milliseconds; for tests. */
   readonly pause?: typeof pause;
+  /** How long one call may take, to the last byte of its answer. */
+  readonly callTimeoutMs?: number;
 }
 
 export interface WecomCredentials {
@@ -68,7 +71,10 @@ interface Call {
 }
 
 const CONNECTIONS = 16;
+/** Without a byte. */
 const TIMEOUT_MS = 30_000;
+/** To the last byte, of however large an answer. */
+const CALL_TIMEOUT_MS = 300_000;
 /** Far above the largest answer seen: 30,000 members of a kilobyte. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_TRIES = 4;
@@ -76,6 +82,7 @@ const MAX_TRIES = 4;
 const RATE_WAIT_MS = 60_000;
 const MAX_RATE_WAITS = 5;
 const FREQUENCY_LIMIT = 45009;
+const TOO_MANY_AT_ONCE = 45033;
 const DEFAULT_LIFETIME_S = 7200;
 
 /** Calls to WeCom by one caller: token, pace, retries and errors. */
@@ -87,6 +94,7 @@ export class WecomClient {
     bodyTimeout: TIMEOUT_MS,
     connect: { timeout: 10_000 },
   });
+  private readonly atOnce = new CallsAtOnce(CONNECTIONS);
   private calls = 0;
   private throttledMs = 0;
   private readonly wait: typeof pause;
@@ -130,8 +138,8 @@ export class WecomClient {
         const query = { [this.caller.tokenParameter]: token, ...call.query };
         return await this.persist({ ...call, query }, signal);
       } catch (error) {
-        const expired = error instanceof WecomError && error.reaction === 'REFRESH_TOKEN';
-        if (!expired || rejected !== undefined) throw error;
+        if (!(error instanceof WecomError) || error.reaction !== 'REFRESH_TOKEN') throw error;
+        if (rejected !== undefined) throw new NewTokenRefused(error.errcode, call.path);
         rejected = token;
       }
     }
@@ -143,24 +151,33 @@ export class WecomClient {
     const { body } = await this.persist(call, signal);
     const token = body?.[tokenParameter];
     if (typeof token !== 'string' || token === '') {
-      throw this.unusable(call.path, `an answer without ${tokenParameter}`);
+      throw misshapen(call.path, `an answer without ${tokenParameter}`);
     }
     return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
   }
 
-  /** Tries again where that can help: network failures and "busy" at most three times, limits after waiting. */
+  /**
+   * Tries again where that can help: network failures and "busy" at most three times, limits after waiting. Too many calls at the
+   * same time become fewer first, which is no try.
+   */
   private async persist(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
     let rateWaits = 0;
-    for (let tries = 1; ; ) {
+    let tries = 1;
+    for (;;) {
       await this.keepPace(call.path, signal);
+      let allowed = 0;
       try {
-        return await this.once(call, signal);
+        return await this.atOnce.run((limit) => {
+          allowed = limit;
+          return this.once(call, signal);
+        });
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof DirectoryError)) throw error;
         const limited = error.code === 'UPSTREAM_RATE_LIMITED';
-        if (limited ? ++rateWaits > MAX_RATE_WAITS : error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES)
-          throw error;
+        const fewer = isTooManyAtOnce(error) && this.atOnce.lower(allowed);
+        if (limited && !fewer && ++rateWaits > MAX_RATE_WAITS) throw error;
+        if (!limited && (error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES)) throw error;
         await this.backOff(error, limited ? rateWaits : tries, signal);
       }
     }
@@ -186,14 +203,35 @@ export class WecomClient {
     const { path, knownDigest } = call;
     this.calls += 1;
     const readAt = new Date();
-    const { bytes, serverDate } = await this.fetchBytes(call, signal);
+    const { bytes, serverDate } = await this.inTime(path, signal, (limited) => this.fetchBytes(call, limited));
     const digest = createHash('sha256').update(bytes).digest('hex');
     if (digest === knownDigest) return { bytes, digest, readAt, body: undefined, serverDate };
     const body = this.parse(path, bytes);
     const errcode = body['errcode'] === undefined ? 0 : integer(body['errcode']);
-    if (errcode === undefined) throw this.unusable(path, 'an errcode that is no number');
+    if (errcode === undefined) throw misshapen(path, 'an errcode that is no number');
     if (errcode !== 0) throw new WecomError(errcode, path);
     return { bytes, digest, readAt, body, serverDate };
+  }
+
+  /** One attempt, aborted when it takes too long: an answer that comes byte by byte is never without one for long. */
+  private async inTime<T>(
+    path: string,
+    signal: AbortSignal,
+    attempt: (limited: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    const limited = new AbortController();
+    const abort = () => limited.abort(signal.reason);
+    const tooLong = () => limited.abort(this.unusable(path, 'no whole answer in time'));
+    const timer = setTimeout(tooLong, this.options.callTimeoutMs ?? CALL_TIMEOUT_MS);
+    // Not AbortSignal.any: a task's signal outlives its calls, and must not remember each of them.
+    signal.addEventListener('abort', abort);
+    try {
+      return await attempt(limited.signal);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    }
   }
 
   private async fetchBytes({ path, query, body: json }: Call, signal: AbortSignal) {
@@ -235,8 +273,8 @@ export class WecomClient {
     return body;
   }
 
-  /** The error for an answer that is none of WeCom's, or lacks what it must have. */
-  unusable(path: string, what: string): DirectoryError {
+  /** The error for an answer that is none of WeCom's. */
+  private unusable(path: string, what: string): DirectoryError {
     const advice = 'See that the server can reach WeCom (WECOM_API_URL, proxy, firewall), and try again.';
     return new DirectoryError(
       'UPSTREAM_UNREACHABLE',
@@ -245,4 +283,25 @@ export class WecomClient {
       advice,
     );
   }
+}
+
+/** The error for an answer of WeCom's that lacks what it must have. */
+export function misshapen(path: string, what: string): DirectoryError {
+  return new DirectoryError(
+    'UPSTREAM_UNREACHABLE',
+    `WeCom’s answer is not as documented: ${what} (${path}).`,
+    undefined,
+    'Try again; if it stays, please report it with this message.',
+  );
+}
+
+/** A token that was refused although it is new: no other call will fare better. */
+class NewTokenRefused extends WecomError {
+  override get stopsReading(): boolean {
+    return true;
+  }
+}
+
+function isTooManyAtOnce(error: DirectoryError): boolean {
+  return error instanceof WecomError && error.errcode === TOO_MANY_AT_ONCE;
 }

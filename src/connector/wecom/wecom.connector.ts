@@ -14,8 +14,10 @@ import {
   type ThirdPartyGroup,
 } from '../directory-connector';
 import { mapConcurrently } from '../map-concurrently';
+import { UnreadableGuard } from '../unreadable-guard';
 import { checkWecom } from './wecom.checks';
 import {
+  misshapen,
   type WecomAnswer,
   WecomClient,
   type WecomClientOptions,
@@ -23,6 +25,7 @@ import {
   wecomApp,
 } from './wecom.client';
 import {
+  hasList,
   identifiers,
   integer,
   isObject,
@@ -31,21 +34,32 @@ import {
   parseDepartment,
   parseEmployee,
   parseGroup,
+  parseMember,
+  statusProblems,
 } from './wecom.dto';
 import { WecomError } from './wecom.errors';
-import { mayNotReadTags, saysWhoIsIn, WecomGroups } from './wecom.groups';
+import { isUnknownTag, mayNotReadTags, saysWhoIsIn, WecomGroups } from './wecom.groups';
 import { wecomKey } from './wecom.ids';
 
 const CONCURRENCY = 8;
 const EXTENT_KEYS = ['allow_userinfos', 'allow_partys', 'allow_tags'];
 const TOO_LARGE = 45029;
 const NOT_VISIBLE = 60011;
-/** Unreadable answers in a row after which reading on only wastes calls. */
-const GIVE_UP_AFTER = 5;
+/** Which of the two an unknown department has is not documented. */
+const UNKNOWN_DEPARTMENT: ReadonlySet<number> = new Set([60003, 60123]);
+const GONE_DEPARTMENT: ReadonlySet<number> = new Set([...UNKNOWN_DEPARTMENT, NOT_VISIBLE]);
+/** Unknown, left, or outside the visible range, in the words of different pages. */
+const GONE_MEMBER: ReadonlySet<number> = new Set([60111, NOT_VISIBLE, 60021, 40003, 46004, 50002]);
 /** Members read one by one when a department is too large for one answer. */
 const MEMBERS_AT_ONCE = 8;
 
 type EmployeePage = DirectoryPage<ThirdPartyEmployee>;
+
+/** Somebody read by themselves. */
+interface Member {
+  readonly employee: ThirdPartyEmployee;
+  readonly problems: readonly string[];
+}
 
 /** Opens WeCom for one app, self-built or customised. Nothing is called before the first read. */
 export function openWecomConnector(settings: WecomCredentials, options: WecomClientOptions): DirectoryConnector {
@@ -55,6 +69,8 @@ export function openWecomConnector(settings: WecomCredentials, options: WecomCli
 class WecomConnector implements DirectoryConnector, HasGroups {
   /** Known after `departments`: at most 30,000 short ids. */
   private readonly parents = new Map<string, string | null>();
+  /** Departments that are in the visible range, by themselves or by a tag, with all below them. */
+  private range: ReadonlySet<string> = new Set();
   private readonly tags: WecomGroups;
 
   constructor(
@@ -79,8 +95,9 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   async extent(signal: AbortSignal): Promise<DirectoryExtent> {
     const body = await this.read('agent/get', { agentid: this.app.agentId }, signal);
     if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get');
-    if (!EXTENT_KEYS.some((key) => isObject(body[key])))
-      throw this.client.unusable('agent/get', 'an answer without the visible range');
+    // An empty range may be told by nothing at all; an answer that is not about the app tells none.
+    if (![...EXTENT_KEYS, 'agentid', 'name'].some((key) => (body[key] ?? null) !== null))
+      throw misshapen('agent/get', 'an answer without the visible range');
     const within = (key: string): Json => (isObject(body[key]) ? (body[key] as Json) : {});
     const users = list(within('allow_userinfos'), 'user');
     const once = (values: readonly unknown[]) => this.unseen(identifiers(values).sort(), new Set());
@@ -118,25 +135,25 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     departmentIds: readonly string[],
     options: ReadOptions,
   ): AsyncIterable<EmployeePage> {
-    const guard = new UnreadableGuard();
-    const departments = departmentIds.filter((id) => !options.alreadyRead(departmentKey(id)));
-    for await (const page of this.departmentPages(extent, departments, options)) yield guard.pass(page);
-    const read = new Set<string>();
-    const named = this.unseen(extent.employeeIds, read);
-    for await (const page of this.employeePages(named, options)) yield guard.pass(page);
-    const readDepartments = new Set(departmentIds.map((id) => this.keyOf(id)));
-    for (const groupId of extent.groupIds) {
-      const group = await this.visibleGroup(groupId, options.signal);
-      if ('content' in group) {
-        yield guard.pass(group);
-        continue;
-      }
-      const members = this.unseen(group.employeeIds, read);
-      for await (const page of this.employeePages(members, options)) yield guard.pass(page);
-      const unseen = this.unseen(group.departmentIds, readDepartments);
-      const more = unseen.filter((id) => !options.alreadyRead(departmentKey(id)));
-      for await (const page of this.departmentPages(extent, more, options)) yield guard.pass(page);
+    const guard = new UnreadableGuard(() => this.extent(options.signal));
+    const groups: ThirdPartyGroup[] = [];
+    for (const id of extent.groupIds) {
+      const group = await this.visibleGroup(id, options.signal);
+      if ('content' in group) yield await guard.pass(group);
+      else groups.push(group);
     }
+    const tagged = groups.flatMap((group) => group.departmentIds ?? []);
+    this.range = new Set([...extent.departmentIds, ...tagged]);
+    for await (const page of this.departmentPages(departmentIds, options)) yield await guard.pass(page);
+    const readDepartments = new Set(departmentIds.map((id) => this.keyOf(id)));
+    for (const id of this.unseen(tagged, new Set(readDepartments))) {
+      const below = await this.withAllBelow(id, options.signal);
+      if ('content' in below) yield await guard.pass(below);
+      const ids = this.unseen('content' in below ? [id] : below, readDepartments);
+      for await (const page of this.departmentPages(ids, options)) yield await guard.pass(page);
+    }
+    const named = [...extent.employeeIds, ...groups.flatMap((group) => group.employeeIds)];
+    for await (const page of this.employeePages(this.unseen(named, new Set()), options)) yield await guard.pass(page);
   }
 
   /** Those that are not in `seen` yet, each once; from now on they are. WeCom may name somebody twice, and in another case. */
@@ -148,19 +165,24 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   }
 
   async department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined> {
-    const body = await this.readOrGone('department/get', { id: externalId }, signal);
+    const body = await this.readOrGone('department/get', { id: externalId }, GONE_DEPARTMENT, signal);
     return body && this.asked('department/get', externalId, parseDepartment(body['department']));
   }
 
   async employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined> {
-    const body = await this.readOrGone('user/get', { userid: externalId }, signal);
-    return body && this.asked('user/get', externalId, parseEmployee(body));
+    return (await this.member(externalId, signal))?.employee;
+  }
+
+  private async member(externalId: string, signal: AbortSignal): Promise<Member | undefined> {
+    const body = await this.readOrGone('user/get', { userid: externalId }, GONE_MEMBER, signal);
+    if (!body) return undefined;
+    return { employee: this.asked('user/get', externalId, parseMember(body)), problems: statusProblems([body]) };
   }
 
   /** An answer about nobody, or about somebody else, says nothing about who was asked for: least of all that they are gone. */
   private asked<T extends { readonly externalId: string }>(path: string, externalId: string, object: T | undefined): T {
     if (object && this.keyOf(object.externalId) === this.keyOf(externalId)) return object;
-    throw this.client.unusable(path, 'an answer about something else than was asked for');
+    throw misshapen(path, 'an answer about something else than was asked for');
   }
 
   groups(options: ReadOptions): AsyncIterable<DirectoryPage<ThirdPartyGroup>> {
@@ -171,20 +193,42 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     return this.tags.group(externalId, signal);
   }
 
-  private departmentPages(extent: DirectoryExtent, ids: readonly string[], options: ReadOptions) {
-    return mapConcurrently(ids, CONCURRENCY, (id) => {
+  private departmentPages(ids: readonly string[], options: ReadOptions) {
+    const wanted = ids.filter((id) => !options.alreadyRead(departmentKey(id)));
+    return mapConcurrently(wanted, CONCURRENCY, (id) => {
       const key = departmentKey(id);
-      return this.page(key, options, () => this.departmentMembers(id, key, extent, options));
+      return this.page(key, options, () => this.departmentMembers(id, key, options));
     });
+  }
+
+  /**
+   * A tag's department with all below it. They may be in no list of departments, since the visible range names the tag alone; one
+   * that was listed was read with those below it, as far as the scope has them.
+   */
+  private async withAllBelow(id: string, signal: AbortSignal): Promise<string[] | EmployeePage> {
+    if (this.parents.has(id)) return [id];
+    const page = { key: `departments-below:${id}`, readAt: new Date() };
+    try {
+      const body = await this.read('department/simplelist', { id }, signal);
+      const below = list(body, 'department_id')
+        .map(parseDepartment)
+        .filter((department) => department !== undefined);
+      for (const department of below) this.parents.set(department.externalId, department.parentId);
+      const ids = below.map((department) => department.externalId);
+      if (!ids.includes(id)) throw misshapen('department/simplelist', `an answer without department ${id}`);
+      return ids;
+    } catch (error) {
+      if (isUnknownDepartment(error)) return [];
+      return { ...page, content: unreadable(error, signal) };
+    }
   }
 
   private employeePages(ids: readonly string[], options: ReadOptions) {
     const wanted = ids.filter((id) => !options.alreadyRead(`employee:${id}`));
     return mapConcurrently(wanted, CONCURRENCY, (id) =>
       this.page(`employee:${id}`, options, async () => {
-        const employee = await this.employee(id, options.signal);
-        const objects = employee ? [employee] : [];
-        return { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems: [] };
+        const member = await this.member(id, options.signal);
+        return readPage(member ? [member] : []);
       }),
     );
   }
@@ -199,30 +243,25 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     try {
       return { ...page, content: await read() };
     } catch (error) {
-      options.signal.throwIfAborted();
-      if (!(error instanceof DirectoryError) || (error instanceof WecomError && error.reaction === 'STOP')) throw error;
-      return { ...page, content: { kind: 'unreadable', error } };
+      return { ...page, content: unreadable(error, options.signal) };
     }
   }
 
   private async departmentMembers(
     id: string,
     key: string,
-    extent: DirectoryExtent,
     options: ReadOptions,
   ): Promise<PageContent<ThirdPartyEmployee>> {
     const known = options.knownDigest(key);
     try {
       const { body, digest } = await this.client.get('user/list', { department_id: id }, options.signal, known);
-      return body
-        ? { kind: 'read', digest, ...parseAll(body, 'userlist', parseEmployee) }
-        : { kind: 'unchanged', digest };
+      return body ? { kind: 'read', digest, ...parseMembers(body) } : { kind: 'unchanged', digest };
     } catch (error) {
       if (!(error instanceof WecomError)) throw error;
       if (error.errcode === TOO_LARGE) return this.membersOneByOne(id, options.signal);
       // Outside the visible range there is nothing to see; a department that went away meanwhile has nobody.
-      const outside = error.errcode === NOT_VISIBLE && !this.isWithin(extent, id);
-      const gone = error.reaction === 'GONE' && error.errcode !== NOT_VISIBLE;
+      const outside = error.errcode === NOT_VISIBLE && !this.isWithin(id);
+      const gone = isUnknownDepartment(error) && (await this.department(id, options.signal)) === undefined;
       if (!outside && !gone) throw error;
       return { kind: 'read', digest: `error ${error.errcode}`, objects: [], problems: [] };
     }
@@ -231,17 +270,16 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   /** For a department whose answer WeCom calls too large. */
   private async membersOneByOne(departmentId: string, signal: AbortSignal): Promise<PageContent<ThirdPartyEmployee>> {
     const body = await this.read('user/simplelist', { department_id: departmentId }, signal);
-    if (!Array.isArray(body['userlist'])) throw this.client.unusable('user/simplelist', 'an answer without userlist');
+    if (!hasList(body, 'userlist')) throw misshapen('user/simplelist', 'an answer without userlist');
     const elements = list(body, 'userlist');
     const ids = identifiers(elements.map((member) => (isObject(member) ? member['userid'] : undefined))).sort();
-    const objects: ThirdPartyEmployee[] = [];
-    for await (const employee of mapConcurrently(ids, MEMBERS_AT_ONCE, (id) => this.employee(id, signal))) {
-      if (employee) objects.push(employee);
+    const members: Member[] = [];
+    for await (const member of mapConcurrently(ids, MEMBERS_AT_ONCE, (id) => this.member(id, signal))) {
+      if (member) members.push(member);
     }
-    objects.sort((a, b) => (a.externalId < b.externalId ? -1 : 1));
+    members.sort((a, b) => (a.employee.externalId < b.employee.externalId ? -1 : 1));
     const nameless = elements.length - ids.length;
-    const problems = nameless > 0 ? [`${nameless} members without a userid`] : [];
-    return { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems };
+    return readPage(members, nameless > 0 ? [`${nameless} members without a userid`] : []);
   }
 
   /** A tag that the visible range names: who is in it can be seen although no department of theirs may be. */
@@ -249,22 +287,21 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const page = { key: `group:${id}`, readAt: new Date() };
     try {
       const body = await this.read('tag/get', { tagid: id }, signal);
-      if (!saysWhoIsIn(body)) throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
+      if (!saysWhoIsIn(body)) throw misshapen('tag/get', 'an answer without userlist and partylist');
       return parseGroup(id, body);
     } catch (error) {
-      signal.throwIfAborted();
-      const stops = error instanceof WecomError && error.reaction === 'STOP' && !mayNotReadTags(error);
-      if (!(error instanceof DirectoryError) || stops) throw error;
-      return { ...page, content: { kind: 'unreadable', error } };
+      // Deleted, although the range still names it: nobody is in it any more.
+      if (isUnknownTag(error)) return parseGroup(id, {});
+      const content = mayNotReadTags(error) ? ({ kind: 'unreadable', error } as const) : unreadable(error, signal);
+      return { ...page, content };
     }
   }
 
-  private isWithin(extent: DirectoryExtent, departmentId: string): boolean {
-    const chosen = new Set(extent.departmentIds);
+  private isWithin(departmentId: string): boolean {
     const seen = new Set<string>();
     let at: string | null | undefined = departmentId;
     while (at && !seen.has(at)) {
-      if (chosen.has(at)) return true;
+      if (this.range.has(at)) return true;
       seen.add(at);
       at = this.parents.get(at);
     }
@@ -278,30 +315,27 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   private async readOrGone(
     path: string,
     query: Readonly<Record<string, string>>,
+    gone: ReadonlySet<number>,
     signal: AbortSignal,
   ): Promise<Json | undefined> {
     try {
       return await this.read(path, query, signal);
     } catch (error) {
-      if (error instanceof WecomError && error.reaction === 'GONE') return undefined;
+      if (error instanceof WecomError && gone.has(error.errcode)) return undefined;
       throw error;
     }
   }
 }
 
-/** Ends the read after several unreadable pages in a row: then it is not the page that is at fault. */
-class UnreadableGuard {
-  private inARow = 0;
+/** @throws the error, where reading on makes no sense */
+function unreadable(error: unknown, signal: AbortSignal): PageContent<ThirdPartyEmployee> {
+  signal.throwIfAborted();
+  if (!(error instanceof DirectoryError) || error.stopsReading) throw error;
+  return { kind: 'unreadable', error };
+}
 
-  pass(page: EmployeePage): EmployeePage {
-    if (page.content.kind !== 'unreadable') {
-      this.inARow = 0;
-      return page;
-    }
-    this.inARow += 1;
-    if (this.inARow >= GIVE_UP_AFTER && page.content.error.code !== 'UPSTREAM_REFUSED') throw page.content.error;
-    return page;
-  }
+function isUnknownDepartment(error: unknown): boolean {
+  return error instanceof WecomError && UNKNOWN_DEPARTMENT.has(error.errcode);
 }
 
 function departmentKey(id: string): string {
@@ -309,13 +343,24 @@ function departmentKey(id: string): string {
 }
 
 function parseAll<T>(body: Json | undefined, key: string, parse: (element: unknown) => T | undefined) {
-  if (!body || !Array.isArray(body[key])) {
+  if (!body || !hasList(body, key)) {
     return { objects: [], problems: [`The answer has no list "${key}".`] };
   }
   const elements = list(body, key);
   const objects = elements.map(parse).filter((object) => object !== undefined);
   const nameless = elements.length - objects.length;
   return { objects, problems: nameless > 0 ? [`${nameless} elements of "${key}" that are not whole`] : [] };
+}
+
+function parseMembers(body: Json) {
+  const { objects, problems } = parseAll(body, 'userlist', parseEmployee);
+  return { objects, problems: [...problems, ...statusProblems(list(body, 'userlist'))] };
+}
+
+function readPage(members: readonly Member[], problems: readonly string[] = []): PageContent<ThirdPartyEmployee> {
+  const objects = members.map(({ employee }) => employee);
+  const all = [...problems, ...members.flatMap((member) => member.problems)];
+  return { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems: all };
 }
 
 function digestOf(text: string): string {

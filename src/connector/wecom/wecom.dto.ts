@@ -20,6 +20,11 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Whether an answer has a list under a key; null is one with nothing in it. */
+export function hasList(body: Json | undefined, key: string): boolean {
+  return body !== undefined && (Array.isArray(body[key]) || body[key] === null);
+}
+
 /** A list under a key; anything else is an empty one. */
 export function list(body: Json, key: string): readonly unknown[] {
   const value = body[key];
@@ -92,6 +97,17 @@ export function parseDepartment(element: unknown): ThirdPartyDepartment | undefi
 }
 
 /**
+ * The answer of user/get. It may leave out the departments of somebody who is in none that the app can see; where a main one is
+ * told, it was cut.
+ * @returns undefined as {@link parseEmployee} does
+ */
+export function parseMember(body: unknown): ThirdPartyEmployee | undefined {
+  const isNowhere = isObject(body) && (body['department'] ?? body['main_department'] ?? null) === null;
+  return parseEmployee(isNowhere ? { ...body, department: [] } : body);
+}
+
+/**
+ * An element of a list of a department's members.
  * @returns undefined when the element names no member, or does not say where the member is: WeCom always does, so an answer
  * without it was cut, and must not look like somebody who is in no department
  */
@@ -113,7 +129,7 @@ export function parseEmployee(element: unknown): ThirdPartyEmployee | undefined 
   };
 }
 
-/** The answer of tag/get, which does not repeat the tag's id. */
+/** The answer of tag/get, which does not repeat the tag's id, and of two lists may tell one. */
 export function parseGroup(externalId: string, body: Json): ThirdPartyGroup {
   const name = text(body['tagname']);
   const users = list(body, 'userlist').map((user) => (isObject(user) ? user['userid'] : undefined));
@@ -121,24 +137,55 @@ export function parseGroup(externalId: string, body: Json): ThirdPartyGroup {
     externalId,
     fields: name === undefined ? {} : { name },
     employeeIds: identifiers(users),
-    departmentIds: identifiers(list(body, 'partylist')),
+    departmentIds: hasList(body, 'partylist') ? identifiers(list(body, 'partylist')) : undefined,
   };
 }
 
 const STATUSES: Readonly<Record<number, ThirdPartyStatus>> = { 1: 'ACTIVE', 2: 'DISABLED', 4: 'INACTIVE', 5: 'LEFT' };
 
-/** Old answers have `enable` instead of `status`. */
+/**
+ * Old answers have `enable` instead of `status`. A status that is withheld is that of most people; one that is not known must not
+ * open anything to anybody.
+ */
 function parseStatus(element: Json): ThirdPartyStatus {
   const status = STATUSES[integer(element['status']) ?? 0];
-  return status ?? (integer(element['enable']) === 0 ? 'DISABLED' : 'ACTIVE');
+  if (status) return status;
+  if (integer(element['enable']) === 0) return 'DISABLED';
+  return isTold(element['status']) ? 'INACTIVE' : 'ACTIVE';
 }
 
-/** `department`, `order` and `is_leader_in_dept` run parallel; the latter two may be shorter or absent. */
+function isTold(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+/** How many members one list spells out. */
+const PROBLEMS_SHOWN = 3;
+
+/** What is to be told of members whose status is none that WeCom documents. */
+export function statusProblems(members: readonly unknown[]): string[] {
+  const unknown = members.filter(isObject).filter(({ status }) => isTold(status) && !STATUSES[integer(status) ?? 0]);
+  const shown = unknown
+    .slice(0, PROBLEMS_SHOWN)
+    .map(
+      ({ userid, status }) =>
+        `The status of ${identifier(userid)} is none that WeCom documents (${text(status)}); they count as not activated.`,
+    );
+  return unknown.length > shown.length ? [...shown, `And ${unknown.length - shown.length} more such.`] : shown;
+}
+
+/**
+ * `department`, `order` and `is_leader_in_dept` run parallel. Of another length – cut to other departments than these – the latter
+ * two would lead somewhere else, so that nothing is told.
+ */
 function parseMemberships(element: Json): ThirdPartyMembership[] {
-  const orders = list(element, 'order');
-  const leaders = list(element, 'is_leader_in_dept');
+  const departments = list(element, 'department');
+  const parallel = (key: string) => {
+    const values = list(element, key);
+    return values.length === departments.length ? values : [];
+  };
+  const [orders, leaders] = [parallel('order'), parallel('is_leader_in_dept')];
   const found = new Map<string, ThirdPartyMembership>();
-  for (const [i, value] of list(element, 'department').entries()) {
+  for (const [i, value] of departments.entries()) {
     const departmentId = identifier(value);
     if (departmentId === undefined || found.has(departmentId)) continue;
     const leader = integer(leaders[i]);

@@ -2,7 +2,8 @@ import { DirectoryError } from '../directory-connector';
 
 /**
  * What the client does about an errcode. `RETRY`: at once, at most three times; `BACK_OFF`: later, more slowly; `REFRESH_TOKEN`:
- * once with a new token; `GONE`: the object cannot be seen; `STOP`: nothing else will work either; `REFUSED`: this call will not.
+ * once with a new token; `GONE`: a member, department or tag cannot be seen, where the code is about one of that kind; `STOP`:
+ * nothing else will work either; `REFUSED`: this call will not.
  */
 export type WecomReaction = 'RETRY' | 'BACK_OFF' | 'REFRESH_TOKEN' | 'GONE' | 'STOP' | 'REFUSED';
 
@@ -216,6 +217,10 @@ export class WecomError extends DirectoryError {
           ? 'UPSTREAM_UNREACHABLE'
           : 'UPSTREAM_REFUSED';
     super(code, `${meaning} (${path})`, String(errcode), advice);
+  }
+
+  override get stopsReading(): boolean {
+    return this.reaction === 'STOP';
   }
 
   get reaction(): WecomReaction {

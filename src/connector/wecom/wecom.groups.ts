@@ -8,8 +8,8 @@ import {
   type ThirdPartyGroup,
 } from '../directory-connector';
 import { mapConcurrently } from '../map-concurrently';
-import type { WecomAnswer, WecomClient } from './wecom.client';
-import { identifiers, isObject, type Json, list, parseGroup } from './wecom.dto';
+import { misshapen, type WecomAnswer, type WecomClient } from './wecom.client';
+import { hasList, identifiers, isObject, type Json, list, parseGroup } from './wecom.dto';
 import { WecomError } from './wecom.errors';
 
 const CONCURRENCY = 8;
@@ -57,7 +57,7 @@ export class WecomGroups {
   async group(externalId: string, signal: AbortSignal): Promise<ThirdPartyGroup | undefined> {
     try {
       const { body } = await this.client.get('tag/get', { tagid: externalId }, signal);
-      if (!saysWhoIsIn(body)) throw this.client.unusable('tag/get', 'an answer without userlist and partylist');
+      if (!saysWhoIsIn(body)) throw misshapen('tag/get', 'an answer without userlist and partylist');
       return parseGroup(externalId, body);
     } catch (error) {
       if (isUnknownTag(error)) return undefined;
@@ -65,7 +65,7 @@ export class WecomGroups {
       // Not to be read is not gone, unless WeCom lists tags for this app and no longer this one.
       const listed = await this.client.get('tag/list', {}, signal).catch(() => undefined);
       const { ids, problems } = parseTags(listed?.body ?? {});
-      if (problems.length > 0 || ids.includes(externalId)) throw error;
+      if (problems.length > 0 || ids.includes(externalId)) throw new NotPermitted(error);
       return undefined;
     }
   }
@@ -90,17 +90,15 @@ function readContent(id: string, body: Json, digest: string): PageContent<ThirdP
     const problems = ['The answer has neither a list "userlist" nor a list "partylist".'];
     return { kind: 'read', digest, objects: [], problems };
   }
-  const problems: string[] = [];
-  if (!Array.isArray(body['userlist'])) problems.push('The answer has no list "userlist".');
   const group = parseGroup(id, body);
   const nameless = list(body, 'userlist').length - group.employeeIds.length;
-  if (nameless > 0) problems.push(`${nameless} members without a userid`);
+  const problems = nameless > 0 ? [`${nameless} members without a userid`] : [];
   return { kind: 'read', digest, objects: [group], problems };
 }
 
 /** Without either list an answer says nothing, least of all that nobody is in the group. */
 export function saysWhoIsIn(body: Json | undefined): body is Json {
-  return body !== undefined && (Array.isArray(body['userlist']) || Array.isArray(body['partylist']));
+  return hasList(body, 'userlist') || hasList(body, 'partylist');
 }
 
 /** @throws NotPermitted for these codes, and whatever no single page is the reason of */
@@ -108,13 +106,13 @@ function unreadable(error: unknown, forbidden: ReadonlySet<number>, signal: Abor
   signal.throwIfAborted();
   if (!(error instanceof DirectoryError)) throw error;
   if (error instanceof WecomError && forbidden.has(error.errcode)) throw new NotPermitted(error);
-  if (error instanceof WecomError && error.reaction === 'STOP') throw error;
+  if (error.stopsReading) throw error;
   return { kind: 'unreadable', error };
 }
 
 /** The answer of tag/list: ids, and elements that have none. */
 export function parseTags(body: Json): { ids: string[]; problems: string[] } {
-  if (!Array.isArray(body['taglist'])) return { ids: [], problems: ['The answer has no list "taglist".'] };
+  if (!hasList(body, 'taglist')) return { ids: [], problems: ['The answer has no list "taglist".'] };
   const tags = list(body, 'taglist');
   const ids = identifiers(tags.map((tag) => (isObject(tag) ? tag['tagid'] : undefined)));
   const nameless = tags.length - ids.length;
@@ -132,7 +130,7 @@ export function isUnknownTag(error: unknown): boolean {
 }
 
 /** Whether the app may not read tags at all. */
-export function mayNotReadTags(error: unknown): boolean {
+export function mayNotReadTags(error: unknown): error is WecomError {
   return error instanceof WecomError && CALL_FORBIDDEN.has(error.errcode);
 }
 

@@ -35,6 +35,8 @@ export interface SnapshotFacts {
   readonly employees: number;
   readonly pages: number;
   readonly extent: SnapshotExtent;
+  /** Departments that the extent names and the snapshot lacks. */
+  readonly unlistedDepartments: readonly string[];
   /** That of the last complete snapshot whose removals were decided; undefined for the first. */
   readonly formerExtent: SnapshotExtent | undefined;
   readonly includesEmployees: boolean;
@@ -59,7 +61,15 @@ export interface Verdict {
 /** Whether a snapshot may be believed where something is missing from it. Pure. */
 export function certify(facts: SnapshotFacts): Verdict {
   const reasons = spelledOut(facts);
-  if (facts.includesEmployees && facts.employees === 0) {
+  if (facts.unlistedDepartments.length > 0) {
+    const names = facts.unlistedDepartments.slice(0, REASONS_SHOWN).join(', ');
+    reasons.push(`Departments of the visible range are not in the list of departments: ${names}.`);
+  }
+  if (isEmptyRange(facts.extent)) {
+    reasons.push(
+      'The visible range is empty, so that nobody can be seen: choose departments, members or tags in the directory’s console.',
+    );
+  } else if (facts.includesEmployees && facts.employees === 0) {
     reasons.push(
       'The directory showed no employee at all: a withdrawn visible range looks the same as an empty company.',
     );
@@ -75,6 +85,10 @@ export function certify(facts: SnapshotFacts): Verdict {
   if (groups) reasons.push(...spelledOut(groups));
   const groupsComplete = groups && !groups.leftAlone ? groups.listed && groups.problemCount === 0 : null;
   return { complete, groupsComplete, lost, reasons };
+}
+
+function isEmptyRange({ departmentIds, employeeIds, groupIds }: SnapshotExtent): boolean {
+  return departmentIds.length + employeeIds.length + groupIds.length === 0;
 }
 
 function spelledOut({ problems, problemCount }: Pick<SnapshotFacts, 'problems' | 'problemCount'>): string[] {
@@ -118,7 +132,7 @@ export async function storeCertificate(
   read: WhatWasRead,
 ): Promise<Certified> {
   const same = run.task.settings.scope.mode === 'ALL' ? await isSameSnapshot(dataSource, run) : undefined;
-  const facts = await countFacts(dataSource, run, read, same);
+  const facts = await countFacts(dataSource, connector, run, read, same);
   const { lost, ...verdict } = certify(facts);
   const certificate: CertificateState = {
     ...verdict,
@@ -304,6 +318,7 @@ function problemsOf(condition: string, name: string): string {
 
 async function countFacts(
   dataSource: DataSource,
+  connector: DirectoryConnector,
   run: Run,
   read: WhatWasRead,
   same: Counts | undefined,
@@ -315,6 +330,12 @@ async function countFacts(
             ${problemsOf(`object_type <> 'GROUP'`, 'organisation')}, ${problemsOf(`object_type = 'GROUP'`, 'groups')}
        FROM task_page WHERE task_id = $1 AND page_key NOT LIKE 'again:%'`,
     [id],
+  );
+  const unlisted = await dataSource.query(
+    `SELECT r.id FROM unnest($2::text[], $3::text[]) AS r (key, id)
+      WHERE NOT EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                         WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' AND r.key = ANY (p.keys)) ORDER BY 1`,
+    [id, read.extent.departmentIds.map((each) => connector.keyOf(each)), read.extent.departmentIds],
   );
   const chosen = await dataSource.query(
     `SELECT DISTINCT s.external_id AS id FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
@@ -334,6 +355,7 @@ async function countFacts(
     employees: counts.employees,
     pages,
     groups: read.groups ? { ...problems.groups, groups: counts.groups, listed, leftAlone } : undefined,
+    unlistedDepartments: unlisted.map((row: { id: string }) => row.id),
     extent: { ...extent, chosenDepartmentIds: chosen.map((row: { id: string }) => row.id) },
     formerExtent: former?.extent,
     scope: settings.scope,

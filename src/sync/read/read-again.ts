@@ -1,8 +1,11 @@
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, DirectoryError, hasGroups } from '../../connector/directory-connector';
+import { mapConcurrently } from '../../connector/map-concurrently';
+import { UnreadableGuard } from '../../connector/unreadable-guard';
 import type { Run } from '../task/lease';
 import type { AnyPage } from './stage';
 import type { StagedObject, StagedType } from './staged-rows';
+import { requireDepartments } from './told-groups';
 
 /** Missing objects are read in batches of this size, so that a whole company missing is never held in memory. */
 const BATCH = 500;
@@ -24,11 +27,7 @@ export async function* readMissingAgain(
     const missing = await nextMissing(dataSource, run, objectType, after);
     const last = missing.at(-1);
     if (!last) return;
-    for (let i = 0; i < missing.length; i += CONCURRENCY) {
-      yield* await Promise.all(
-        missing.slice(i, i + CONCURRENCY).map((object) => readObject(connector, run, objectType, object)),
-      );
-    }
+    yield* readObjects(dataSource, connector, run, objectType, missing);
     after = last.key;
   }
 }
@@ -90,8 +89,24 @@ export interface Missing {
   readonly id: string;
 }
 
-/** One object read by itself: gone is an empty page, present a page of one, an error an unreadable page. */
-export async function readObject(
+/**
+ * Each object read by itself, in any order.
+ * @throws DirectoryError when reading on makes no sense
+ */
+export async function* readObjects(
+  dataSource: DataSource,
+  connector: DirectoryConnector,
+  run: Run,
+  objectType: StagedType,
+  objects: readonly Missing[],
+): AsyncIterable<AnyPage> {
+  const guard = new UnreadableGuard(() => connector.extent(run.signal));
+  const read = mapConcurrently(objects, CONCURRENCY, (object) => readObject(connector, run, objectType, object));
+  for await (const page of requireDepartments(dataSource, connector, run, read)) yield await guard.pass(page);
+}
+
+/** One object: gone is an empty page, present a page of one, an error that concerns it alone an unreadable page. */
+async function readObject(
   connector: DirectoryConnector,
   run: Run,
   objectType: StagedType,
@@ -105,7 +120,7 @@ export async function readObject(
     const content = { kind: 'read' as const, digest: `once:${run.task.id}`, objects, problems: [] };
     return { ...page, content } as AnyPage;
   } catch (error) {
-    if (!(error instanceof DirectoryError)) throw error;
+    if (!(error instanceof DirectoryError) || error.stopsReading) throw error;
     return { ...page, content: { kind: 'unreadable', error } };
   }
 }

@@ -2,11 +2,10 @@ import type { DataSource } from 'typeorm';
 import type { DirectoryConnector } from '../../connector/directory-connector';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Run } from '../task/lease';
-import { readObject } from './read-again';
+import { readObjects } from './read-again';
 import type { AnyPage } from './stage';
 import type { StagedType } from './staged-rows';
 
-const AT_ONCE = 8;
 /** Named objects are taken in batches of this size, so that a storm is never held in memory. */
 const BATCH = 500;
 
@@ -97,11 +96,7 @@ export async function* readNamed(
     );
     const last = named.at(-1);
     if (!last) return;
-    for (let i = 0; i < named.length; i += AT_ONCE) {
-      yield* await Promise.all(
-        named.slice(i, i + AT_ONCE).map((object) => readObject(connector, run, objectType, object)),
-      );
-    }
+    yield* readObjects(dataSource, connector, run, objectType, named);
     after = last.key;
   }
 }

@@ -11,6 +11,7 @@ import { readNamed, typesToRead } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
 import { COUNTED, Stage, type StagedBatch } from './stage';
 import type { StagedType } from './staged-rows';
+import { requireDepartments } from './told-groups';
 
 interface NamedDepartment {
   readonly id: string;
@@ -118,11 +119,12 @@ export class SnapshotReader {
 
   /** After the people, so that whoever is in a group has been read. Without the permission everything else goes on. */
   private async readGroups(): Promise<Omit<WhatWasRead, 'extent'>> {
-    const { connector } = this;
+    const { dataSource, connector, run } = this;
     if (!hasGroups(connector)) return { groups: false, groupsLeftAlone: undefined };
     const groups = await this.stage('GROUP');
     try {
-      await groups.write(connector.groups(groups.options()), this.showCalls);
+      const pages = requireDepartments(dataSource, connector, run, connector.groups(groups.options()));
+      await groups.write(pages, this.showCalls);
       return { groups: true, groupsLeftAlone: undefined };
     } catch (error) {
       if (!(error instanceof NotPermitted)) throw error;

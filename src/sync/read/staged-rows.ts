@@ -77,8 +77,9 @@ export class RowEncoder {
     const keys = (ids: readonly string[]) => [...new Set(ids.map((id) => this.connector.keyOf(id)))];
     const name = told['name'] ?? null;
     const lines = (ids: readonly string[]) => (ids.length > 0 ? ids.join('\n') : null);
-    const shown = { ...told, employees: lines(g.employeeIds), departments: lines(g.departmentIds) };
-    return [name, keys(g.employeeIds), keys(g.departmentIds), JSON.stringify(shown), digest(name ?? '')];
+    const departments = g.departmentIds ?? [];
+    const shown = { ...told, employees: lines(g.employeeIds), departments: lines(departments) };
+    return [name, keys(g.employeeIds), keys(departments), JSON.stringify(shown), digest(name ?? '')];
   }
 
   /** Somebody who is in several departments counts on the page of one: the main one, or the first. */

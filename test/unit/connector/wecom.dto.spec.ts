@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { parseDepartment, parseEmployee, parseGroup } from '../../../src/connector/wecom/wecom.dto';
+import { parseDepartment, parseEmployee, parseGroup, parseMember } from '../../../src/connector/wecom/wecom.dto';
 
 describe('a WeCom member', () => {
   it('is read whole', () => {
@@ -58,8 +58,30 @@ describe('a WeCom member', () => {
     [{ enable: 0 }, 'DISABLED'],
     [{ enable: 1 }, 'ACTIVE'],
     [{}, 'ACTIVE'],
+    [{ status: null }, 'ACTIVE'],
+    [{ status: '' }, 'ACTIVE'],
+    [{ status: 3 }, 'INACTIVE'],
+    [{ status: '99' }, 'INACTIVE'],
+    [{ status: 'new' }, 'INACTIVE'],
+    [{ status: 3, enable: 0 }, 'DISABLED'],
   ])('with %j is %s', (given, status) => {
     expect(parseEmployee({ userid: 'a', department: [], ...given })?.status).toBe(status);
+  });
+
+  it('is in no department where an answer about them alone names none, but not in a list of members', () => {
+    for (const department of [[], null, undefined]) {
+      expect(parseMember({ userid: 'a', department })).toMatchObject({ externalId: 'a', memberships: [] });
+      if (!department) expect(parseEmployee({ userid: 'a', department })).toBeUndefined();
+    }
+    // Nobody is without the department that is their main one.
+    expect(parseMember({ userid: 'a', main_department: 3 })).toBeUndefined();
+  });
+
+  it('is told no leader, and no order, by a list of another length than that of the departments', () => {
+    const member = { userid: 'a', department: [3, 4, 5], is_leader_in_dept: [1, 0], order: [7, 8] };
+    expect(parseEmployee(member)?.memberships).toEqual(
+      ['3', '4', '5'].map((departmentId) => ({ departmentId, isLeader: undefined, order: null })),
+    );
   });
 
   it('has no main department that it is not in', () => {
@@ -71,6 +93,7 @@ describe('a WeCom member', () => {
     fc.assert(
       fc.property(fc.anything(), (value) => {
         parseEmployee(value);
+        parseMember(value);
         parseEmployee({ userid: 'a', department: value, extattr: value, status: value, name: value, order: value });
         parseDepartment(value);
       }),
@@ -105,7 +128,7 @@ describe('a WeCom tag', () => {
   });
 
   it('without a name or members has none, and whatever comes is no exception', () => {
-    expect(parseGroup('1', {})).toEqual({ externalId: '1', fields: {}, employeeIds: [], departmentIds: [] });
+    expect(parseGroup('1', {})).toEqual({ externalId: '1', fields: {}, employeeIds: [], departmentIds: undefined });
     fc.assert(
       fc.property(fc.anything(), (value) => {
         parseGroup('1', { tagname: value, userlist: value, partylist: value });

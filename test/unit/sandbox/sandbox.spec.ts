@@ -96,6 +96,33 @@ describe('the sandbox answers as WeCom does', () => {
     });
   });
 
+  it('departments that only a tag makes visible when asked for them, and unasked where it is told to', async () => {
+    const { company } = sandbox;
+    const tag = { id: 7, name: '协会', users: [], departments: [2] };
+    company.change(() => company.organization.tags.set(7, tag));
+    company.setRange({ departments: [], users: [], tags: [7] });
+    const listed = async (query = {}) =>
+      (await ask('department/simplelist', query)).body.department_id?.map((d: { id: number }) => d.id);
+    expect([await listed(), await listed({ id: '2' })]).toEqual([[], [2, 3]]);
+    company.refusesWithoutDepartments = true;
+    expect((await ask('department/list')).body.errcode).toBe(60011);
+    company.listsTaggedDepartments = true;
+    expect(await listed()).toEqual([2, 3]);
+  });
+
+  it('what there is not, and whom it does not show, as it is told to', async () => {
+    const { company } = sandbox;
+    company.setRange({ departments: [2], users: [], tags: [] });
+    const codes = async () => [
+      (await ask('department/get', { id: '99' })).body.errcode,
+      (await ask('user/get', { userid: 'ZhaoLiu' })).body.errcode,
+      (await ask('user/get', { userid: 'nobody' })).body.errcode,
+    ];
+    expect(await codes()).toEqual([60003, 60111, 60111]);
+    Object.assign(company, { unknownDepartment: 60123, memberOutside: 60011 });
+    expect(await codes()).toEqual([60123, 60011, 60111]);
+  });
+
   it('a revoked token as expired, a disabled app, and a limit', async () => {
     sandbox.company.closed = true;
     expect((await ask('department/list')).body.errcode).toBe(50003);
