@@ -1,6 +1,7 @@
 import { freePort } from '../../src/demo/free-port';
+import { impatiently } from '../setup/impatient';
 import { PROVIDER_ENVIRONMENT, TEMPLATE_KEYS } from '../setup/provider';
-import { connectSource, startRollcall, type TestRollcall } from '../setup/rollcall';
+import { change, connectSource, createSource, startRollcall, type TestRollcall } from '../setup/rollcall';
 
 interface Check {
   name: string;
@@ -14,6 +15,8 @@ const CHECK = `mutation ($id: ID!) { runConnectionChecks(input: { id: $id }) {
   identitySource { connectionChecks { name outcome message advice thirdPartyCode } } userErrors { code } } }`;
 const CALLBACK = `mutation ($id: ID!, $keys: WecomCallbackInput) {
   updateIdentitySource(input: { id: $id, wecomCallback: $keys }) { identitySource { wecom { callbackUrl } } userErrors { code field } } }`;
+/** Longer than anything waits in {@link impatiently}. */
+const SLOW_MS = 1_500;
 
 describe('the connection doctor', () => {
   let rollcall: TestRollcall;
@@ -29,6 +32,7 @@ describe('the connection doctor', () => {
     rollcall = await startRollcall({ environment });
     source = await connectSource(rollcall);
   });
+  afterEach(() => rollcall.sandbox.faults.clear());
   afterAll(() => rollcall.stop());
 
   const check = async (id: string): Promise<Map<string, Check>> => {
@@ -126,6 +130,92 @@ describe('the connection doctor', () => {
       advice: expect.stringContaining('接口调用许可'),
     });
     expect(checks.get('CALLBACK')).toMatchObject({ outcome: 'WARNING' });
+    rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: SLOW_MS, path: 'license/get_app_license_info' });
+    const late = await impatiently(() => check(scanned ?? ''));
+    expect(late.get('INTERFACE_LICENCE')).toMatchObject({
+      outcome: 'FAILED',
+      message: expect.stringContaining('in time'),
+    });
+    expect(late.get('CREDENTIAL')).toMatchObject({ outcome: 'PASSED' });
+    rollcall.sandbox.faults.clear();
+  });
+
+  it('tells of a frequency limit that lasts longer than the checks', async () => {
+    const { faults } = rollcall.sandbox;
+    faults.add({ kind: 'errcode', errcode: 45009, path: 'agent/get' });
+    const limited = await impatiently(() => check(source));
+    expect(limited.get('RATE_LIMIT')).toMatchObject({
+      outcome: 'FAILED',
+      advice: expect.stringContaining('WECOM_CALLS_PER_MINUTE'),
+      thirdPartyCode: '45009',
+    });
+    expect([limited.get('CREDENTIAL')?.outcome, limited.get('FIELD_COVERAGE')?.outcome]).toEqual([
+      'SKIPPED',
+      'SKIPPED',
+    ]);
+    faults.clear();
+    faults.add({ kind: 'errcode', errcode: 45009, path: 'department/list' });
+    const later = await impatiently(() => check(source));
+    expect(later.get('RATE_LIMIT')).toMatchObject({ outcome: 'FAILED', thirdPartyCode: '45009' });
+    expect(later.get('CREDENTIAL')).toMatchObject({ outcome: 'PASSED' });
+    expect(later.get('DIRECTORY_GROUPS')).toMatchObject({
+      outcome: 'SKIPPED',
+      message: expect.stringContaining('time'),
+    });
+    faults.clear();
+  });
+
+  it('tells where WeCom did not answer in time', async () => {
+    const { faults } = rollcall.sandbox;
+    faults.add({ kind: 'slow', milliseconds: SLOW_MS, path: 'department/list' });
+    const checks = await impatiently(() => check(source));
+    expect(checks.get('CONTACT_PERMISSION')).toMatchObject({
+      outcome: 'FAILED',
+      message: expect.stringContaining('no answer in time'),
+    });
+    expect(checks.get('VISIBILITY_SCOPE')).toMatchObject({ outcome: 'PASSED' });
+    faults.clear();
+  });
+
+  it('asks a few departments for their people, however many have none', async () => {
+    const { faults, calls } = rollcall.sandbox;
+    change(rollcall.sandbox, ({ departments }) => {
+      for (let id = 100; id < 200; id++) departments.set(id, { id, parentId: 1, name: `${id}`, order: 0 });
+    });
+    faults.add({ kind: 'empty', path: 'user/list' });
+    const before = calls.get('user/list') ?? 0;
+    expect((await check(source)).get('FIELD_COVERAGE')).toMatchObject({ outcome: 'WARNING' });
+    expect((calls.get('user/list') ?? 0) - before).toBeLessThanOrEqual(50);
+    faults.clear();
+  });
+
+  it('and everything else that is asked live say so when WeCom does not answer in time', async () => {
+    const { faults, company } = rollcall.sandbox;
+    const { corpId, agentId, secret } = company.settings;
+    const waiting = await createSource(rollcall.api, { type: 'WECOM', name: 'waiting' });
+    faults.add({ kind: 'slow', milliseconds: SLOW_MS, path: 'agent/get' });
+    faults.add({ kind: 'slow', milliseconds: SLOW_MS, path: 'service/get_customized_auth_url' });
+    await impatiently(async () => {
+      const created = await createSource(rollcall.api, {
+        type: 'WECOM',
+        name: 'late',
+        wecomSelfBuilt: { corpId, agentId, secret },
+      });
+      expect(created.userErrors).toMatchObject([{ code: 'UPSTREAM_UNREACHABLE' }]);
+      const { startAuthorization } = await rollcall.api.request<{ startAuthorization: { userErrors: unknown[] } }>(
+        'mutation ($id: ID!) { startAuthorization(input: { identitySourceId: $id }) { userErrors { code } } }',
+        { id: waiting.identitySource?.id },
+      );
+      expect(startAuthorization.userErrors).toEqual([{ code: 'UPSTREAM_UNREACHABLE' }]);
+      const scope = rollcall.api.request(
+        'query ($id: ID!) { identitySource(id: $id) { visibilityScope { fetchedAt } } }',
+        {
+          id: source,
+        },
+      );
+      await expect(scope).rejects.toThrow('no answer in time');
+    });
+    faults.clear();
   });
 
   it('says that the address does not answer where it does not', async () => {

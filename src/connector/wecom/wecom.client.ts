@@ -109,7 +109,8 @@ export class WecomClient {
   /**
    * One call with the caller's token, retried as WeCom's rules say.
    * @param knownDigest an answer with this digest is not parsed
-   * @throws WecomError for an errcode, DirectoryError UPSTREAM_UNREACHABLE when no usable answer comes
+   * @throws WecomError for an errcode, DirectoryError UPSTREAM_UNREACHABLE when no usable answer comes, or none before the
+   * signal's time is over; the signal's reason where it ends for another
    */
   get(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
     return this.withToken({ path, query, knownDigest }, signal);
@@ -151,19 +152,28 @@ export class WecomClient {
   /** Tries again where that can help: network failures and "busy" at most three times, limits after waiting. */
   private async persist(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
     let rateWaits = 0;
+    let last: DirectoryError | undefined;
     for (let tries = 1; ; ) {
-      await this.keepPace(call.path, signal);
       try {
+        if (last) await this.backOff(last, isLimit(last) ? rateWaits : tries, signal);
+        await this.keepPace(call.path, signal);
         return await this.once(call, signal);
       } catch (error) {
-        signal.throwIfAborted();
+        if (signal.aborted) throw this.outOfTime(call.path, signal.reason, last);
         if (!(error instanceof DirectoryError)) throw error;
-        const limited = error.code === 'UPSTREAM_RATE_LIMITED';
-        if (limited ? ++rateWaits > MAX_RATE_WAITS : error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES)
+        if (
+          isLimit(error) ? ++rateWaits > MAX_RATE_WAITS : error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES
+        )
           throw error;
-        await this.backOff(error, limited ? rateWaits : tries, signal);
+        last = error;
       }
     }
+  }
+
+  /** Whose time is over is told what stood in the way; where everything is to stop, the signal's own reason counts. */
+  private outOfTime(path: string, reason: unknown, last: DirectoryError | undefined): unknown {
+    if ((reason as { name?: unknown } | null)?.name !== 'TimeoutError') return reason;
+    return last && isLimit(last) ? last : this.unusable(path, 'no answer in time');
   }
 
   private async backOff(error: DirectoryError, attempt: number, signal: AbortSignal): Promise<void> {
@@ -171,7 +181,7 @@ export class WecomClient {
     const ceiling = 250 * 2 ** attempt;
     // Full jitter, so that callers who failed together do not come back together.
     const ms = minuteLimit ? RATE_WAIT_MS + Math.random() * 5_000 : Math.random() * ceiling;
-    if (error.code === 'UPSTREAM_RATE_LIMITED') this.throttledMs += Math.round(ms);
+    if (isLimit(error)) this.throttledMs += Math.round(ms);
     await this.wait(ms, signal);
   }
 
@@ -245,4 +255,8 @@ export class WecomClient {
       advice,
     );
   }
+}
+
+function isLimit(error: DirectoryError): boolean {
+  return error.code === 'UPSTREAM_RATE_LIMITED';
 }
