@@ -212,7 +212,9 @@ export class ProviderCallbacks implements DurableJob {
     if (!source) return async () => 'UNKNOWN_COMPANY';
     return async (client) => {
       await client.query('UPDATE identity_source SET plain_corp_id = $2 WHERE id = $1', [source.id, corpId]);
-      await this.directoryEvents.storeIn(client, source.id, object, (id) => wecomKey(source.corpId, id));
+      await this.directoryEvents.storeIn(client, source.id, object, (id) =>
+        wecomKey(source.corpId, 'SERVICE_PROVIDER', id),
+      );
       return 'RESOLVED';
     };
   }

@@ -114,7 +114,7 @@ async function receiveOfApp(
   const object = objectOf(parseMessage(message));
   if (!object) return;
   if (source === 'UNRESOLVED') await options.provider?.receiveUnresolved(receiveId, object);
-  else await options.events.store(source.id, object, (id) => wecomKey(source.corpId, id));
+  else await options.events.store(source.id, object, (id) => wecomKey(source.corpId, source.mode, id));
 }
 
 async function required(address: Promise<CallbackAddress | undefined>): Promise<CallbackAddress> {

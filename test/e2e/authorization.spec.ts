@@ -415,6 +415,34 @@ describe('authorization by QR code', () => {
     expect((await sourceOf(id)).authorization.status).toBe('CANCELED');
   });
 
+  it('knows a company by its encrypted corp id, whatever that looks like', async () => {
+    const { provider } = rollcall.sandbox;
+    provider.configure({ idLength: 6 });
+    const id = await pending();
+    const scan = { url: (await link(id)).url ?? '', permissions: ALL_PERMISSIONS };
+    const { corpId } = provider.authorize(scan);
+    expect(corpId).toMatch(/^wp(?=.*[A-Z]).{6}$/);
+    await workedOff();
+    await synchronize(rollcall, id);
+    const keys = await rollcall.sql.query('SELECT external_id, external_key FROM link');
+    for (const { external_id, external_key } of keys.rows) expect(external_key).toBe(external_id);
+    provider.setPermissions(corpId, ALL_PERMISSIONS);
+    await workedOff();
+    provider.authorize({ again: true });
+    await workedOff();
+    expect(await listed()).toEqual([expect.objectContaining({ id, wecom: { mode: 'SERVICE_PROVIDER', corpId } })]);
+    provider.cancel(corpId);
+    await workedOff();
+    expect(await sourceOf(id)).toMatchObject({ status: 'CLOSED', authorization: { status: 'CANCELED' } });
+    const { rows } = await rollcall.sql.query('SELECT kind, outcome FROM provider_callback ORDER BY received_at');
+    expect(rows.map((row) => `${row.kind} ${row.outcome}`)).toEqual([
+      'create_auth BIND',
+      'change_auth REFRESHED',
+      'create_auth REUSE',
+      'cancel_auth CLOSED 1',
+    ]);
+  });
+
   it('tells subscribers of the list what appears, changes and goes', async () => {
     const news: string[] = [];
     const query = `subscription { identitySourceChanged { sequence kind identitySource { name status } } }`;

@@ -6,7 +6,7 @@ import { type AccessToken, type AccessTokenStore, DirectoryError, type ReadStati
 import { pause } from '../token-bucket';
 import { integer, isObject, type Json } from './wecom.dto';
 import { WecomError } from './wecom.errors';
-import { corpKey } from './wecom.ids';
+import { corpKey, type WecomMode } from './wecom.ids';
 
 export interface WecomClientOptions {
   readonly apiUrl: string;
@@ -19,6 +19,8 @@ export interface WecomClientOptions {
 }
 
 export interface WecomCredentials {
+  /** Self-built where it is not told. */
+  readonly mode?: WecomMode;
   readonly corpId: string;
   readonly agentId: string;
   readonly secret: string;
@@ -36,9 +38,9 @@ export interface WecomCaller {
 }
 
 /** An app in a company. In service-provider mode the permanent code is its secret. Source: developer.work.weixin.qq.com/document/path/97164 */
-export function wecomApp({ corpId, agentId, secret }: WecomCredentials): WecomCaller {
+export function wecomApp({ mode = 'SELF_BUILT', corpId, agentId, secret }: WecomCredentials): WecomCaller {
   return {
-    name: `wecom:${corpKey(corpId)}:${agentId}`,
+    name: `wecom:${corpKey(corpId, mode)}:${agentId}`,
     secret,
     tokenParameter: 'access_token',
     grant: async () => ({ path: 'gettoken', query: { corpid: corpId, corpsecret: secret } }),

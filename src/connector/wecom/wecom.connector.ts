@@ -65,7 +65,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   }
 
   keyOf(externalId: string): string {
-    return wecomKey(this.app.corpId, externalId);
+    return wecomKey(this.app.corpId, this.app.mode ?? 'SELF_BUILT', externalId);
   }
 
   statistics(): ReadStatistics {

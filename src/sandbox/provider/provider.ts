@@ -77,7 +77,7 @@ export class Provider implements AppProvider {
     origin: () => string,
   ) {
     this.current = settings;
-    this.ids = new EncryptedIds(settings.corpId);
+    this.ids = new EncryptedIds(settings.corpId, () => this.current.idLength);
     this.template = new Template(() => this.current, this.deliveries);
     this.links = new AuthLinks(origin);
     this.links.ofTemplate(settings.templateId);
@@ -116,7 +116,9 @@ export class Provider implements AppProvider {
   }
 
   /** Changes switches while it runs. */
-  configure(changes: Partial<Pick<ProviderSettings, 'ticketSeconds' | 'prefill' | 'receiveId' | 'afterCancel'>>): void {
+  configure(
+    changes: Partial<Pick<ProviderSettings, 'ticketSeconds' | 'prefill' | 'receiveId' | 'afterCancel' | 'idLength'>>,
+  ): void {
     this.current = { ...this.current, ...changes };
     if (changes.ticketSeconds !== undefined) this.template.schedule();
   }
