@@ -12,6 +12,8 @@ export interface CompanySettings {
   readonly secret: string;
   /** Seconds. */
   readonly tokenLifetime: number;
+  /** Whether a token that is asked for again is told with the seconds that it has left: it is not documented. */
+  readonly countsDown: boolean;
   /** Calls a minute to one path. Source: developer.work.weixin.qq.com/document/path/90312 */
   readonly callsPerMinute: number;
   /** Calls to one path at the same time. */
@@ -34,6 +36,7 @@ export const DEFAULT_COMPANY: CompanySettings = {
   agentId: '1000002',
   secret: 'sandbox-secret-not-for-production',
   tokenLifetime: 7200,
+  countsDown: false,
   callsPerMinute: 10_000,
   concurrency: 100,
   maxMembersPerAnswer: 30_000,
@@ -67,7 +70,11 @@ export class Company implements OrganizationWatcher {
     readonly organization: Organization,
     readonly deliveries: Deliveries = new Deliveries(),
   ) {
-    this.token = new IssuedToken(settings.tokenLifetime, { missing: 41001, unknown: 40014, expired: 42001 });
+    this.token = new IssuedToken(settings.tokenLifetime, settings.countsDown, {
+      missing: 41001,
+      unknown: 40014,
+      expired: 42001,
+    });
     organization.watch(this);
   }
 

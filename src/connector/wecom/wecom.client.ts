@@ -128,10 +128,15 @@ export class WecomClient {
     setMaxListeners(0, signal);
     let rejected: string | undefined;
     for (;;) {
-      const token = await this.options.tokens.token(this.tokenKey, () => this.fetchToken(signal), rejected);
+      const token = await this.options.tokens.token(
+        this.tokenKey,
+        () => this.fetchToken(signal),
+        rejected,
+        (attempt) => this.persist(call.path, attempt, signal),
+      );
       try {
         const query = { [this.caller.tokenParameter]: token, ...call.query };
-        return await this.persist({ ...call, query }, signal);
+        return await this.persist(call.path, () => this.once({ ...call, query }, signal), signal);
       } catch (error) {
         const expired = error instanceof WecomError && error.reaction === 'REFRESH_TOKEN';
         if (!expired || rejected !== undefined) throw error;
@@ -140,10 +145,11 @@ export class WecomClient {
     }
   }
 
+  /** In one try, each with what grants a token by then. */
   private async fetchToken(signal: AbortSignal): Promise<AccessToken> {
     const { tokenParameter } = this.caller;
     const call = await this.caller.grant();
-    const { body } = await this.persist(call, signal);
+    const { body } = await this.once(call, signal);
     const token = body?.[tokenParameter];
     if (typeof token !== 'string' || token === '') {
       throw this.unusable(call.path, `an answer without ${tokenParameter}`);
@@ -152,16 +158,15 @@ export class WecomClient {
   }
 
   /** Tries again where that can help: network failures and "busy" at most three times, limits after waiting. */
-  private async persist(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
+  private async persist<T>(path: string, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
     let rateWaits = 0;
     let last: DirectoryError | undefined;
     for (let tries = 1; ; ) {
       try {
         if (last) await this.backOff(last, isLimit(last) ? rateWaits : tries, signal);
-        await this.keepPace(call.path, signal);
-        return await this.once(call, signal);
+        return await attempt();
       } catch (error) {
-        if (signal.aborted) throw this.outOfTime(call.path, signal.reason, last);
+        if (signal.aborted) throw this.outOfTime(path, signal.reason, last);
         if (!(error instanceof DirectoryError)) throw error;
         if (
           isLimit(error) ? ++rateWaits > MAX_RATE_WAITS : error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES
@@ -196,6 +201,7 @@ export class WecomClient {
 
   private async once(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
     const { path, knownDigest } = call;
+    await this.keepPace(path, signal);
     this.calls += 1;
     const readAt = new Date();
     const { bytes, serverDate } = await this.fetchBytes(call, signal);

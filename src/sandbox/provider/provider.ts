@@ -81,9 +81,9 @@ export class Provider implements AppProvider {
     this.template = new Template(() => this.current, this.deliveries);
     this.links = new AuthLinks(origin);
     this.links.ofTemplate(settings.templateId);
-    const { tokenLifetime } = selfBuilt.settings;
-    this.suiteToken = new IssuedToken(tokenLifetime, { missing: 41022, unknown: 40082, expired: 42009 });
-    this.providerToken = new IssuedToken(tokenLifetime, { missing: 41001, unknown: 40014, expired: 42001 });
+    const { tokenLifetime, countsDown } = selfBuilt.settings;
+    this.suiteToken = new IssuedToken(tokenLifetime, countsDown, { missing: 41022, unknown: 40082, expired: 42009 });
+    this.providerToken = new IssuedToken(tokenLifetime, countsDown, { missing: 41001, unknown: 40014, expired: 42001 });
     this.nextAgentId = Math.max(FIRST_AGENT_ID, Number(selfBuilt.settings.agentId) + 1);
   }
 

@@ -23,6 +23,17 @@ describe('the sandbox answers as WeCom does', () => {
     expect(again.body).toEqual({ errcode: 0, errmsg: 'ok', access_token: token, expires_in: 7200 });
   });
 
+  it('a token with the seconds that it has left, where it counts down', async () => {
+    await sandbox.close();
+    sandbox = await startSandbox({ organization: smallCompany(), countsDown: true });
+    const { corpId, secret } = sandbox.company.settings;
+    const lifetime = async () => (await call('gettoken', { corpid: corpId, corpsecret: secret })).body.expires_in;
+    expect(await lifetime()).toBe(7200);
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 7_150_000);
+    expect(await lifetime()).toBe(50);
+    clock.mockRestore();
+  });
+
   it('errors with HTTP 200, headers, hint and link', async () => {
     const { status, headers, body } = await call('user/get', { userid: 'lisi' });
     expect([status, headers.get('error-code'), body.errcode]).toEqual([200, '41001', 41001]);
