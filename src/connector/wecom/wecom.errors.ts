@@ -63,8 +63,9 @@ export const WECOM_ERRORS: Readonly<Record<number, WecomErrorEntry>> = {
     'The permanent code is not valid: cancelled, reset, or another provider’s.',
     'Authorize the company again.',
   ),
+  // The same ticket is not asked with again: only the next one helps.
   40085: entry(
-    'BACK_OFF',
+    'REFUSED',
     'The suite ticket is unknown or expired.',
     'Wait for the next ticket (ten minutes), or push one from the provider console.',
   ),
