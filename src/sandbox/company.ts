@@ -159,10 +159,14 @@ export class Company implements OrganizationWatcher {
     this.token.revoke();
   }
 
-  /** @throws WecomRefusal 41001, 40014, 42001 or 50003 */
+  /** @throws WecomRefusal 41001, 40014 or 42001 */
   requireToken(value: string | null): void {
     this.token.require(value);
-    if (this.closed) throw new WecomRefusal(50003);
+  }
+
+  /** Only agent/get tells of an app that is disabled. @throws WecomRefusal 50003 */
+  requireOpen(path: string): void {
+    if (this.closed && path !== 'agent/get') throw new WecomRefusal(50003);
   }
 
   /** @throws WecomRefusal 60020 */

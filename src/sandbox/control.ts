@@ -51,6 +51,8 @@ const appSchema = z.strictObject({
   refusesWithoutDepartments: z.boolean().optional(),
   /** Of a customised app: 0 to be developed, 1 in development, 2 online, 3 online with a newer version. */
   publishStatus: z.number().int().min(0).max(3).optional(),
+  /** Of a customised app: how it is refused while its publishStatus is 0 or 1; null: not at all. */
+  untilOnline: z.literal([48002, 60011, 50003]).nullable().optional(),
 });
 
 const tokenSchema = z.strictObject({ ...app }).default({});
@@ -170,13 +172,14 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     },
   },
   'PUT /sandbox/app': {
-    help: 'the app itself: {"closed": false, "allowedAddresses": [], "refusesWithoutDepartments": false, "corpId", "publishStatus": 0 to 3}',
+    help: 'the app itself: {"closed": false, "allowedAddresses": [], "refusesWithoutDepartments": false, "corpId", "publishStatus": 0 to 3, "untilOnline": 48002 | 60011 | 50003 | null}',
     run: (state, body) => {
-      const { corpId, publishStatus, ...changes } = appSchema.parse(body);
+      const { corpId, publishStatus, untilOnline, ...changes } = appSchema.parse(body);
       const company = appFor(state, corpId);
-      if (publishStatus !== undefined) {
-        if (!(company instanceof CustomizedApp)) throw new Error('Only a customised app has a publishStatus.');
-        company.publishStatus = publishStatus;
+      if (publishStatus !== undefined || untilOnline !== undefined) {
+        if (!(company instanceof CustomizedApp)) throw new Error('Only a customised app has to be put online.');
+        company.publishStatus = publishStatus ?? company.publishStatus;
+        if (untilOnline !== undefined) company.untilOnline = untilOnline ?? undefined;
       }
       Object.assign(company, changes);
       const { closed, allowedAddresses, refusesWithoutDepartments } = company;

@@ -118,6 +118,7 @@ async function answerTo(call: Call, state: SandboxState, fault: Fault | undefine
     if (!endpoint) throw new WecomRefusal(48005);
     company.requireToken(query.get('access_token'));
     company.requireAddress(call.address);
+    company.requireOpen(path);
     leave = company.enter(path, query.get('debug') === '1');
     // A slow call keeps its place among those that run at the same time.
     if (fault?.kind === 'slow') await delay(fault.milliseconds);

@@ -42,6 +42,19 @@ describe('the connection doctor', () => {
     return new Map(answer.runConnectionChecks.identitySource.connectionChecks.map((c) => [c.name, c]));
   };
 
+  /** The source of the company that has scanned the template's code. */
+  const customised = async (): Promise<string> => {
+    for (let i = 0; i < 400; i++) {
+      const { identitySources } = await rollcall.api.request<{
+        identitySources: { nodes: { id: string; wecom: { mode: string } | null }[] };
+      }>('{ identitySources { nodes { id wecom { mode } } } }');
+      const source = identitySources.nodes.find((s) => s.wecom?.mode === 'SERVICE_PROVIDER');
+      if (source) return source.id;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    throw new Error('No company has appeared.');
+  };
+
   it('tries everything that can be wrong in the console', async () => {
     const checks = await check(source);
     expect([...checks.keys()].sort()).toEqual([
@@ -109,35 +122,42 @@ describe('the connection doctor', () => {
     expect(await callback()).toMatchObject({ outcome: 'WARNING' });
   });
 
-  it('says how long a customised app may go without licences', async () => {
-    const { provider } = rollcall.sandbox;
+  it('says how long a customised app may go without licences, and what its provider has to do', async () => {
+    const { provider, faults } = rollcall.sandbox;
     await provider.setTemplateCallback({ ...TEMPLATE_KEYS, url: rollcall.url.replace('/graphql', '/callbacks/wecom') });
     await rollcall.sandbox.settled();
-    provider.authorize({});
+    const { corpId } = provider.authorize({});
     await rollcall.sandbox.settled();
-    let scanned: string | undefined;
-    for (let i = 0; i < 200 && !scanned; i++) {
-      const { identitySources } = await rollcall.api.request<{
-        identitySources: { nodes: { id: string; wecom: { mode: string } | null }[] };
-      }>('{ identitySources { nodes { id wecom { mode } } } }');
-      scanned = identitySources.nodes.find((s) => s.wecom?.mode === 'SERVICE_PROVIDER')?.id;
-      await new Promise((resolve) => setTimeout(resolve, 25));
-    }
-    const checks = await check(scanned ?? '');
+    const scanned = await customised();
+    const checks = await check(scanned);
     expect(checks.get('INTERFACE_LICENCE')).toMatchObject({
       outcome: 'WARNING',
       message: expect.stringContaining('trial'),
       advice: expect.stringContaining('接口调用许可'),
     });
     expect(checks.get('CALLBACK')).toMatchObject({ outcome: 'WARNING' });
-    rollcall.sandbox.faults.add({ kind: 'slow', milliseconds: SLOW_MS, path: 'license/get_app_license_info' });
-    const late = await impatiently(() => check(scanned ?? ''));
+    faults.add({ kind: 'slow', milliseconds: SLOW_MS, path: 'license/get_app_license_info' });
+    const late = await impatiently(() => check(scanned));
     expect(late.get('INTERFACE_LICENCE')).toMatchObject({
       outcome: 'FAILED',
       message: expect.stringContaining('in time'),
     });
     expect(late.get('CREDENTIAL')).toMatchObject({ outcome: 'PASSED' });
-    rollcall.sandbox.faults.clear();
+    faults.clear();
+    const app = provider.appOf(corpId);
+    Object.assign(app, { publishStatus: 1, untilOnline: 48002 });
+    expect((await check(scanned)).get('CONTACT_PERMISSION')).toMatchObject({
+      outcome: 'FAILED',
+      advice: expect.stringContaining('online'),
+      thirdPartyCode: '48002',
+    });
+    app.publishStatus = 2;
+    app.allowedAddresses = ['192.0.2.1'];
+    expect((await check(scanned)).get('TRUSTED_IP')).toMatchObject({
+      outcome: 'FAILED',
+      advice: expect.stringContaining('服务商后台'),
+      thirdPartyCode: '60020',
+    });
   });
 
   it('tells of a frequency limit that lasts longer than the checks', async () => {

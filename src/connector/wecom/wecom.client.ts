@@ -30,6 +30,7 @@ export interface WecomCredentials {
 export interface WecomCaller {
   /** Names the pace's and the token's owner, never a secret. */
   readonly name: string;
+  readonly mode: WecomMode;
   /** The secret that the token is got with; another one gets another token. */
   readonly secret: string;
   readonly tokenParameter: 'access_token' | 'suite_access_token' | 'provider_access_token';
@@ -41,6 +42,7 @@ export interface WecomCaller {
 export function wecomApp({ mode = 'SELF_BUILT', corpId, agentId, secret }: WecomCredentials): WecomCaller {
   return {
     name: `wecom:${corpKey(corpId, mode)}:${agentId}`,
+    mode,
     secret,
     tokenParameter: 'access_token',
     grant: async () => ({ path: 'gettoken', query: { corpid: corpId, corpsecret: secret } }),
@@ -210,7 +212,7 @@ export class WecomClient {
     const body = this.parse(path, bytes);
     const errcode = body['errcode'] === undefined ? 0 : integer(body['errcode']);
     if (errcode === undefined) throw this.unusable(path, 'an errcode that is no number');
-    if (errcode !== 0) throw new WecomError(errcode, path);
+    if (errcode !== 0) throw new WecomError(errcode, path, this.caller.mode);
     return { bytes, digest, readAt, body, serverDate };
   }
 

@@ -78,7 +78,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
 
   async extent(signal: AbortSignal): Promise<DirectoryExtent> {
     const body = await this.read('agent/get', { agentid: this.app.agentId }, signal);
-    if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get');
+    if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get', this.app.mode ?? 'SELF_BUILT');
     if (!EXTENT_KEYS.some((key) => isObject(body[key])))
       throw this.client.unusable('agent/get', 'an answer without the visible range');
     const within = (key: string): Json => (isObject(body[key]) ? (body[key] as Json) : {});

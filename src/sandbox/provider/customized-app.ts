@@ -1,5 +1,6 @@
 import type { CallbackAddress, Deliveries } from '../callbacks/delivery';
 import { type AppCallback, Company, type CompanySettings } from '../company';
+import { WecomRefusal } from '../errors';
 import type { Organization, OrganizationState, SandboxUser } from '../organization';
 import type { AppView, VisibleOrganization, VisibleRange } from '../visible';
 import type { EncryptedIds } from './encrypted-ids';
@@ -26,6 +27,7 @@ export interface AuthorizingCompany {
 }
 
 const DISABLED = 2;
+const ONLINE = 2;
 
 /**
  * The app that a company gets when it authorizes a template: told less than a self-built one, and with ids encrypted for the
@@ -35,6 +37,8 @@ export class CustomizedApp extends Company {
   private granted: readonly string[] = [];
   /** 0 to be developed, 1 in development, 2 online, 3 online with a newer version. */
   publishStatus = 2;
+  /** How all but agent/get is refused until the app is online; whether it is at all is not documented. */
+  untilOnline: 48002 | 60011 | 50003 | undefined;
   /** Whether the template's address is used where {@link callback} has none. */
   isPrefilled = true;
   /** As {@link ProviderSettings.receiveId}, for this app. */
@@ -86,6 +90,12 @@ export class CustomizedApp extends Company {
     if (closed === super.closed) return;
     super.closed = closed;
     this.provider.authorizationChanged(this);
+  }
+
+  override requireOpen(path: string): void {
+    super.requireOpen(path);
+    if (this.untilOnline && this.publishStatus < ONLINE && path !== 'agent/get')
+      throw new WecomRefusal(this.untilOnline);
   }
 
   /** Encrypted corp ids compare exactly. */

@@ -109,6 +109,19 @@ describe('a customised app', () => {
     expect((await app.ask('department/list')).department.map((one: { id: number }) => one.id)).toEqual([3]);
   });
 
+  it('is refused until it is online where so it is set, but tells of itself', async () => {
+    const { corpId, agentId, ask } = await side.connect();
+    const errcode = async () => (await ask('department/list')).errcode;
+    for (const untilOnline of [48002, 60011, 50003]) {
+      await side.control('PUT', 'app', { corpId, publishStatus: 1, untilOnline });
+      expect(await errcode()).toBe(untilOnline);
+      const agent = await ask('agent/get', { agentid: agentId });
+      expect(agent).toMatchObject({ errcode: 0, customized_publish_status: 1 });
+    }
+    await side.control('PUT', 'app', { corpId, publishStatus: 2 });
+    expect(await errcode()).toBe(0);
+  });
+
   it('authorized before June 2022 is told plain ids', async () => {
     const app = await side.connect({ plainIds: true });
     expect(app.corpId).toBe(side.sandbox.company.settings.corpId);

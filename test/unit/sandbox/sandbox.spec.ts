@@ -110,6 +110,8 @@ describe('the sandbox answers as WeCom does', () => {
   it('a revoked token as expired, a disabled app, and a limit', async () => {
     sandbox.company.closed = true;
     expect((await ask('department/list')).body.errcode).toBe(50003);
+    const { agentId } = sandbox.company.settings;
+    expect((await ask('agent/get', { agentid: agentId })).body).toMatchObject({ errcode: 0, close: 1 });
     sandbox.company.revokeToken();
     expect((await ask('department/list')).body.errcode).toBe(42001);
     await sandbox.close();
