@@ -185,6 +185,22 @@ describe('the connection doctor', () => {
     faults.clear();
   });
 
+  it('accepts a range of members or tags alone, whichever way WeCom answers that there is no department', async () => {
+    const { company } = rollcall.sandbox;
+    company.setRange({ departments: [], users: ['lisi'], tags: [] });
+    for (const refuses of [false, true]) {
+      company.refusesWithoutDepartments = refuses;
+      const checks = await check(source);
+      expect(checks.get('CONTACT_PERMISSION')).toMatchObject({ outcome: 'PASSED' });
+      expect(checks.get('VISIBILITY_SCOPE')).toMatchObject({ outcome: 'WARNING' });
+      expect(checks.get('FIELD_COVERAGE')).toMatchObject({ outcome: 'WARNING' });
+    }
+    company.setRange({ departments: [1], users: [], tags: [] });
+    rollcall.sandbox.faults.add({ kind: 'errcode', errcode: 60011, path: 'department/list' });
+    expect((await check(source)).get('CONTACT_PERMISSION')).toMatchObject({ outcome: 'FAILED' });
+    company.refusesWithoutDepartments = false;
+  });
+
   it('tells where WeCom did not answer in time', async () => {
     const { faults } = rollcall.sandbox;
     faults.add({ kind: 'slow', milliseconds: SLOW_MS, path: 'department/list' });

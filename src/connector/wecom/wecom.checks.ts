@@ -12,7 +12,7 @@ const DEPARTMENTS_LOOKED_AT = 50;
 const TAGS_LOOKED_AT = 10;
 const CONTACT_FIELDS = ['mobile', 'email', 'biz_mail', 'position', 'telephone', 'address'];
 
-const CODES = { ip: 60020, noRange: [60011, 48002, 48001] } as const;
+const CODES = { ip: 60020, outside: 60011 } as const;
 
 /**
  * What an administrator can get wrong in the WeCom console, tried out call by call. Later checks are skipped when an earlier
@@ -37,7 +37,7 @@ export async function checkWecom(client: WecomClient, agentId: string, signal: A
     return limit ? [...checks, rateCheck(client, limit)] : checks;
   }
   checks.push(visibilityCheck(agent.body));
-  const departments = await tried('department/list');
+  const departments = orNone(agent.body, await tried('department/list'));
   checks.push(contactCheck(departments));
   checks.push(await inTime('DIRECTORY_GROUPS', () => groupsCheck(tried)));
   checks.push(await inTime('FIELD_COVERAGE', () => coverageCheck(tried, departments)));
@@ -95,6 +95,12 @@ function isIp(error: DirectoryError): boolean {
   return error instanceof WecomError && error.errcode === CODES.ip;
 }
 
+/** What the visible range names of one kind. */
+function within(agent: Json, kind: string, key: string): readonly unknown[] {
+  const part = agent[kind];
+  return isObject(part) ? list(part, key) : [];
+}
+
 function visibilityCheck(agent: Json): ConnectorCheck {
   const name = 'VISIBILITY_SCOPE';
   if (integer(agent['close']) === 1) {
@@ -106,10 +112,9 @@ function visibilityCheck(agent: Json): ConnectorCheck {
       thirdPartyCode: '50003',
     };
   }
-  const within = (key: string): Json => (isObject(agent[key]) ? (agent[key] as Json) : {});
-  const departments = list(within('allow_partys'), 'partyid').length;
-  const members = list(within('allow_userinfos'), 'user').length;
-  const tags = list(within('allow_tags'), 'tagid').length;
+  const departments = within(agent, 'allow_partys', 'partyid').length;
+  const members = within(agent, 'allow_userinfos', 'user').length;
+  const tags = within(agent, 'allow_tags', 'tagid').length;
   if (departments + members + tags === 0) {
     const advice = 'Choose departments, members or tags: 应用管理 > the app > 可见范围.';
     return { name, outcome: 'FAILED', message: 'The app can see nobody.', advice, thirdPartyCode: null };
@@ -122,6 +127,13 @@ function visibilityCheck(agent: Json): ConnectorCheck {
     name,
     `The app can see ${departments} departments with all below them, ${members} members and ${tags} tags.`,
   );
+}
+
+/** A range of members or tags only shows no department; whether as an empty list or by a refusal is not documented. */
+function orNone(agent: Json, departments: Attempt): Attempt {
+  const isRefused = 'error' in departments && departments.error.thirdPartyCode === String(CODES.outside);
+  const isExpected = isRefused && within(agent, 'allow_partys', 'partyid').length === 0;
+  return isExpected ? { body: { department: [] }, serverDate: undefined } : departments;
 }
 
 function contactCheck(departments: Attempt): ConnectorCheck {

@@ -109,7 +109,12 @@ export const WECOM_ERRORS: Readonly<Record<number, WecomErrorEntry>> = {
     'WeCom’s frequency limit is reached.',
     'Lower WECOM_CALLS_PER_MINUTE, or see which other program uses the app; try again later.',
   ),
-  45029: entry('REFUSED', 'The answer is too large for WeCom.', 'Rollcall asks for less at a time by itself.'),
+  // Of a department's people less is asked for at a time; of the tree and of a tag no less can be.
+  45029: entry(
+    'REFUSED',
+    'The answer is too large for WeCom.',
+    `No less can be asked for. ${APP}: narrow the visible range (可见范围); where a tag is too large, split it.`,
+  ),
   45033: entry('BACK_OFF', 'Too many calls at the same time.', LATER),
   45035: entry('BACK_OFF', 'WeCom’s data was being written by someone else.', LATER),
   45036: entry('BACK_OFF', 'WeCom limits access because of unusual traffic.', LATER),

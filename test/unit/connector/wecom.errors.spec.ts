@@ -14,6 +14,10 @@ describe('what WeCom refuses', () => {
     expect(new WecomError(errcode, 'department/list', 'SERVICE_PROVIDER').advice).toContain('online');
   });
 
+  it('for its size asks for a smaller visible range, which Rollcall cannot choose', () => {
+    expect(new WecomError(45029, 'department/list', 'SELF_BUILT').advice).toContain('可见范围');
+  });
+
   it('always has advice', () => {
     for (const { advice } of Object.values(WECOM_ERRORS)) expect(advice).not.toBe('');
   });
