@@ -48,6 +48,8 @@ const appSchema = z.strictObject({
   closed: z.boolean().optional(),
   /** Addresses that may call; empty: all. */
   allowedAddresses: z.array(z.string()).optional(),
+  /** Whether gettoken looks at the address as well. */
+  tokenNeedsAddress: z.boolean().optional(),
   refusesWithoutDepartments: z.boolean().optional(),
   /** Of a customised app: 0 to be developed, 1 in development, 2 online, 3 online with a newer version. */
   publishStatus: z.number().int().min(0).max(3).optional(),
@@ -172,7 +174,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     },
   },
   'PUT /sandbox/app': {
-    help: 'the app itself: {"closed": false, "allowedAddresses": [], "refusesWithoutDepartments": false, "corpId", "publishStatus": 0 to 3, "untilOnline": 48002 | 60011 | 50003 | null}',
+    help: 'the app itself: {"closed": false, "allowedAddresses": [], "tokenNeedsAddress": false, "refusesWithoutDepartments": false, "corpId", "publishStatus": 0 to 3, "untilOnline": 48002 | 60011 | 50003 | null}',
     run: (state, body) => {
       const { corpId, publishStatus, untilOnline, ...changes } = appSchema.parse(body);
       const company = appFor(state, corpId);

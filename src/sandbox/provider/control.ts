@@ -20,6 +20,8 @@ const permissionsSchema = z.strictObject({ corpId: z.string(), permissions: z.ar
 const templateSchema = z.strictObject({
   ...addressSchema.partial().shape,
   online: z.boolean().optional(),
+  /** Addresses that may call; empty: all. */
+  allowedAddresses: z.array(z.string()).optional(),
   /** Up to a week. */
   ticketSeconds: z.number().min(0.05).max(604_800).optional(),
   prefill: z.boolean().optional(),
@@ -44,13 +46,14 @@ export const PROVIDER_HANDLERS: Readonly<Record<string, Handler>> = {
     },
   },
   'PUT /sandbox/template': {
-    help: 'the template’s callback, checked as WeCom does, and switches: {"url", "token", "encodingAesKey", "online": true, "ticketSeconds": 600, "prefill": true, "receiveId": "encrypted" | "plain", "afterCancel": 40001 | 40084, "idLength": 30}',
+    help: 'the template’s callback, checked as WeCom does, and switches: {"url", "token", "encodingAesKey", "online": true, "allowedAddresses": [], "ticketSeconds": 600, "prefill": true, "receiveId": "encrypted" | "plain", "afterCancel": 40001 | 40084, "idLength": 30}',
     run: async ({ provider }, body) => {
-      const { url, token, encodingAesKey, online, ...switches } = templateSchema.parse(body);
+      const { url, token, encodingAesKey, online, allowedAddresses, ...switches } = templateSchema.parse(body);
       const isAddress = url !== undefined || token !== undefined || encodingAesKey !== undefined;
       if (isAddress) await provider.setTemplateCallback(addressSchema.parse({ url, token, encodingAesKey }));
       provider.configure(Object.fromEntries(Object.entries(switches).filter(([, value]) => value !== undefined)));
       if (online !== undefined) provider.template.online = online;
+      provider.allowedAddresses = allowedAddresses ?? provider.allowedAddresses;
       const { ticketSeconds, prefill, receiveId, afterCancel, idLength } = provider.settings;
       const now = { online: provider.template.online, ticketSeconds, prefill, receiveId, afterCancel, idLength };
       return { url: provider.template.callback?.url ?? null, ...now };

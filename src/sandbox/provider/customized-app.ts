@@ -15,6 +15,7 @@ export interface AppProvider {
   readonly ids: EncryptedIds;
   readonly templateCallback: CallbackAddress | undefined;
   readonly deliveries: Deliveries;
+  requireAddress(address: string): void;
   /** The company's administrator changed what the app may do. */
   authorizationChanged(app: CustomizedApp): void;
 }
@@ -90,6 +91,12 @@ export class CustomizedApp extends Company {
     if (closed === super.closed) return;
     super.closed = closed;
     this.provider.authorizationChanged(this);
+  }
+
+  /** The provider's list counts, and the company's where it has one. */
+  override requireAddress(address: string): void {
+    this.provider.requireAddress(address);
+    super.requireAddress(address);
   }
 
   override requireOpen(path: string): void {

@@ -121,6 +121,18 @@ describe('the sandbox answers as WeCom does', () => {
     expect((await ask('department/list')).body.errcode).toBe(45009);
   });
 
+  it('gettoken within the limits too, and within the addresses where so it is set', async () => {
+    const { corpId, secret } = sandbox.company.settings;
+    const errcode = async () => (await call('gettoken', { corpid: corpId, corpsecret: secret })).body.errcode;
+    sandbox.company.allowedAddresses = ['192.0.2.1'];
+    expect(await errcode()).toBe(0);
+    sandbox.company.tokenNeedsAddress = true;
+    expect(await errcode()).toBe(60020);
+    await sandbox.close();
+    sandbox = await startSandbox({ organization: smallCompany(), callsPerMinute: 1 });
+    expect([await errcode(), await errcode()]).toEqual([0, 45009]);
+  });
+
   it('is told over HTTP what to do', async () => {
     const control = async (method: string, path: string, body?: unknown) =>
       (
