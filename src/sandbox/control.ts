@@ -89,6 +89,14 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
       return summary(company.organization);
     },
   },
+  'POST /sandbox/rename-user': {
+    help: 'gives a member another userid: {"userid", "newUserid"}',
+    run: ({ company }, body) => {
+      const { userid, newUserid } = z.strictObject({ userid: z.string(), newUserid: z.string().min(1) }).parse(body);
+      company.change(() => company.organization.renameUser(userid, newUserid));
+      return company.organization.users.get(newUserid);
+    },
+  },
   'PUT /sandbox/visible-range': {
     help: 'what the app may see: {"departments": [1], "users": [], "tags": []}; here and where told below "corpId" names a customised app',
     run: (state, body) => {

@@ -132,11 +132,7 @@ describe('changes that WeCom tells by callback', () => {
     await listen();
     const { rows: before } = await rollcall.sql.query(`SELECT id FROM employee WHERE username = 'lisi'`);
     const { company } = rollcall.sandbox;
-    const lisi = company.organization.users.get('lisi');
-    company.organization.users.delete('lisi');
-    company.organization.users.set('lisi2', { ...(lisi as NonNullable<typeof lisi>), userid: 'lisi2' });
-    company.changed();
-    company.push([{ changeType: 'update_user', fields: { UserID: 'lisi', NewUserID: 'lisi2' } }]);
+    company.change(() => company.organization.renameUser('lisi', 'lisi2'));
     await settled();
     const { rows: after } = await rollcall.sql.query(
       `SELECT id, username, status FROM employee WHERE username LIKE 'lisi%'`,

@@ -172,7 +172,8 @@ export class CustomizedApp extends Company {
     const { memberId } = this.visible.view;
     const tell = (what: 'subscribe' | 'unsubscribe', user: SandboxUser) =>
       rangeMessage(what, this.receiveId, memberId(user.userid), this.settings.agentId);
-    const key = (user: SandboxUser) => user.userid.toLowerCase();
+    // Another userid is not another member.
+    const key = (user: SandboxUser) => (user.formerUserid ?? user.userid).toLowerCase();
     const [before, after] = [new Set(was.map(key)), new Set(is.map(key))];
     this.send([
       ...is.filter((user) => !before.has(key(user))).map((user) => tell('subscribe', user)),

@@ -197,6 +197,17 @@ describe('a customised app’s events', () => {
     expect(await told()).toHaveLength(1);
   });
 
+  it('tell of another userid once, to whoever stays in the range', async () => {
+    const app = await side.connect();
+    await side.control('POST', 'rename-user', { userid: 'lisi', newUserid: 'lisi2' });
+    expect(await told()).toEqual([{ ChangeType: 'update_user', UserID: idOf('lisi'), NewUserID: idOf('lisi2') }]);
+    change(() => set('lisi2', { departments: [4] }));
+    expect((await told()).slice(1)).toEqual([{ ChangeType: 'update_user', UserID: idOf('lisi2'), Department: '4' }]);
+    expect((await app.ask('user/get', { userid: idOf('lisi') })).errcode).toBe(60111);
+    const again = await side.control('POST', 'rename-user', { userid: 'lisi2', newUserid: 'lisi3' });
+    expect(again).toMatchObject({ status: 400 });
+  });
+
   it('tell of who joins, without the elements that are withheld', async () => {
     await side.connect();
     const sunqi = { ...users().get('lisi'), userid: 'sunqi', name: '孙七', departments: [3], isLeaderInDept: [0] };
