@@ -211,6 +211,9 @@ describe('the connection doctor', () => {
     });
     expect(checks.get('VISIBILITY_SCOPE')).toMatchObject({ outcome: 'PASSED' });
     faults.clear();
+    faults.add({ kind: 'slow', milliseconds: SLOW_MS, path: 'user/list' });
+    expect((await impatiently(() => check(source))).get('FIELD_COVERAGE')).toMatchObject({ outcome: 'SKIPPED' });
+    faults.clear();
   });
 
   it('asks a few departments for their people, however many have none', async () => {

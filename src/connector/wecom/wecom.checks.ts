@@ -40,7 +40,7 @@ export async function checkWecom(client: WecomClient, agentId: string, signal: A
   const departments = orNone(agent.body, await tried('department/list'));
   checks.push(contactCheck(departments));
   checks.push(await inTime('DIRECTORY_GROUPS', () => groupsCheck(tried)));
-  checks.push(await inTime('FIELD_COVERAGE', () => coverageCheck(tried, departments)));
+  checks.push(await inTime('FIELD_COVERAGE', () => coverageCheck(tried, departments, signal)));
   checks.push(clockCheck(agent.serverDate, begun));
   checks.push(rateCheck(client, limit));
   return checks;
@@ -63,7 +63,7 @@ function passed(name: string, message: string): ConnectorCheck {
   return { name, outcome: 'PASSED', message, advice: null, thirdPartyCode: null };
 }
 
-const LATE = 'Not tried, because the time for the checks was over.';
+const LATE = 'Not known, because the time for the checks was over.';
 
 function skipped(name: string, message = 'Not tried, because an earlier check failed.'): ConnectorCheck {
   return { name, outcome: 'SKIPPED', message, advice: null, thirdPartyCode: null };
@@ -170,14 +170,14 @@ function refusedGroups(name: string, message: string, { advice, thirdPartyCode }
 }
 
 /** Looks at the people of a few departments: a field that nobody has is most likely withheld. */
-async function coverageCheck(tried: Try, departments: Attempt): Promise<ConnectorCheck> {
+async function coverageCheck(tried: Try, departments: Attempt, signal: AbortSignal): Promise<ConnectorCheck> {
   const name = 'FIELD_COVERAGE';
   if (!('body' in departments)) return skipped(name);
   const ids = identifiers(list(departments.body, 'department').map((d) => (isObject(d) ? d['id'] : undefined)));
   const filled = new Map(CONTACT_FIELDS.map((field) => [field, 0]));
   let total = 0;
   for (const id of ids.slice(0, DEPARTMENTS_LOOKED_AT)) {
-    if (total >= MEMBERS_LOOKED_AT) break;
+    if (total >= MEMBERS_LOOKED_AT || signal.aborted) break;
     const people = await tried('user/list', { department_id: id });
     for (const person of 'body' in people ? list(people.body, 'userlist') : []) {
       if (!isObject(person)) continue;
@@ -185,6 +185,7 @@ async function coverageCheck(tried: Try, departments: Attempt): Promise<Connecto
       for (const field of CONTACT_FIELDS) if (person[field]) filled.set(field, (filled.get(field) ?? 0) + 1);
     }
   }
+  if (total === 0 && signal.aborted) return skipped(name, LATE);
   if (total === 0) return warning(name, 'No member was found to look at.', 'See the visible range.');
   const counts = [...filled].map(([field, count]) => `${field}: ${count} of ${total}`).join(', ');
   const withheld = [...filled].filter(
