@@ -226,12 +226,6 @@ export interface AccessTokenStore {
    * result. What `fetch` throws reaches all of them.
    * @param key names company and app, never a secret
    * @param rejected a token that the directory has just refused: it is not handed out again
-   * @param patiently tries again, after a wait, where that can help; nothing is held meanwhile
    */
-  token(
-    key: string,
-    fetch: () => Promise<AccessToken>,
-    rejected?: string,
-    patiently?: (attempt: () => Promise<string>) => Promise<string>,
-  ): Promise<string>;
+  token(key: string, fetch: () => Promise<AccessToken>, rejected?: string): Promise<string>;
 }

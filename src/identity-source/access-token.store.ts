@@ -23,12 +23,7 @@ export class DatabaseTokenStore implements AccessTokenStore {
     private readonly secrets: SecretBox,
   ) {}
 
-  async token(
-    key: string,
-    fetch: () => Promise<AccessToken>,
-    rejected?: string,
-    patiently = (attempt: () => Promise<string>) => attempt(),
-  ): Promise<string> {
+  async token(key: string, fetch: () => Promise<AccessToken>, rejected?: string): Promise<string> {
     const cached = this.cached.get(key);
     if (cached && cached.until > Date.now() && cached.token !== rejected) return cached.token;
     const running = this.refreshing.get(key);
@@ -36,7 +31,7 @@ export class DatabaseTokenStore implements AccessTokenStore {
       const token = await running;
       if (token !== rejected) return token;
     }
-    const refresh = patiently(() => this.refresh(key, fetch, rejected)).finally(() => this.refreshing.delete(key));
+    const refresh = this.refresh(key, fetch, rejected).finally(() => this.refreshing.delete(key));
     this.refreshing.set(key, refresh);
     return refresh;
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { DataSource } from 'typeorm';
 import { WecomClient, wecomApp } from '../../src/connector/wecom/wecom.client';
 import { createDataSource, migrate } from '../../src/database/data-source';
@@ -30,13 +31,15 @@ describe('access tokens', () => {
     // Another app each time, so that no test has another one's token.
     const app = wecomApp({ ...sandbox.company.settings, agentId: String(sandbox.port) });
     const store = new DatabaseTokenStore(dataSource, new SecretBox(Buffer.alloc(32, 7)));
-    const client = new WecomClient(app, {
-      apiUrl: sandbox.url,
-      callsPerMinute: 1_000_000,
-      tokens: store,
-      ...(pause ? { pause } : {}),
-    });
+    const to = { apiUrl: sandbox.url, callsPerMinute: 1_000_000, tokens: store };
+    const client = new WecomClient(app, { ...to, ...(pause ? { pause } : {}) });
+    other = (until) => new WecomClient(app, to).get('department/list', {}, until);
     return () => client.get('department/list', {}, signal);
+  };
+  /** A call of the same app by somebody else in this process. */
+  let other: (until: AbortSignal) => Promise<unknown>;
+  const ended = async (until: AbortSignal) => {
+    if (!until.aborted) await once(until, 'abort');
   };
   const fetched = () => sandbox.calls.get('gettoken') ?? 0;
 
@@ -69,5 +72,21 @@ describe('access tokens', () => {
     await call();
     expect(fetched()).toBe(4);
     expect(idle).toEqual([0, 0, 0]);
+  });
+
+  it('keep nobody longer than they want to wait, whoever else waits for the limit', async () => {
+    const [over, met] = [new AbortController(), new AbortController()];
+    const call = await open({}, async (ms) => {
+      if (ms < 60_000) return;
+      met.abort();
+      await ended(over.signal);
+    });
+    sandbox.faults.add({ kind: 'errcode', errcode: 45009, path: 'gettoken' });
+    const patient = call();
+    await ended(met.signal);
+    await expect(other(AbortSignal.timeout(300))).rejects.toMatchObject({ thirdPartyCode: '45009' });
+    sandbox.faults.clear();
+    over.abort();
+    await patient;
   });
 });

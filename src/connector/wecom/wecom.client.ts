@@ -130,12 +130,9 @@ export class WecomClient {
     setMaxListeners(0, signal);
     let rejected: string | undefined;
     for (;;) {
-      const token = await this.options.tokens.token(
-        this.tokenKey,
-        () => this.fetchToken(signal),
-        rejected,
-        (attempt) => this.persist(call.path, attempt, signal),
-      );
+      // What one try of a fetch throws reaches all who wait for it; each of them waits for the next as long as they want to.
+      const fetched = () => this.options.tokens.token(this.tokenKey, () => this.fetchToken(signal), rejected);
+      const token = await this.persist(call.path, fetched, signal);
       try {
         const query = { [this.caller.tokenParameter]: token, ...call.query };
         return await this.persist(call.path, () => this.once({ ...call, query }, signal), signal);
