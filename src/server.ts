@@ -17,6 +17,7 @@ import { checkLicence } from './authorization/licence-check';
 import { ProviderCallbacks, suiteTicket } from './authorization/provider-callback';
 import { CallbackAddresses } from './callbacks/callback-addresses';
 import { checkCallback } from './callbacks/callback-check';
+import { CallbackClock } from './callbacks/callback-clock';
 import { callbackServer } from './callbacks/callback-server';
 import { DirectoryEvents } from './callbacks/directory-events';
 import { type AppConfig, decodeKey, Secret, type WecomProviderConfig } from './config/config';
@@ -126,9 +127,10 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     if (config.adminToken) await tokens.storeConfigured(config.adminToken);
     const sync = new SyncService(dataSource, events);
     const settings = new SettingsService(dataSource, events);
+    const clock = new CallbackClock();
     const addresses = new CallbackAddresses(dataSource, secrets, config.wecomProvider);
     const thirdParty = new ThirdPartyService(dataSource, (id) => identitySources.openConnector(id), [
-      (source) => checkCallback(source, addresses, config.publicUrl),
+      (source) => checkCallback(source, addresses, clock, config.publicUrl),
       (source) => checkLicence(source, provider),
     ]);
     const extensionFields = new ExtensionFieldService(dataSource);
@@ -151,6 +153,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
     const authenticator = new Authenticator(tokens, config.oidc && new OidcVerifier(config.oidc));
     const callbacks = callbackServer({
       addresses,
+      clock,
       events: directoryEvents,
       provider: providerCallbacks,
       log,

@@ -94,7 +94,7 @@ export async function disconnectCompany(
   const { rows } = await client.query<{ id: string; status: string; agentId: string | null }>(
     `SELECT id, status, agent_id AS "agentId" FROM identity_source
       WHERE wecom_mode = 'SERVICE_PROVIDER' AND ${SAME_CORP} AND sealed_secret IS NOT NULL AND coalesce(secret_stamp, 0) <= $2 FOR UPDATE`,
-    [corpKey(corpId), stamp],
+    [corpKey(corpId, 'SERVICE_PROVIDER'), stamp],
   );
   for (const source of rows) {
     if (source.status === 'ENABLED') await closeSource(client, source.id);
@@ -110,7 +110,7 @@ export async function disconnectCompany(
       [source.id],
     );
     await client.query('DELETE FROM access_token WHERE starts_with(key, $1)', [
-      `wecom:${corpKey(corpId)}:${source.agentId}:`,
+      `wecom:${corpKey(corpId, 'SERVICE_PROVIDER')}:${source.agentId}:`,
     ]);
   }
   return rows.length;
@@ -124,7 +124,7 @@ export async function connectedSource(
   const [row] = await dataSource.query(
     `SELECT id, sealed_secret AS "sealedSecret", corp_id AS "corpId" FROM identity_source
       WHERE wecom_mode = 'SERVICE_PROVIDER' AND ${SAME_CORP} AND deleted_at IS NULL AND sealed_secret IS NOT NULL`,
-    [corpKey(corpId)],
+    [corpKey(corpId, 'SERVICE_PROVIDER')],
   );
   return row;
 }
@@ -134,7 +134,7 @@ const SAME_CORP = `(corp_id = $1 OR (corp_id ~* '^w[wx][0-9a-f]{16}$' AND lower(
 
 /** One company's events are worked off one at a time. */
 async function lockCompany(client: PoolClient, corpId: string): Promise<void> {
-  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 2))', [corpKey(corpId)]);
+  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 2))', [corpKey(corpId, 'SERVICE_PROVIDER')]);
 }
 
 async function knownCompany(
@@ -145,7 +145,7 @@ async function knownCompany(
     `SELECT id AS "sourceId", sealed_secret IS NOT NULL AS connected, coalesce(secret_stamp, 0) AS stamp FROM identity_source
       WHERE wecom_mode = 'SERVICE_PROVIDER' AND ${SAME_CORP} AND deleted_at IS NULL
       ORDER BY sealed_secret IS NOT NULL DESC, id LIMIT 1 FOR UPDATE`,
-    [corpKey(corpId)],
+    [corpKey(corpId, 'SERVICE_PROVIDER')],
   );
   return rows[0];
 }

@@ -35,8 +35,18 @@ const CALLS_MS = 45_000;
 const CODE_LIFE_MS = 600_000;
 /** What needs no code may be tried for a day. */
 const PATIENCE_MS = 86_400_000;
-const MAX_WAIT_S = 15;
-const CODE_SPENT = 40078;
+/** Whatever fails is tried again within seconds at first, and later after this part of the time that it has failed for. */
+const MIN_LONGEST_WAIT_S = 15;
+const WAIT_SHARE = 1 / 20;
+/** What WeCom refuses until somebody changes something, such as a wrong secret, is soon tried once an hour only. */
+const MAX_WAIT_S = 3_600;
+const CODE_SPENT: readonly number[] = [40078];
+/** The permanent code is cancelled, or was made anew; the company has cancelled. */
+const GRANT_ENDED: readonly number[] = [40084, 48004];
+/** The company has not authorized this provider. */
+const STRANGER: readonly number[] = [48001];
+/** Callbacks that bring a code. */
+const CODED: ReadonlySet<CallbackKind> = new Set(['create_auth', 'reset_permanent_code']);
 
 interface CallbackRow {
   readonly id: string;
@@ -122,7 +132,7 @@ export class ProviderCallbacks implements DurableJob {
     await inTransaction(this.dataSource, async (client) => {
       const { rows } = await client.query(
         `INSERT INTO provider_callback (kind, stamp, digest, sealed_message) VALUES ($1, $2, $3, '')
-         ON CONFLICT (digest) DO UPDATE SET done_at = NULL, due_at = now(), received_at = now()
+         ON CONFLICT (digest) DO UPDATE SET done_at = NULL, due_at = now(), received_at = now(), tries = 0
           WHERE provider_callback.kind IN ('change_auth', 'app_event') RETURNING id`,
         [kind, stampOf(message as WecomMessage), digest],
       );
@@ -212,7 +222,9 @@ export class ProviderCallbacks implements DurableJob {
     if (!source) return async () => 'UNKNOWN_COMPANY';
     return async (client) => {
       await client.query('UPDATE identity_source SET plain_corp_id = $2 WHERE id = $1', [source.id, corpId]);
-      await this.directoryEvents.storeIn(client, source.id, object, (id) => wecomKey(source.corpId, id));
+      await this.directoryEvents.storeIn(client, source.id, object, (id) =>
+        wecomKey(source.corpId, 'SERVICE_PROVIDER', id),
+      );
       return 'RESOLVED';
     };
   }
@@ -232,20 +244,20 @@ export class ProviderCallbacks implements DurableJob {
   }
 
   private async failed(row: CallbackRow, error: unknown): Promise<void> {
-    const age = Date.now() - row.receivedAt.getTime();
-    const coded = row.kind === 'create_auth' || row.kind === 'reset_permanent_code';
-    const spent = error instanceof WecomError && error.errcode === CODE_SPENT;
-    const patience = coded && !(await this.isExchanged(row)) ? CODE_LIFE_MS : PATIENCE_MS;
-    const unknownCompany = row.kind === 'app_event' && error instanceof WecomError && error.reaction !== 'RETRY';
-    if (!spent && !unknownCompany && age < patience) {
-      this.log.warn({ err: error, callback: row.kind, tries: row.tries }, 'authorization.callback-postponed');
-      return this.postpone(row, Math.min(MAX_WAIT_S, 2 ** row.tries));
-    }
-    this.log.error({ err: error, callback: row.kind }, 'authorization.callback-failed');
+    const exchanged = await this.isExchanged(row);
+    const patience = CODED.has(row.kind) && !exchanged ? CODE_LIFE_MS : PATIENCE_MS;
+    const isOver = Date.now() - row.receivedAt.getTime() >= patience;
+    // A code can be exchanged only once: what it gave is kept until WeCom says that it is good no more.
+    const isKept = exchanged && !isErrcode(error, GRANT_ENDED);
+    const isHopeless = isErrcode(error, CODE_SPENT) || (row.kind === 'app_event' && isErrcode(error, STRANGER));
+    const ends = isHopeless || (isOver && !isKept);
+    if (ends) this.log.error({ err: error, callback: row.kind }, 'authorization.callback-failed');
+    else this.log.warn({ err: error, callback: row.kind, tries: row.tries }, 'authorization.callback-postponed');
     await inTransaction(this.dataSource, async (client) => {
-      await this.refuseLink(client, row, error);
-      await end(client, row, 'FAILED');
+      if (ends || isOver) await this.refuseLink(client, row, error);
+      if (ends) await end(client, row, 'FAILED');
     });
+    if (!ends) await this.postpone(row, secondsUntilNextTry(row, error, patience));
   }
 
   private async isExchanged(row: CallbackRow): Promise<boolean> {
@@ -280,6 +292,17 @@ export class ProviderCallbacks implements DurableJob {
   private messageOf(row: CallbackRow): WecomMessage {
     return JSON.parse(this.context.secrets.open(row.sealedMessage, row.id));
   }
+}
+
+function isErrcode(error: unknown, errcodes: readonly number[]): boolean {
+  return error instanceof WecomError && errcodes.includes(error.errcode);
+}
+
+function secondsUntilNextTry(row: CallbackRow, error: unknown, patienceMs: number): number {
+  const age = (Date.now() - row.receivedAt.getTime()) / 1_000;
+  const isRefused = error instanceof WecomError && error.reaction === 'STOP';
+  const longest = isRefused ? patienceMs / 10_000 : Math.max(MIN_LONGEST_WAIT_S, age * WAIT_SHARE);
+  return Math.min(longest, MAX_WAIT_S, 2 ** row.tries);
 }
 
 /** The newest suite ticket; undefined until WeCom has sent one. */

@@ -1,13 +1,14 @@
 import type { DataSource } from 'typeorm';
 import type { WecomProviderConfig } from '../config/config';
 import type { CallbackKeys } from '../connector/wecom/wecom.callback-crypto';
-import { corpKey, hasEncryptedIds, isPlainCorpId } from '../connector/wecom/wecom.ids';
+import { corpKey, hasEncryptedIds, isPlainCorpId, type WecomMode } from '../connector/wecom/wecom.ids';
 import type { SecretBox } from '../platform/secret-box';
 import { fromTypedId } from '../platform/typed-id';
 
 /** A source as far as its callbacks are concerned. */
 export interface CallbackSource {
   readonly id: string;
+  readonly mode: WecomMode;
   readonly corpId: string;
   /** Known once a callback came under it; only where `corpId` is encrypted. */
   readonly plainCorpId: string | null;
@@ -22,7 +23,7 @@ export interface CallbackAddress {
   readonly source: CallbackSource | undefined;
 }
 
-const SOURCE_COLUMNS = `id, corp_id AS "corpId", plain_corp_id AS "plainCorpId"`;
+const SOURCE_COLUMNS = `id, wecom_mode AS mode, corp_id AS "corpId", plain_corp_id AS "plainCorpId"`;
 
 /** Which addresses there are, and whom their messages may be for. */
 export class CallbackAddresses {
@@ -43,7 +44,7 @@ export class CallbackAddresses {
     const id = fromTypedId('source', typedId);
     if (!id) return undefined;
     const [row] = await this.dataSource.query(
-      `SELECT ${SOURCE_COLUMNS}, wecom_mode AS mode, sealed_callback_token AS token, sealed_callback_key AS key
+      `SELECT ${SOURCE_COLUMNS}, sealed_callback_token AS token, sealed_callback_key AS key
          FROM identity_source WHERE id = $1 AND deleted_at IS NULL AND corp_id IS NOT NULL`,
       [id],
     );
@@ -65,7 +66,7 @@ export class CallbackAddresses {
     const { source } = address;
     if (source) {
       if (isFor(source, receiveId)) return source;
-      return source.plainCorpId === null && hasEncryptedIds(source.corpId) && isPlainCorpId(receiveId)
+      return source.plainCorpId === null && hasEncryptedIds(source.corpId, source.mode) && isPlainCorpId(receiveId)
         ? 'UNRESOLVED'
         : undefined;
     }
@@ -90,5 +91,7 @@ export class CallbackAddresses {
 
 /** Whether a message's receiver is the source's company, under either of its ids. */
 function isFor(source: CallbackSource, receiveId: string): boolean {
-  return [source.corpId, source.plainCorpId].some((id) => id !== null && corpKey(id) === corpKey(receiveId));
+  return [source.corpId, source.plainCorpId].some(
+    (id) => id !== null && corpKey(id, source.mode) === corpKey(receiveId, source.mode),
+  );
 }

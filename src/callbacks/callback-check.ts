@@ -5,6 +5,7 @@ import { encrypt, signature } from '../connector/wecom/wecom.callback-crypto';
 import type { IdentitySource } from '../identity-source/identity-source.entity';
 import { toTypedId } from '../platform/typed-id';
 import type { CallbackAddresses } from './callback-addresses';
+import type { CallbackClock, RefusedForAge } from './callback-clock';
 import { CALLBACK_PATH } from './callback-server';
 
 const NAME = 'CALLBACK';
@@ -17,6 +18,7 @@ const CUSTOMISED_STEP = '服务商后台 > 代开发应用 > the app > 回调配
 export async function checkCallback(
   source: IdentitySource,
   addresses: CallbackAddresses,
+  clock: CallbackClock,
   publicUrl: string | undefined,
 ): Promise<ConnectorCheck> {
   const step = source.wecomMode === 'SERVICE_PROVIDER' ? CUSTOMISED_STEP : SELF_BUILT_STEP;
@@ -42,12 +44,21 @@ export async function checkCallback(
       thirdPartyCode: null,
     };
   }
+  const late = clock.of(address);
+  if (late) return wrongClock(late);
   if (!source.callbackSeenAt) {
     const message = 'The callback address answers, but WeCom has not called it yet.';
     return warning(message, `See that ${url} is entered at ${step}; WeCom calls it at the next change.`);
   }
   const message = `The callback address answers; WeCom last called it at ${source.callbackSeenAt.toISOString()}.`;
   return { name: NAME, outcome: 'PASSED', message, advice: null, thirdPartyCode: null };
+}
+
+function wrongClock({ at, seconds }: RefusedForAge): ConnectorCheck {
+  const message = `What came at ${at.toISOString()} was refused: its time is ${seconds} seconds away from this server’s clock.`;
+  const advice =
+    'Set the clock by NTP. Where it is right, somebody sends again what they kept, and nothing comes of it.';
+  return { name: NAME, outcome: 'FAILED', message, advice, thirdPartyCode: null };
 }
 
 function warning(message: string, advice: string): ConnectorCheck {

@@ -4,19 +4,20 @@ import type { ProviderCallbacks } from '../authorization/provider-callback';
 import { CallbackRefused, decrypt, isSigned } from '../connector/wecom/wecom.callback-crypto';
 import { wecomKey } from '../connector/wecom/wecom.ids';
 import type { CallbackAddress, CallbackAddresses } from './callback-addresses';
+import type { CallbackClock } from './callback-clock';
 import type { DirectoryEvents } from './directory-events';
-import { objectOf, parseMessage, type WecomMessage } from './wecom-message';
+import { encryptedOf, MAX_MESSAGE_BYTES, objectOf, parseMessage, type WecomMessage } from './wecom-message';
 
 /** Where WeCom sends its callbacks: the provider's template here, a source's app below it, under the source's id. */
 export const CALLBACK_PATH = '/callbacks/wecom';
 
-const BODY_LIMIT = '256kb';
 /** An older timestamp is a message that somebody kept. */
 const MAX_AGE_S = 600;
 
 /** What callbacks need. */
 export interface CallbackServerOptions {
   readonly addresses: CallbackAddresses;
+  readonly clock: CallbackClock;
   readonly events: DirectoryEvents;
   /** Undefined where this server is no service provider. */
   readonly provider: ProviderCallbacks | undefined;
@@ -32,7 +33,7 @@ export function callbackServer(options: CallbackServerOptions): Router {
   const router = express.Router();
   const template = () => addresses.template();
   const ofSource = (request: Request<{ source: string }>) => addresses.ofSource(request.params.source);
-  const body = express.text({ type: () => true, limit: BODY_LIMIT });
+  const body = express.text({ type: () => true, limit: MAX_MESSAGE_BYTES });
   router.get('/', (request, response) => answer(response, log, () => echo(template(), request)));
   router.get('/:source', (request, response) => answer(response, log, () => echo(ofSource(request), request)));
   router.post('/', body, (request, response) => answer(response, log, () => receive(options, template(), request)));
@@ -67,11 +68,13 @@ async function answer(response: Response, log: Logger, text: () => Promise<strin
 
 /**
  * The check that WeCom makes when an address is saved. The receiver is not insisted on here: which id it is depends on the
- * kind of app. Source: developer.work.weixin.qq.com/document/path/96238
+ * kind of app; nor on its age, so that an address can be saved while the clock is wrong: nothing but its own text comes of it.
+ * Source: developer.work.weixin.qq.com/document/path/96238
  */
 async function echo(found: Promise<CallbackAddress | undefined>, request: Request): Promise<string> {
   const address = await required(found);
-  const text = textOf(request.query['echostr']);
+  // A plus sign that came as it is was read as a space, which no base64 has.
+  const text = textOf(request.query['echostr']).replaceAll(' ', '+');
   requireSigned(address, request.query, text);
   return decrypt(address.keys, text).message;
 }
@@ -82,8 +85,9 @@ async function receive(
   request: Request,
 ): Promise<string> {
   const address = await required(found);
-  const encrypted = parseMessage(typeof request.body === 'string' ? request.body : '')['Encrypt'] ?? '';
+  const encrypted = encryptedOf(textOf(request.body));
   requireSigned(address, request.query, encrypted);
+  requireInTime(options.clock, address, textOf(request.query['timestamp']));
   const { message, receiveId } = decrypt(address.keys, encrypted);
   // One address may get both kinds, for an app's is filled in from the template's: the message tells which it is.
   if (address.templateId !== undefined && receiveId === address.templateId) {
@@ -114,7 +118,7 @@ async function receiveOfApp(
   const object = objectOf(parseMessage(message));
   if (!object) return;
   if (source === 'UNRESOLVED') await options.provider?.receiveUnresolved(receiveId, object);
-  else await options.events.store(source.id, object, (id) => wecomKey(source.corpId, id));
+  else await options.events.store(source.id, object, (id) => wecomKey(source.corpId, source.mode, id));
 }
 
 async function required(address: Promise<CallbackAddress | undefined>): Promise<CallbackAddress> {
@@ -127,8 +131,19 @@ function requireSigned({ keys }: CallbackAddress, query: Record<string, unknown>
   const [timestamp, nonce] = [textOf(query['timestamp']), textOf(query['nonce'])];
   if (encrypted === '' || !isSigned(keys, timestamp, nonce, encrypted, textOf(query['msg_signature'])))
     throw new CallbackRefused('Not signed with the token.');
-  const age = Math.abs(Date.now() / 1_000 - Number(timestamp));
-  if (!(age <= MAX_AGE_S)) throw new CallbackRefused('Too old.');
+}
+
+function requireInTime(clock: CallbackClock, address: CallbackAddress, timestamp: string): void {
+  const seconds = Math.round(Math.abs(Date.now() / 1_000 - Number(timestamp)));
+  if (Number.isNaN(seconds)) throw new CallbackRefused('Without a time.');
+  if (seconds <= MAX_AGE_S) {
+    clock.accept(address);
+    return;
+  }
+  clock.refuse(address, seconds);
+  throw new CallbackRefused(
+    `Signed, but ${seconds} seconds away from this server’s clock: see that the clock is right.`,
+  );
 }
 
 function textOf(value: unknown): string {

@@ -5,19 +5,53 @@ import type { SyncObjectTypeName } from '../field-mapping/field-mapping';
 /** Texts only, trimmed; no entities beyond XML's own five, no document types. */
 const parser = new XMLParser({ parseTagValue: false, trimValues: true, ignoreAttributes: true, processEntities: true });
 
-const MAX_MESSAGE = 1024 * 1024;
+/** More than a tag's 30,000 members, encrypted and sealed, make. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 /** A decrypted message's elements by name; nested ones are left out. */
 export type WecomMessage = Readonly<Record<string, string>>;
 
 /**
- * Reads one XML message. Document types are refused: nothing that WeCom sends has one, and entities are how XML is attacked.
+ * The encrypted text of what was posted; empty where there is none. Anybody may post, so that XML is not parsed for it.
  * @throws CallbackRefused
  */
-export function parseMessage(xml: string): WecomMessage {
-  if (xml.length > MAX_MESSAGE || /<!DOCTYPE|<!ENTITY/i.test(xml)) {
-    throw new CallbackRefused('The callback is no message of WeCom’s.');
+export function encryptedOf(body: string): string {
+  if (isJson(body)) return textsOf(parseJson(body))['Encrypt'] ?? '';
+  requireNoDocumentType(body);
+  const start = body.indexOf(OPENING);
+  const end = body.indexOf('</Encrypt>', start);
+  if (start < 0 || end < 0) return '';
+  const text = body.slice(start + OPENING.length, end).trim();
+  return text.startsWith(CDATA) && text.endsWith(']]>') ? text.slice(CDATA.length, -3).trim() : text;
+}
+
+const OPENING = '<Encrypt>';
+const CDATA = '<![CDATA[';
+
+/** Reads one message, which was verified. It is XML, or JSON where the address was set so. @throws CallbackRefused */
+export function parseMessage(message: string): WecomMessage {
+  return textsOf(isJson(message) ? parseJson(message) : parseXml(message));
+}
+
+function isJson(text: string): boolean {
+  return text.trimStart().startsWith('{');
+}
+
+function parseJson(text: string): object {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new CallbackRefused('The callback is not JSON.');
   }
+}
+
+/** Nothing that WeCom sends has a document type, and entities are how XML is attacked. */
+function requireNoDocumentType(xml: string): void {
+  if (/<!DOCTYPE|<!ENTITY/i.test(xml)) throw new CallbackRefused('The callback is no message of WeCom’s.');
+}
+
+function parseXml(xml: string): object {
+  requireNoDocumentType(xml);
   let root: unknown;
   try {
     root = (parser.parse(xml) as { xml?: unknown }).xml;
@@ -25,8 +59,12 @@ export function parseMessage(xml: string): WecomMessage {
     throw new CallbackRefused('The callback is not XML.');
   }
   if (typeof root !== 'object' || root === null) throw new CallbackRefused('The callback has no <xml>.');
-  const texts = Object.entries(root).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
-  return Object.fromEntries(texts.map(([name, value]) => [name, value.trim()]));
+  return root;
+}
+
+function textsOf(root: object): WecomMessage {
+  const texts = Object.entries(root).filter(([, value]) => typeof value === 'string' || typeof value === 'number');
+  return Object.fromEntries(texts.map(([name, value]) => [name, String(value).trim()]));
 }
 
 /** An object that a message names. */

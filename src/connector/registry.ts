@@ -3,10 +3,12 @@ import type { CallPace } from './call-pace';
 import type { AccessTokenStore, ConnectorField, DirectoryConnector } from './directory-connector';
 import { openWecomConnector } from './wecom/wecom.connector';
 import { wecomFields } from './wecom/wecom.fields';
+import type { WecomMode } from './wecom/wecom.ids';
 
 /** What a connector is opened with: the source's settings, its secret in the clear, and the server's own settings. */
 export interface ConnectorSettings {
   readonly type: 'WECOM';
+  readonly mode: WecomMode;
   readonly corpId: string;
   readonly agentId: string;
   readonly secret: string;

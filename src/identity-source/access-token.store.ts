@@ -3,10 +3,14 @@ import type { AccessToken, AccessTokenStore } from '../connector/directory-conne
 import { inTransaction } from '../database/transaction';
 import type { SecretBox } from '../platform/secret-box';
 
-/** A token is not handed out for its last minute, so that it does not expire on its way. */
+/**
+ * A token is not handed out for its last minute, so that it does not expire on its way; of a short life for its last tenth, for
+ * else it would never be handed out again. A directory may tell with a token that is not new how little of its life is left.
+ */
 const SAFETY_MS = 60_000;
+const SAFETY_SHARE = 1 / 10;
 
-/** The transaction is idle while the directory answers; a process that is paused meanwhile keeps others waiting for so long. */
+/** The transaction is idle while the directory answers once; a process that is paused meanwhile keeps others waiting for so long. */
 const FETCH_LIMIT = '120s';
 
 /** Access tokens in PostgreSQL, sealed: one refresh at a time among all callers and processes, by a row lock. */
@@ -47,7 +51,7 @@ export class DatabaseTokenStore implements AccessTokenStore {
         if (stored !== rejected) return this.remember(key, stored, until);
       }
       const fresh = await fetch();
-      const expires = Date.now() + Math.max(0, fresh.lifetimeMs - SAFETY_MS);
+      const expires = Date.now() + fresh.lifetimeMs - Math.min(SAFETY_MS, fresh.lifetimeMs * SAFETY_SHARE);
       await client.query('UPDATE access_token SET sealed_token = $2, expires_at = $3 WHERE key = $1', [
         key,
         this.secrets.seal(fresh.token, key),

@@ -234,21 +234,21 @@ export class IdentitySourceService {
     if (!source.sealedSecret || source.corpId === null || source.agentId === null) {
       throw new AppError('AUTHORIZATION_REQUIRED', AUTHORIZE_FIRST);
     }
-    return this.open({
+    return this.open(source.wecomMode ?? 'SELF_BUILT', {
       corpId: source.corpId,
       agentId: source.agentId,
       secret: this.secrets.open(source.sealedSecret, id),
     });
   }
 
-  private open(credentials: WecomCredentials): OpenedConnector {
-    const settings: ConnectorSettings = { type: 'WECOM', ...credentials };
+  private open(mode: WecomModeName, credentials: WecomCredentials): OpenedConnector {
+    const settings: ConnectorSettings = { type: 'WECOM', mode, ...credentials };
     return openConnector(settings, this.environment);
   }
 
   private async liveCheck(credentials: WecomCredentials): Promise<Refusal | undefined> {
     try {
-      await this.open(credentials).connector.extent(AbortSignal.timeout(LIVE_CHECK_MS));
+      await this.open('SELF_BUILT', credentials).connector.extent(AbortSignal.timeout(LIVE_CHECK_MS));
       return undefined;
     } catch (error) {
       if (error instanceof DirectoryError) {

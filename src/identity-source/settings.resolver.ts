@@ -260,8 +260,8 @@ async function live<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;
   } catch (error) {
-    const { code, message, advice } = error as { code?: string; message?: string; advice?: string };
-    if (!code?.startsWith('UPSTREAM_') && !OF_THE_CONNECTION.has(code ?? '')) throw error;
+    const { code, message, advice } = error as { code?: unknown; message?: string; advice?: string };
+    if (typeof code !== 'string' || !(code.startsWith('UPSTREAM_') || OF_THE_CONNECTION.has(code))) throw error;
     throw Object.assign(badRequest([message, advice].filter(Boolean).join(' ')), { extensions: { code } });
   }
 }

@@ -1,3 +1,4 @@
+import { CallLimits, requireAddress } from './call-limits';
 import { type ContactEvent, type EventForm, eventsBetween, eventXml } from './callbacks/contact-events';
 import { type CallbackAddress, Deliveries, type Message } from './callbacks/delivery';
 import { WecomRefusal } from './errors';
@@ -12,6 +13,8 @@ export interface CompanySettings {
   readonly secret: string;
   /** Seconds. */
   readonly tokenLifetime: number;
+  /** Whether a token that is asked for again is told with the seconds that it has left: it is not documented. */
+  readonly countsDown: boolean;
   /** Calls a minute to one path. Source: developer.work.weixin.qq.com/document/path/90312 */
   readonly callsPerMinute: number;
   /** Calls to one path at the same time. */
@@ -34,6 +37,7 @@ export const DEFAULT_COMPANY: CompanySettings = {
   agentId: '1000002',
   secret: 'sandbox-secret-not-for-production',
   tokenLifetime: 7200,
+  countsDown: false,
   callsPerMinute: 10_000,
   concurrency: 100,
   maxMembersPerAnswer: 30_000,
@@ -49,13 +53,14 @@ export interface AppCallback {
 /** One company with one app, self-built as it is here: its token, range, limits and organisation. */
 export class Company implements OrganizationWatcher {
   private readonly token: IssuedToken;
-  private readonly calls = new Map<string, number[]>();
-  private readonly running = new Map<string, number>();
+  private readonly limits: CallLimits;
   private cut: VisibleOrganization | undefined;
   private visibleRange: VisibleRange = { departments: [1], users: [], tags: [] };
   private isClosed = false;
   /** Addresses that may call; empty: all. */
   allowedAddresses: readonly string[] = [];
+  /** Whether gettoken looks at the address as well: it is not documented. */
+  tokenNeedsAddress = false;
   /** Whether a list that has no department is answered with 60011 instead of an empty one. */
   refusesWithoutDepartments = false;
   /** Whether departments that are in the range by a tag alone are listed unasked, too. */
@@ -66,14 +71,18 @@ export class Company implements OrganizationWatcher {
   memberOutside: 60111 | 60011 = 60111;
   callback: AppCallback | undefined;
   private withheldFields: Withholding = { fields: [], style: 'absent' };
-  private readonly blocked = new Map<string, number>();
 
   constructor(
     readonly settings: CompanySettings,
     readonly organization: Organization,
     readonly deliveries: Deliveries = new Deliveries(),
   ) {
-    this.token = new IssuedToken(settings.tokenLifetime, { missing: 41001, unknown: 40014, expired: 42001 });
+    this.limits = new CallLimits(settings);
+    this.token = new IssuedToken(settings.tokenLifetime, settings.countsDown, {
+      missing: 41001,
+      unknown: 40014,
+      expired: 42001,
+    });
     organization.watch(this);
   }
 
@@ -158,15 +167,19 @@ export class Company implements OrganizationWatcher {
     this.token.revoke();
   }
 
-  /** @throws WecomRefusal 41001, 40014, 42001 or 50003 */
+  /** @throws WecomRefusal 41001, 40014 or 42001 */
   requireToken(value: string | null): void {
     this.token.require(value);
-    if (this.closed) throw new WecomRefusal(50003);
+  }
+
+  /** Only agent/get tells of an app that is disabled. @throws WecomRefusal 50003 */
+  requireOpen(path: string): void {
+    if (this.closed && path !== 'agent/get') throw new WecomRefusal(50003);
   }
 
   /** @throws WecomRefusal 60020 */
   requireAddress(address: string): void {
-    if (this.allowedAddresses.length > 0 && !this.allowedAddresses.includes(address)) throw new WecomRefusal(60020);
+    requireAddress(this.allowedAddresses, address);
   }
 
   /**
@@ -175,13 +188,7 @@ export class Company implements OrganizationWatcher {
    * @throws WecomRefusal 45009 or 45033
    */
   enter(path: string, debug: boolean): () => void {
-    const now = Date.now();
-    if ((this.blocked.get(path) ?? 0) > now) throw new WecomRefusal(45009);
-    this.count(debug ? 'debug' : path, debug ? DEBUG_CALLS_PER_MINUTE : this.settings.callsPerMinute, path);
-    const running = this.running.get(path) ?? 0;
-    if (running >= this.settings.concurrency) throw new WecomRefusal(45033);
-    this.running.set(path, running + 1);
-    return () => this.running.set(path, (this.running.get(path) ?? 1) - 1);
+    return this.limits.enter(path, debug);
   }
 
   /** What agent/get tells of this kind of app beside what all have. */
@@ -212,19 +219,4 @@ export class Company implements OrganizationWatcher {
   protected invalidate(): void {
     this.cut = undefined;
   }
-
-  private count(name: string, limit: number, path: string): void {
-    const now = Date.now();
-    const recent = this.calls.get(name) ?? [];
-    while (recent.length > 0 && (recent[0] ?? 0) < now - 60_000) recent.shift();
-    if (recent.length >= limit) {
-      // Over a minute's limit the path stays closed for a minute. Source: developer.work.weixin.qq.com/document/path/90312
-      if (name === path) this.blocked.set(path, now + this.settings.blockSeconds * 1000);
-      throw new WecomRefusal(45009);
-    }
-    recent.push(now);
-    this.calls.set(name, recent);
-  }
 }
-
-const DEBUG_CALLS_PER_MINUTE = 5;

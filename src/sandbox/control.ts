@@ -48,12 +48,16 @@ const appSchema = z.strictObject({
   closed: z.boolean().optional(),
   /** Addresses that may call; empty: all. */
   allowedAddresses: z.array(z.string()).optional(),
+  /** Whether gettoken looks at the address as well. */
+  tokenNeedsAddress: z.boolean().optional(),
   refusesWithoutDepartments: z.boolean().optional(),
   listsTaggedDepartments: z.boolean().optional(),
   unknownDepartment: z.literal([60003, 60123]).optional(),
   memberOutside: z.literal([60111, 60011]).optional(),
   /** Of a customised app: 0 to be developed, 1 in development, 2 online, 3 online with a newer version. */
   publishStatus: z.number().int().min(0).max(3).optional(),
+  /** Of a customised app: how it is refused while its publishStatus is 0 or 1; null: not at all. */
+  untilOnline: z.literal([48002, 60011, 50003]).nullable().optional(),
 });
 
 const tokenSchema = z.strictObject({ ...app }).default({});
@@ -86,6 +90,14 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
       const { revision } = z.strictObject({ revision: z.number().int() }).parse(body);
       company.change(() => company.organization.advanceTo(revision));
       return summary(company.organization);
+    },
+  },
+  'POST /sandbox/rename-user': {
+    help: 'gives a member another userid: {"userid", "newUserid"}',
+    run: ({ company }, body) => {
+      const { userid, newUserid } = z.strictObject({ userid: z.string(), newUserid: z.string().min(1) }).parse(body);
+      company.change(() => company.organization.renameUser(userid, newUserid));
+      return company.organization.users.get(newUserid);
     },
   },
   'PUT /sandbox/visible-range': {
@@ -173,13 +185,14 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     },
   },
   'PUT /sandbox/app': {
-    help: 'the app itself: {"closed": false, "allowedAddresses": [], "refusesWithoutDepartments": false, "listsTaggedDepartments": false, "unknownDepartment": 60003 | 60123, "memberOutside": 60111 | 60011, "corpId", "publishStatus": 0 to 3}',
+    help: 'the app itself: {"closed": false, "allowedAddresses": [], "tokenNeedsAddress": false, "refusesWithoutDepartments": false, "listsTaggedDepartments": false, "unknownDepartment": 60003 | 60123, "memberOutside": 60111 | 60011, "corpId", "publishStatus": 0 to 3, "untilOnline": 48002 | 60011 | 50003 | null}',
     run: (state, body) => {
-      const { corpId, publishStatus, ...changes } = appSchema.parse(body);
+      const { corpId, publishStatus, untilOnline, ...changes } = appSchema.parse(body);
       const company = appFor(state, corpId);
-      if (publishStatus !== undefined) {
-        if (!(company instanceof CustomizedApp)) throw new Error('Only a customised app has a publishStatus.');
-        company.publishStatus = publishStatus;
+      if (publishStatus !== undefined || untilOnline !== undefined) {
+        if (!(company instanceof CustomizedApp)) throw new Error('Only a customised app has to be put online.');
+        company.publishStatus = publishStatus ?? company.publishStatus;
+        if (untilOnline !== undefined) company.untilOnline = untilOnline ?? undefined;
       }
       Object.assign(company, changes);
       const { closed, allowedAddresses, refusesWithoutDepartments, listsTaggedDepartments } = company;

@@ -15,6 +15,8 @@ export class IssuedToken {
 
   constructor(
     readonly lifetime: number,
+    /** Whether the seconds that are left are told, and not always the whole lifetime: it is not documented which. */
+    private readonly countsDown: boolean,
     private readonly refusals: TokenRefusals,
   ) {}
 
@@ -24,7 +26,8 @@ export class IssuedToken {
       const value = randomBytes(48).toString('base64url');
       this.token = { value, expiresAt: Date.now() + this.lifetime * 1000 };
     }
-    return { value: this.token.value, expiresIn: this.lifetime };
+    const left = Math.ceil((this.token.expiresAt - Date.now()) / 1000);
+    return { value: this.token.value, expiresIn: this.countsDown ? left : this.lifetime };
   }
 
   /** Ends the token early, as WeCom may. */

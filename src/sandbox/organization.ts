@@ -20,6 +20,8 @@ const department = z.looseObject({
 
 const user = z.looseObject({
   userid: z.string().min(1).max(64),
+  /** What it was before it was changed, which WeCom allows once. */
+  formerUserid: z.string().optional(),
   name: z.string(),
   departments: z.array(z.number().int()),
   mainDepartment: z.number().int().optional(),
@@ -131,6 +133,24 @@ export class Organization {
     const before = wanted.length > 0 ? this.state() : undefined;
     edit();
     for (const watcher of this.watchers) watcher.afterChange(wanted.includes(watcher) ? before : undefined);
+  }
+
+  /** Gives a member another userid, wherever it is named. To be called in a change. @throws Error where that cannot be */
+  renameUser(userid: string, newUserid: string): void {
+    const user = this.users.get(userid);
+    if (!user) throw new Error(`There is no member "${userid}".`);
+    if (user.formerUserid !== undefined) throw new Error('A userid can be changed once.');
+    if (this.users.has(newUserid)) throw new Error(`"${newUserid}" is somebody else’s.`);
+    const renamed = (id: string) => (id === userid ? newUserid : id);
+    this.users.delete(userid);
+    this.users.set(newUserid, { ...user, userid: newUserid, formerUserid: userid });
+    for (const [id, other] of this.users) {
+      if (other.direct_leader?.includes(userid))
+        this.users.set(id, { ...other, direct_leader: other.direct_leader.map(renamed) });
+    }
+    for (const [id, tag] of this.tags) {
+      if (tag.users.includes(userid)) this.tags.set(id, { ...tag, users: tag.users.map(renamed) });
+    }
   }
 
   /** To be called after a change by other means. */

@@ -6,7 +6,7 @@ import { controlRequest, readJson } from './control';
 import { type Answer, ENDPOINTS } from './endpoints';
 import { errmsg, WecomRefusal } from './errors';
 import { type Fault, Faults } from './faults';
-import { getToken } from './gettoken';
+import { appOfCredentials, getToken } from './gettoken';
 import type { Organization } from './organization';
 import { appEndpoints } from './provider/app-endpoints';
 import { AUTHORIZE_PREFIX, authorizeRequest } from './provider/authorize-request';
@@ -110,7 +110,11 @@ async function answerTo(call: Call, state: SandboxState, fault: Fault | undefine
     if (fault?.kind === 'tokenRevoked') for (const token of [company, provider]) token.revokeToken();
     if (fault?.kind === 'scopeShrunk') company.setRange({ departments: fault.departments ?? [], users: [], tags: [] });
     const service = SERVICE_ENDPOINTS[path];
+    const isDebug = query.get('debug') === '1';
     if (service || path === 'gettoken') {
+      const caller = service ? provider : appOfCredentials(state, query);
+      if (!(caller instanceof Company) || caller.tokenNeedsAddress) caller.requireAddress(call.address);
+      leave = caller.enter(path, isDebug);
       if (fault?.kind === 'slow') await delay(fault.milliseconds);
       return rewritten(service ? service(provider, query, body) : getToken(state, query), fault);
     }
@@ -118,7 +122,8 @@ async function answerTo(call: Call, state: SandboxState, fault: Fault | undefine
     if (!endpoint) throw new WecomRefusal(48005);
     company.requireToken(query.get('access_token'));
     company.requireAddress(call.address);
-    leave = company.enter(path, query.get('debug') === '1');
+    company.requireOpen(path);
+    leave = company.enter(path, isDebug);
     // A slow call keeps its place among those that run at the same time.
     if (fault?.kind === 'slow') await delay(fault.milliseconds);
     const answer = endpoint(company, query, body);

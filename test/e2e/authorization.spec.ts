@@ -398,6 +398,21 @@ describe('authorization by QR code', () => {
     },
   );
 
+  it('reads a change under the plain corp id although WeCom refuses at first to say whose it is', async () => {
+    const { provider, company, faults } = rollcall.sandbox;
+    const id = await pending();
+    provider.authorize({ url: (await link(id)).url ?? '', permissions: ALL_PERMISSIONS });
+    await workedOff();
+    await synchronize(rollcall, id);
+    provider.configure({ receiveId: 'plain' });
+    faults.add({ kind: 'errcode', errcode: 60020, path: 'service/corpid_to_opencorpid', times: 1 });
+    company.change(() => {
+      const zhangsan = company.organization.users.get('zhangsan');
+      if (zhangsan) company.organization.users.set('zhangsan', { ...zhangsan, name: '张三丰' });
+    });
+    await until(`SELECT 1 FROM employee WHERE display_name = '张三丰'`);
+  });
+
   it('also knows companies that authorized before ids were encrypted', async () => {
     const { provider } = rollcall.sandbox;
     const id = await pending();
@@ -413,6 +428,93 @@ describe('authorization by QR code', () => {
     provider.cancel(corpId);
     await workedOff();
     expect((await sourceOf(id)).authorization.status).toBe('CANCELED');
+  });
+
+  it('asks ever more rarely what WeCom refuses until somebody changes something', async () => {
+    const { provider, faults } = rollcall.sandbox;
+    const id = await pending();
+    const { corpId } = provider.authorize({ url: (await link(id)).url ?? '' });
+    await workedOff();
+    faults.add({ kind: 'errcode', errcode: 60020, path: 'service/v2/get_auth_info' });
+    provider.setPermissions(corpId, ALL_PERMISSIONS);
+    await until(
+      `UPDATE provider_callback SET tries = 20, due_at = now() WHERE tries = 1 AND done_at IS NULL AND due_at < now() + interval '30 seconds' RETURNING id`,
+    );
+    await until(`SELECT 1 FROM provider_callback WHERE tries = 21 AND due_at > now() + interval '55 minutes'`);
+    faults.clear();
+    await rollcall.sql.query('UPDATE provider_callback SET due_at = now()');
+    await workedOff();
+    await until(`SELECT 1 FROM provider_callback WHERE kind = 'change_auth' AND outcome = 'REFRESHED'`);
+  });
+
+  it('asks once with one suite ticket that WeCom does not take, and again with the next', async () => {
+    const { provider, faults, calls } = rollcall.sandbox;
+    const asked = () => calls.get('service/get_suite_token') ?? 0;
+    faults.add({ kind: 'errcode', errcode: 40085, path: 'service/get_suite_token' });
+    provider.authorize({});
+    await until(`SELECT 1 FROM provider_callback WHERE tries = 1 AND due_at < now() + interval '20 seconds'`);
+    expect(asked()).toBe(1);
+    faults.clear();
+    await workedOff();
+    expect((await listed()).map((source) => source.status)).toEqual(['CLOSED']);
+  });
+
+  it('keeps what a code was exchanged for, however long the rest does not work', async () => {
+    const { provider, faults } = rollcall.sandbox;
+    const id = await pending();
+    faults.add({ kind: 'bare', path: 'service/v2/get_auth_info' });
+    const { corpId } = provider.authorize({ url: (await link(id)).url ?? '' });
+    const dayLater = `UPDATE provider_callback SET received_at = now() - interval '25 hours', due_at = now()
+      WHERE sealed_answer IS NOT NULL AND due_at < now() + interval '20 seconds' RETURNING id`;
+    await until(dayLater);
+    await until(`SELECT 1 FROM source_authorization WHERE status = 'REFUSED'`);
+    expect((await sourceOf(id)).authorization.failure?.message).toContain('agentid');
+    await until(
+      `SELECT 1 FROM provider_callback WHERE due_at > now() + interval '1 second' AND done_at IS NULL AND sealed_answer IS NOT NULL`,
+    );
+    faults.clear();
+    await rollcall.sql.query('UPDATE provider_callback SET due_at = now()');
+    await workedOff();
+    expect((await listed()).map((source) => source.wecom.corpId)).toContain(corpId);
+  });
+
+  it('gives up a code that was exchanged once the company has cancelled', async () => {
+    const { provider, faults } = rollcall.sandbox;
+    faults.add({ kind: 'errcode', errcode: 48004, path: 'service/v2/get_auth_info' });
+    provider.authorize({});
+    await until(`UPDATE provider_callback SET received_at = now() - interval '25 hours', due_at = now()
+      WHERE sealed_answer IS NOT NULL AND due_at < now() + interval '20 seconds' RETURNING id`);
+    await workedOff();
+    const { rows } = await rollcall.sql.query('SELECT outcome, sealed_answer FROM provider_callback');
+    expect(rows).toEqual([{ outcome: 'FAILED', sealed_answer: null }]);
+  });
+
+  it('knows a company by its encrypted corp id, whatever that looks like', async () => {
+    const { provider } = rollcall.sandbox;
+    provider.configure({ idLength: 6 });
+    const id = await pending();
+    const scan = { url: (await link(id)).url ?? '', permissions: ALL_PERMISSIONS };
+    const { corpId } = provider.authorize(scan);
+    expect(corpId).toMatch(/^wp(?=.*[A-Z]).{6}$/);
+    await workedOff();
+    await synchronize(rollcall, id);
+    const keys = await rollcall.sql.query('SELECT external_id, external_key FROM link');
+    for (const { external_id, external_key } of keys.rows) expect(external_key).toBe(external_id);
+    provider.setPermissions(corpId, ALL_PERMISSIONS);
+    await workedOff();
+    provider.authorize({ again: true });
+    await workedOff();
+    expect(await listed()).toEqual([expect.objectContaining({ id, wecom: { mode: 'SERVICE_PROVIDER', corpId } })]);
+    provider.cancel(corpId);
+    await workedOff();
+    expect(await sourceOf(id)).toMatchObject({ status: 'CLOSED', authorization: { status: 'CANCELED' } });
+    const { rows } = await rollcall.sql.query('SELECT kind, outcome FROM provider_callback ORDER BY received_at');
+    expect(rows.map((row) => `${row.kind} ${row.outcome}`)).toEqual([
+      'create_auth BIND',
+      'change_auth REFRESHED',
+      'create_auth REUSE',
+      'cancel_auth CLOSED 1',
+    ]);
   });
 
   it('tells subscribers of the list what appears, changes and goes', async () => {
@@ -458,9 +560,9 @@ describe('authorization by QR code', () => {
     expect(await listed('(filter: { authorization: AUTHORIZED })')).toEqual([]);
   });
 
-  const post = async (message: string, change: { receiveId?: string; timestamp?: number; sign?: string } = {}) => {
+  const post = async (message: string, change: { receiveId?: string; age?: number; sign?: string } = {}) => {
     const encrypted = encrypt(KEYS, message, change.receiveId ?? DEFAULT_PROVIDER.templateId);
-    const timestamp = String(change.timestamp ?? Math.floor(Date.now() / 1000));
+    const timestamp = String(Math.floor(Date.now() / 1000) - (change.age ?? 0));
     const signed = change.sign ?? signature(KEYS.token, timestamp, 'nonce', encrypted);
     const query = new URLSearchParams({ msg_signature: signed, timestamp, nonce: 'nonce' });
     const body = `<xml><ToUserName>x</ToUserName><Encrypt>${encrypted}</Encrypt><AgentID></AgentID></xml>`;
@@ -470,7 +572,7 @@ describe('authorization by QR code', () => {
 
   it.each([
     ['signed with another token', { sign: '0'.repeat(40) }],
-    ['over ten minutes old', { timestamp: Math.floor(Date.now() / 1000) - 601 }],
+    ['over ten minutes old', { age: 601 }],
     ['for another template', { receiveId: 'dk9999999999999999' }],
     ['for nobody', { receiveId: '' }],
   ])('refuses a callback that is %s, and keeps nothing of it', async (_what, change) => {
@@ -482,7 +584,7 @@ describe('authorization by QR code', () => {
     ['entity expansion', '<!DOCTYPE x [<!ENTITY a "aaaa">]><xml><Encrypt>&a;</Encrypt></xml>', 403],
     ['no XML', 'hello', 403],
     ['nothing', '', 403],
-    ['a huge body', `<xml><Encrypt>${'a'.repeat(300_000)}</Encrypt></xml>`, 413],
+    ['a huge body', `<xml><Encrypt>${'a'.repeat(5_000_000)}</Encrypt></xml>`, 413],
   ])('refuses %s before anything is parsed', async (_what, body, status) => {
     const answer = await fetch(`${templateUrl()}?msg_signature=x&timestamp=1&nonce=1`, { method: 'POST', body });
     expect([answer.status, await answer.text()]).toEqual([status, 'refused']);

@@ -1,5 +1,5 @@
 import { type ConnectorCheck, DirectoryError } from '../directory-connector';
-import type { WecomClient } from './wecom.client';
+import type { Query, WecomClient } from './wecom.client';
 import { identifiers, integer, isObject, type Json, list } from './wecom.dto';
 import { WecomError } from './wecom.errors';
 import { isUnknownTag, mayNotListTags, parseTags } from './wecom.groups';
@@ -7,10 +7,12 @@ import { isUnknownTag, mayNotListTags, parseTags } from './wecom.groups';
 /** WeCom's clock and ours may differ so much before signatures and tokens suffer. */
 const CLOCK_TOLERANCE_S = 60;
 const MEMBERS_LOOKED_AT = 200;
+/** So many calls at most, also where hardly a department has anybody. */
+const DEPARTMENTS_LOOKED_AT = 50;
 const TAGS_LOOKED_AT = 10;
 const CONTACT_FIELDS = ['mobile', 'email', 'biz_mail', 'position', 'telephone', 'address'];
 
-const CODES = { ip: 60020, noRange: [60011, 48002, 48001] } as const;
+const CODES = { ip: 60020, outside: 60011 } as const;
 
 /**
  * What an administrator can get wrong in the WeCom console, tried out call by call. Later checks are skipped when an earlier
@@ -19,24 +21,33 @@ const CODES = { ip: 60020, noRange: [60011, 48002, 48001] } as const;
 export async function checkWecom(client: WecomClient, agentId: string, signal: AbortSignal): Promise<ConnectorCheck[]> {
   const checks: ConnectorCheck[] = [];
   const begun = Date.now();
-  const agent = await attempt(() => client.get('agent/get', { agentid: agentId }, signal));
+  let limit: DirectoryError | undefined;
+  const tried = async (path: string, query: Query = {}) => {
+    const attempted = await attempt(() => client.get(path, query, signal));
+    if ('error' in attempted && attempted.error.code === 'UPSTREAM_RATE_LIMITED') limit = attempted.error;
+    return attempted;
+  };
+  const inTime = (name: string, check: () => Promise<ConnectorCheck>) =>
+    signal.aborted ? skipped(name, LATE) : check();
+  const agent = await tried('agent/get', { agentid: agentId });
   checks.push(credentialCheck(agent), trustedIpCheck(agent));
   if (!('body' in agent)) {
     for (const name of ['VISIBILITY_SCOPE', 'CONTACT_PERMISSION', 'DIRECTORY_GROUPS', 'FIELD_COVERAGE', 'CLOCK'])
       checks.push(skipped(name));
-    return checks;
+    return limit ? [...checks, rateCheck(client, limit)] : checks;
   }
   checks.push(visibilityCheck(agent.body));
-  const departments = await attempt(() => client.get('department/list', {}, signal));
+  const departments = orNone(agent.body, await tried('department/list'));
   checks.push(contactCheck(departments));
-  checks.push(await groupsCheck(client, signal));
-  checks.push(await coverageCheck(client, departments, signal));
+  checks.push(await inTime('DIRECTORY_GROUPS', () => groupsCheck(tried)));
+  checks.push(await inTime('FIELD_COVERAGE', () => coverageCheck(tried, departments, signal)));
   checks.push(clockCheck(agent.serverDate, begun));
-  checks.push(rateCheck(client));
+  checks.push(rateCheck(client, limit));
   return checks;
 }
 
 type Attempt = { readonly body: Json; readonly serverDate: Date | undefined } | { readonly error: DirectoryError };
+type Try = (path: string, query?: Query) => Promise<Attempt>;
 
 async function attempt(call: () => ReturnType<WecomClient['get']>): Promise<Attempt> {
   try {
@@ -52,8 +63,9 @@ function passed(name: string, message: string): ConnectorCheck {
   return { name, outcome: 'PASSED', message, advice: null, thirdPartyCode: null };
 }
 
-function skipped(name: string): ConnectorCheck {
-  const message = 'Not tried, because an earlier check failed.';
+const LATE = 'Not known, because the time for the checks was over.';
+
+function skipped(name: string, message = 'Not tried, because an earlier check failed.'): ConnectorCheck {
   return { name, outcome: 'SKIPPED', message, advice: null, thirdPartyCode: null };
 }
 
@@ -69,6 +81,7 @@ function warning(name: string, message: string, advice: string): ConnectorCheck 
 function credentialCheck(agent: Attempt): ConnectorCheck {
   const name = 'CREDENTIAL';
   if ('body' in agent) return passed(name, 'WeCom accepts the corp id, agent id and secret.');
+  if (agent.error.code === 'UPSTREAM_RATE_LIMITED') return skipped(name, 'Not known, because WeCom limits the calls.');
   return isIp(agent.error) ? passed(name, 'WeCom accepts the corp id and secret.') : failed(name, agent.error);
 }
 
@@ -82,6 +95,12 @@ function isIp(error: DirectoryError): boolean {
   return error instanceof WecomError && error.errcode === CODES.ip;
 }
 
+/** What the visible range names of one kind. */
+function within(agent: Json, kind: string, key: string): readonly unknown[] {
+  const part = agent[kind];
+  return isObject(part) ? list(part, key) : [];
+}
+
 function visibilityCheck(agent: Json): ConnectorCheck {
   const name = 'VISIBILITY_SCOPE';
   if (integer(agent['close']) === 1) {
@@ -93,10 +112,9 @@ function visibilityCheck(agent: Json): ConnectorCheck {
       thirdPartyCode: '50003',
     };
   }
-  const within = (key: string): Json => (isObject(agent[key]) ? (agent[key] as Json) : {});
-  const departments = list(within('allow_partys'), 'partyid').length;
-  const members = list(within('allow_userinfos'), 'user').length;
-  const tags = list(within('allow_tags'), 'tagid').length;
+  const departments = within(agent, 'allow_partys', 'partyid').length;
+  const members = within(agent, 'allow_userinfos', 'user').length;
+  const tags = within(agent, 'allow_tags', 'tagid').length;
   if (departments + members + tags === 0) {
     const advice = 'Choose departments, members or tags: 应用管理 > the app > 可见范围.';
     return { name, outcome: 'FAILED', message: 'The app can see nobody.', advice, thirdPartyCode: null };
@@ -111,6 +129,13 @@ function visibilityCheck(agent: Json): ConnectorCheck {
   );
 }
 
+/** A range of members or tags only shows no department; whether as an empty list or by a refusal is not documented. */
+function orNone(agent: Json, departments: Attempt): Attempt {
+  const isRefused = 'error' in departments && departments.error.thirdPartyCode === String(CODES.outside);
+  const isExpected = isRefused && within(agent, 'allow_partys', 'partyid').length === 0;
+  return isExpected ? { body: { department: [] }, serverDate: undefined } : departments;
+}
+
 function contactCheck(departments: Attempt): ConnectorCheck {
   const name = 'CONTACT_PERMISSION';
   if ('body' in departments) {
@@ -121,9 +146,9 @@ function contactCheck(departments: Attempt): ConnectorCheck {
 }
 
 /** Tags come as directory groups; without the permission everything else is synchronized, so that this never fails as a whole. */
-async function groupsCheck(client: WecomClient, signal: AbortSignal): Promise<ConnectorCheck> {
+async function groupsCheck(tried: Try): Promise<ConnectorCheck> {
   const name = 'DIRECTORY_GROUPS';
-  const tags = await attempt(() => client.get('tag/list', {}, signal));
+  const tags = await tried('tag/list');
   if (!('body' in tags)) {
     const leftAlone = mayNotListTags(tags.error);
     const what = leftAlone ? 'Tags (标签) are left alone as directory groups' : 'Tags (标签) cannot be read now';
@@ -131,7 +156,7 @@ async function groupsCheck(client: WecomClient, signal: AbortSignal): Promise<Co
   }
   const { ids } = parseTags(tags.body);
   for (const id of ids.slice(0, TAGS_LOOKED_AT)) {
-    const tag = await attempt(() => client.get('tag/get', { tagid: id }, signal));
+    const tag = await tried('tag/get', { tagid: id });
     if ('body' in tag || isUnknownTag(tag.error)) continue;
     const message = `Tag ${id} is listed, but cannot be read: ${tag.error.message} While it cannot, tasks succeed partially, and no directory group is removed.`;
     return refusedGroups(name, message, tag.error);
@@ -145,21 +170,22 @@ function refusedGroups(name: string, message: string, { advice, thirdPartyCode }
 }
 
 /** Looks at the people of a few departments: a field that nobody has is most likely withheld. */
-async function coverageCheck(client: WecomClient, departments: Attempt, signal: AbortSignal): Promise<ConnectorCheck> {
+async function coverageCheck(tried: Try, departments: Attempt, signal: AbortSignal): Promise<ConnectorCheck> {
   const name = 'FIELD_COVERAGE';
   if (!('body' in departments)) return skipped(name);
   const ids = identifiers(list(departments.body, 'department').map((d) => (isObject(d) ? d['id'] : undefined)));
   const filled = new Map(CONTACT_FIELDS.map((field) => [field, 0]));
   let total = 0;
-  for (const id of ids) {
-    if (total >= MEMBERS_LOOKED_AT) break;
-    const people = await attempt(() => client.get('user/list', { department_id: id }, signal));
+  for (const id of ids.slice(0, DEPARTMENTS_LOOKED_AT)) {
+    if (total >= MEMBERS_LOOKED_AT || signal.aborted) break;
+    const people = await tried('user/list', { department_id: id });
     for (const person of 'body' in people ? list(people.body, 'userlist') : []) {
       if (!isObject(person)) continue;
       total += 1;
       for (const field of CONTACT_FIELDS) if (person[field]) filled.set(field, (filled.get(field) ?? 0) + 1);
     }
   }
+  if (total === 0 && signal.aborted) return skipped(name, LATE);
   if (total === 0) return warning(name, 'No member was found to look at.', 'See the visible range.');
   const counts = [...filled].map(([field, count]) => `${field}: ${count} of ${total}`).join(', ');
   const withheld = [...filled].filter(
@@ -182,7 +208,9 @@ function clockCheck(serverDate: Date | undefined, begun: number): ConnectorCheck
   return warning(name, message, 'Set the clock by NTP: callbacks and tokens are judged by time.');
 }
 
-function rateCheck(client: WecomClient): ConnectorCheck {
+/** @param limit what WeCom answered to a call that did not get through before the time was over */
+function rateCheck(client: WecomClient, limit: DirectoryError | undefined): ConnectorCheck {
+  if (limit) return failed('RATE_LIMIT', limit);
   const { throttledMs } = client.statistics();
   if (throttledMs === 0) return passed('RATE_LIMIT', 'WeCom asks nobody to slow down.');
   return warning(

@@ -7,7 +7,7 @@ import { type AccessToken, type AccessTokenStore, DirectoryError, type ReadStati
 import { pause } from '../token-bucket';
 import { integer, isObject, type Json } from './wecom.dto';
 import { WecomError } from './wecom.errors';
-import { corpKey } from './wecom.ids';
+import { corpKey, type WecomMode } from './wecom.ids';
 
 export interface WecomClientOptions {
   readonly apiUrl: string;
@@ -22,6 +22,8 @@ export interface WecomClientOptions {
 }
 
 export interface WecomCredentials {
+  /** Self-built where it is not told. */
+  readonly mode?: WecomMode;
   readonly corpId: string;
   readonly agentId: string;
   readonly secret: string;
@@ -31,6 +33,7 @@ export interface WecomCredentials {
 export interface WecomCaller {
   /** Names the pace's and the token's owner, never a secret. */
   readonly name: string;
+  readonly mode: WecomMode;
   /** The secret that the token is got with; another one gets another token. */
   readonly secret: string;
   readonly tokenParameter: 'access_token' | 'suite_access_token' | 'provider_access_token';
@@ -39,9 +42,10 @@ export interface WecomCaller {
 }
 
 /** An app in a company. In service-provider mode the permanent code is its secret. Source: developer.work.weixin.qq.com/document/path/97164 */
-export function wecomApp({ corpId, agentId, secret }: WecomCredentials): WecomCaller {
+export function wecomApp({ mode = 'SELF_BUILT', corpId, agentId, secret }: WecomCredentials): WecomCaller {
   return {
-    name: `wecom:${corpKey(corpId)}:${agentId}`,
+    name: `wecom:${corpKey(corpId, mode)}:${agentId}`,
+    mode,
     secret,
     tokenParameter: 'access_token',
     grant: async () => ({ path: 'gettoken', query: { corpid: corpId, corpsecret: secret } }),
@@ -117,7 +121,8 @@ export class WecomClient {
   /**
    * One call with the caller's token, retried as WeCom's rules say.
    * @param knownDigest an answer with this digest is not parsed
-   * @throws WecomError for an errcode, DirectoryError UPSTREAM_UNREACHABLE when no usable answer comes
+   * @throws WecomError for an errcode, DirectoryError UPSTREAM_UNREACHABLE when no usable answer comes, or none before the
+   * signal's time is over; the signal's reason where it ends for another
    */
   get(path: string, query: Query, signal: AbortSignal, knownDigest?: string): Promise<WecomAnswer> {
     return this.withToken({ path, query, knownDigest }, signal);
@@ -133,22 +138,26 @@ export class WecomClient {
     setMaxListeners(0, signal);
     let rejected: string | undefined;
     for (;;) {
-      const token = await this.options.tokens.token(this.tokenKey, () => this.fetchToken(signal), rejected);
+      // What one try of a fetch throws reaches all who wait for it; each of them waits for the next as long as they want to.
+      const fetched = () => this.options.tokens.token(this.tokenKey, () => this.fetchToken(signal), rejected);
+      const token = await this.persist(call.path, fetched, signal);
       try {
         const query = { [this.caller.tokenParameter]: token, ...call.query };
-        return await this.persist({ ...call, query }, signal);
+        return await this.persist(call.path, () => this.amongOthers({ ...call, query }, signal), signal);
       } catch (error) {
         if (!(error instanceof WecomError) || error.reaction !== 'REFRESH_TOKEN') throw error;
-        if (rejected !== undefined) throw new NewTokenRefused(error.errcode, call.path);
+        if (rejected !== undefined) throw new NewTokenRefused(error.errcode, call.path, this.caller.mode);
         rejected = token;
       }
     }
   }
 
+  /** In one try, each with what grants a token by then. */
   private async fetchToken(signal: AbortSignal): Promise<AccessToken> {
     const { tokenParameter } = this.caller;
     const call = await this.caller.grant();
-    const { body } = await this.persist(call, signal);
+    await this.keepPace(call.path, signal);
+    const { body } = await this.once(call, signal);
     const token = body?.[tokenParameter];
     if (typeof token !== 'string' || token === '') {
       throw misshapen(call.path, `an answer without ${tokenParameter}`);
@@ -156,31 +165,30 @@ export class WecomClient {
     return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
   }
 
-  /**
-   * Tries again where that can help: network failures and "busy" at most three times, limits after waiting. Too many calls at the
-   * same time become fewer first, which is no try.
-   */
-  private async persist(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
+  /** Tries again where that can help: network failures and "busy" at most three times, limits after waiting. */
+  private async persist<T>(path: string, attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
     let rateWaits = 0;
-    let tries = 1;
-    for (;;) {
-      await this.keepPace(call.path, signal);
-      let allowed = 0;
+    let last: DirectoryError | undefined;
+    for (let tries = 1; ; ) {
       try {
-        return await this.atOnce.run((limit) => {
-          allowed = limit;
-          return this.once(call, signal);
-        });
+        if (last) await this.backOff(last, isLimit(last) ? rateWaits : tries, signal);
+        return await attempt();
       } catch (error) {
-        signal.throwIfAborted();
+        if (signal.aborted) throw this.outOfTime(path, signal.reason, last);
         if (!(error instanceof DirectoryError)) throw error;
-        const limited = error.code === 'UPSTREAM_RATE_LIMITED';
-        const fewer = isTooManyAtOnce(error) && this.atOnce.lower(allowed);
-        if (limited && !fewer && ++rateWaits > MAX_RATE_WAITS) throw error;
-        if (!limited && (error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES)) throw error;
-        await this.backOff(error, limited ? rateWaits : tries, signal);
+        if (
+          isLimit(error) ? ++rateWaits > MAX_RATE_WAITS : error.code !== 'UPSTREAM_UNREACHABLE' || ++tries > MAX_TRIES
+        )
+          throw error;
+        last = error;
       }
     }
+  }
+
+  /** Whose time is over is told what stood in the way; where everything is to stop, the signal's own reason counts. */
+  private outOfTime(path: string, reason: unknown, last: DirectoryError | undefined): unknown {
+    if ((reason as { name?: unknown } | null)?.name !== 'TimeoutError') return reason;
+    return last && isLimit(last) ? last : this.unusable(path, 'no answer in time');
   }
 
   private async backOff(error: DirectoryError, attempt: number, signal: AbortSignal): Promise<void> {
@@ -188,7 +196,7 @@ export class WecomClient {
     const ceiling = 250 * 2 ** attempt;
     // Full jitter, so that callers who failed together do not come back together.
     const ms = minuteLimit ? RATE_WAIT_MS + Math.random() * 5_000 : Math.random() * ceiling;
-    if (error.code === 'UPSTREAM_RATE_LIMITED') this.throttledMs += Math.round(ms);
+    if (isLimit(error)) this.throttledMs += Math.round(ms);
     await this.wait(ms, signal);
   }
 
@@ -197,6 +205,23 @@ export class WecomClient {
     const ms = await (this.options.pace ?? processPace).take(key, this.options.callsPerMinute);
     this.throttledMs += ms;
     await this.wait(ms, signal);
+  }
+
+  /** One try, beside no more others than WeCom allows: too many at the same time become fewer first, which is no try. */
+  private async amongOthers(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
+    for (;;) {
+      let allowed = 0;
+      try {
+        await this.keepPace(call.path, signal);
+        return await this.atOnce.run((limit) => {
+          allowed = limit;
+          return this.once(call, signal);
+        });
+      } catch (error) {
+        if (!isTooManyAtOnce(error) || !this.atOnce.lower(allowed)) throw error;
+        await this.backOff(error, 0, signal);
+      }
+    }
   }
 
   private async once(call: Call, signal: AbortSignal): Promise<WecomAnswer> {
@@ -209,7 +234,7 @@ export class WecomClient {
     const body = this.parse(path, bytes);
     const errcode = body['errcode'] === undefined ? 0 : integer(body['errcode']);
     if (errcode === undefined) throw misshapen(path, 'an errcode that is no number');
-    if (errcode !== 0) throw new WecomError(errcode, path);
+    if (errcode !== 0) throw new WecomError(errcode, path, this.caller.mode);
     return { bytes, digest, readAt, body, serverDate };
   }
 
@@ -285,6 +310,10 @@ export class WecomClient {
   }
 }
 
+function isLimit(error: DirectoryError): boolean {
+  return error.code === 'UPSTREAM_RATE_LIMITED';
+}
+
 /** The error for an answer of WeCom's that lacks what it must have. */
 export function misshapen(path: string, what: string): DirectoryError {
   return new DirectoryError(
@@ -302,6 +331,6 @@ class NewTokenRefused extends WecomError {
   }
 }
 
-function isTooManyAtOnce(error: DirectoryError): boolean {
+function isTooManyAtOnce(error: unknown): error is WecomError {
   return error instanceof WecomError && error.errcode === TOO_MANY_AT_ONCE;
 }

@@ -81,7 +81,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   }
 
   keyOf(externalId: string): string {
-    return wecomKey(this.app.corpId, externalId);
+    return wecomKey(this.app.corpId, this.app.mode ?? 'SELF_BUILT', externalId);
   }
 
   statistics(): ReadStatistics {
@@ -94,7 +94,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
 
   async extent(signal: AbortSignal): Promise<DirectoryExtent> {
     const body = await this.read('agent/get', { agentid: this.app.agentId }, signal);
-    if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get');
+    if (integer(body['close']) === 1) throw new WecomError(50003, 'agent/get', this.app.mode ?? 'SELF_BUILT');
     // An empty range may be told by nothing at all; an answer that is not about the app tells none.
     if (![...EXTENT_KEYS, 'agentid', 'name'].some((key) => (body[key] ?? null) !== null))
       throw misshapen('agent/get', 'an answer without the visible range');

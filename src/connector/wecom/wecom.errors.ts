@@ -1,4 +1,5 @@
 import { DirectoryError } from '../directory-connector';
+import type { WecomMode } from './wecom.ids';
 
 /**
  * What the client does about an errcode. `RETRY`: at once, at most three times; `BACK_OFF`: later, more slowly; `REFRESH_TOKEN`:
@@ -11,17 +12,23 @@ interface WecomErrorEntry {
   readonly reaction: WecomReaction;
   readonly meaning: string;
   readonly advice: string;
+  /** Where something else is to be done for a provider's app than for a company's own. */
+  readonly providerAdvice?: string;
 }
 
 const REPORT = 'This is a fault of Rollcall: please report it with the code.';
 const LATER = 'Rollcall waits and tries again; if it stays, try again later.';
 const APP = 'Open the WeCom console, 应用管理, the app';
+/** Early refusals of a customised app. Source: developer.work.weixin.qq.com/document/path/97201 */
+const ONLINE =
+  'If the provider has not put the app online yet (服务商后台 > 代开发应用 > the app), the company waits for that and has nothing to change';
 const PROVIDER = 'Check the provider’s settings in the WeCom service provider console (服务商后台).';
 
-const entry = (reaction: WecomReaction, meaning: string, advice: string): WecomErrorEntry => ({
+const entry = (reaction: WecomReaction, meaning: string, advice: string, providerAdvice?: string): WecomErrorEntry => ({
   reaction,
   meaning,
   advice,
+  ...(providerAdvice ? { providerAdvice } : {}),
 });
 
 /** Every errcode that can matter here. Source: developer.work.weixin.qq.com/document/path/90313 */
@@ -32,6 +39,7 @@ export const WECOM_ERRORS: Readonly<Record<number, WecomErrorEntry>> = {
     'STOP',
     'WeCom does not accept the secret.',
     `${APP}: compare AgentId and Secret, press 重新获取 if in doubt, and see that the app is not stopped.`,
+    'Of the provider’s own token: compare WECOM_PROVIDER_CORP_ID and WECOM_PROVIDER_SECRET with the service provider console (服务商后台). Of a company’s app: its secret was made anew unnoticed, or the company stopped it; press 重新获取 in 服务商后台 > 代开发应用 > the app, and the new secret comes by itself.',
   ),
   40003: entry('GONE', 'WeCom knows no member with this userid.', 'Look the member up in the console (通讯录).'),
   40013: entry('STOP', 'WeCom does not know this corp id.', 'Copy the 企业ID from 我的企业 > 企业信息.'),
@@ -64,8 +72,9 @@ export const WECOM_ERRORS: Readonly<Record<number, WecomErrorEntry>> = {
     'The permanent code is not valid: cancelled, reset, or another provider’s.',
     'Authorize the company again.',
   ),
+  // The same ticket is not asked with again: only the next one helps.
   40085: entry(
-    'BACK_OFF',
+    'REFUSED',
     'The suite ticket is unknown or expired.',
     'Wait for the next ticket (ten minutes), or push one from the provider console.',
   ),
@@ -101,7 +110,12 @@ export const WECOM_ERRORS: Readonly<Record<number, WecomErrorEntry>> = {
     'WeCom’s frequency limit is reached.',
     'Lower WECOM_CALLS_PER_MINUTE, or see which other program uses the app; try again later.',
   ),
-  45029: entry('REFUSED', 'The answer is too large for WeCom.', 'Rollcall asks for less at a time by itself.'),
+  // Of a department's people less is asked for at a time; of the tree and of a tag no less can be.
+  45029: entry(
+    'REFUSED',
+    'The answer is too large for WeCom.',
+    `No less can be asked for. ${APP}: narrow the visible range (可见范围); where a tag is too large, split it.`,
+  ),
   45033: entry('BACK_OFF', 'Too many calls at the same time.', LATER),
   45035: entry('BACK_OFF', 'WeCom’s data was being written by someone else.', LATER),
   45036: entry('BACK_OFF', 'WeCom limits access because of unusual traffic.', LATER),
@@ -115,6 +129,7 @@ export const WECOM_ERRORS: Readonly<Record<number, WecomErrorEntry>> = {
     'STOP',
     'This kind of app may not make this call.',
     'Use the Secret of a self-built app (自建), not that of another program.',
+    `${ONLINE}; else see that the template is one of 代开发应用 and has the permission for this call.`,
   ),
   48003: entry('REFUSED', 'The token belongs to another template.', PROVIDER),
   48004: entry('STOP', 'The company has not authorized the app, or cancelled.', 'Authorize the company again.'),
@@ -132,7 +147,12 @@ export const WECOM_ERRORS: Readonly<Record<number, WecomErrorEntry>> = {
   48010: entry('STOP', 'WeCom refuses this TLS version.', 'Update Node.js, or the proxy in between.'),
   50001: entry('REFUSED', 'The redirect address is not on the app’s trusted domain.', `${APP}: set 网页授权及JS-SDK.`),
   50002: entry('GONE', 'The member is not within the permitted range.', `${APP}: see the visible range (可见范围).`),
-  50003: entry('STOP', 'The app is disabled.', `${APP}: switch it on.`),
+  50003: entry(
+    'STOP',
+    'The app is disabled.',
+    `${APP}: switch it on.`,
+    `${ONLINE}; else the company’s administrator switches the app on (应用管理).`,
+  ),
   50100: entry('REFUSED', 'The paging cursor is not valid.', REPORT),
   60003: entry('GONE', 'The department does not exist.', 'Look the department up in the console (通讯录).'),
   60004: entry('GONE', 'The parent department does not exist.', 'Look the department up in the console (通讯录).'),
@@ -140,11 +160,13 @@ export const WECOM_ERRORS: Readonly<Record<number, WecomErrorEntry>> = {
     'GONE',
     'The app may not see this member, department or tag.',
     `${APP}: widen the visible range (可见范围).`,
+    `${ONLINE}; else the company’s administrator widens the app’s visible range (应用管理 > the app > 可见范围).`,
   ),
   60020: entry(
     'STOP',
     'WeCom does not allow calls from this server’s address.',
     `${APP}: add the server’s public address to 企业可信IP; it takes about a minute.`,
+    'Add the server’s public address to the provider’s list (服务商后台 > IP白名单), not to one of the company’s; it takes about a minute.',
   ),
   60021: entry('GONE', 'The userid is not in the app’s range.', `${APP}: widen the visible range (可见范围).`),
   60031: entry('STOP', 'This app is barred from calling the API.', `${APP}: see the notices there.`),
@@ -199,24 +221,26 @@ const UNKNOWN = entry(
 );
 
 /** What an errcode means and what to do about it. */
-export function wecomErrorAdvice(errcode: number): WecomErrorEntry {
+function wecomErrorAdvice(errcode: number): WecomErrorEntry {
   return WECOM_ERRORS[errcode] ?? UNKNOWN;
 }
 
 /** WeCom's answer with an errcode. */
 export class WecomError extends DirectoryError {
+  /** @param mode whose app made the call: what is to be done depends on it */
   constructor(
     readonly errcode: number,
     path: string,
+    mode: WecomMode,
   ) {
-    const { reaction, meaning, advice } = wecomErrorAdvice(errcode);
+    const { reaction, meaning, advice, providerAdvice } = wecomErrorAdvice(errcode);
     const code =
       reaction === 'BACK_OFF'
         ? 'UPSTREAM_RATE_LIMITED'
         : reaction === 'RETRY'
           ? 'UPSTREAM_UNREACHABLE'
           : 'UPSTREAM_REFUSED';
-    super(code, `${meaning} (${path})`, String(errcode), advice);
+    super(code, `${meaning} (${path})`, String(errcode), (mode === 'SERVICE_PROVIDER' && providerAdvice) || advice);
   }
 
   override get stopsReading(): boolean {

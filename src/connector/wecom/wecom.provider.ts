@@ -55,6 +55,7 @@ export class WecomProvider {
     this.provider = new WecomClient(
       {
         name: `wecom-provider:${corpId.toLowerCase()}`,
+        mode: 'SERVICE_PROVIDER',
         secret,
         tokenParameter: 'provider_access_token',
         grant: async () => ({
@@ -68,6 +69,7 @@ export class WecomProvider {
     this.suite = new WecomClient(
       {
         name: `wecom-suite:${templateId}`,
+        mode: 'SERVICE_PROVIDER',
         secret: templateSecret,
         tokenParameter: 'suite_access_token',
         grant: async () => {

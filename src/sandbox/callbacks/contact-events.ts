@@ -44,23 +44,35 @@ function departmentEvents(
 function userEvents(before: readonly SandboxUser[], after: readonly SandboxUser[], form: EventForm): ContactEvent[] {
   const [former, now] = [byKey(before, (u) => u.userid), byKey(after, (u) => u.userid)];
   const events: ContactEvent[] = [];
+  const there = new Set<string>();
   for (const user of after) {
-    const was = former.get(user.userid);
+    const was = former.get(user.userid) ?? formerOf(user, former, now);
     const told = userFields(user, form);
     if (!was) {
       events.push({ changeType: 'create_user', fields: { UserID: user.userid, ...told } });
       continue;
     }
     const old = userFields(was, form);
-    const changed = Object.fromEntries(Object.entries(told).filter(([name, value]) => old[name] !== value));
+    const different = Object.fromEntries(Object.entries(told).filter(([name, value]) => old[name] !== value));
+    const changed = was.userid === user.userid ? different : { NewUserID: user.userid, ...different };
     if (Object.keys(changed).length > 0) {
-      events.push({ changeType: 'update_user', fields: { UserID: user.userid, ...changed } });
+      events.push({ changeType: 'update_user', fields: { UserID: was.userid, ...changed } });
     }
+    there.add(was.userid);
   }
   for (const user of before) {
-    if (!now.has(user.userid)) events.push({ changeType: 'delete_user', fields: { UserID: user.userid } });
+    if (!there.has(user.userid)) events.push({ changeType: 'delete_user', fields: { UserID: user.userid } });
   }
   return events;
+}
+
+/** Whom a member was, where the userid has just been changed. */
+function formerOf(
+  { formerUserid }: SandboxUser,
+  former: ReadonlyMap<string, SandboxUser>,
+  now: ReadonlyMap<string, SandboxUser>,
+): SandboxUser | undefined {
+  return formerUserid === undefined || now.has(formerUserid) ? undefined : former.get(formerUserid);
 }
 
 function userFields(user: SandboxUser, form: EventForm): Record<string, string | number> {

@@ -20,11 +20,15 @@ const permissionsSchema = z.strictObject({ corpId: z.string(), permissions: z.ar
 const templateSchema = z.strictObject({
   ...addressSchema.partial().shape,
   online: z.boolean().optional(),
+  /** Addresses that may call; empty: all. */
+  allowedAddresses: z.array(z.string()).optional(),
   /** Up to a week. */
   ticketSeconds: z.number().min(0.05).max(604_800).optional(),
   prefill: z.boolean().optional(),
   receiveId: z.enum(['encrypted', 'plain']).optional(),
   afterCancel: z.union([z.literal(40001), z.literal(40084)]).optional(),
+  /** Of companies that authorize from now on. */
+  idLength: z.number().int().min(4).max(62).optional(),
 });
 
 /** What the sandbox can be told of its service provider. */
@@ -42,15 +46,16 @@ export const PROVIDER_HANDLERS: Readonly<Record<string, Handler>> = {
     },
   },
   'PUT /sandbox/template': {
-    help: 'the template’s callback, checked as WeCom does, and switches: {"url", "token", "encodingAesKey", "online": true, "ticketSeconds": 600, "prefill": true, "receiveId": "encrypted" | "plain", "afterCancel": 40001 | 40084}',
+    help: 'the template’s callback, checked as WeCom does, and switches: {"url", "token", "encodingAesKey", "online": true, "allowedAddresses": [], "ticketSeconds": 600, "prefill": true, "receiveId": "encrypted" | "plain", "afterCancel": 40001 | 40084, "idLength": 30}',
     run: async ({ provider }, body) => {
-      const { url, token, encodingAesKey, online, ...switches } = templateSchema.parse(body);
+      const { url, token, encodingAesKey, online, allowedAddresses, ...switches } = templateSchema.parse(body);
       const isAddress = url !== undefined || token !== undefined || encodingAesKey !== undefined;
       if (isAddress) await provider.setTemplateCallback(addressSchema.parse({ url, token, encodingAesKey }));
       provider.configure(Object.fromEntries(Object.entries(switches).filter(([, value]) => value !== undefined)));
       if (online !== undefined) provider.template.online = online;
-      const { ticketSeconds, prefill, receiveId, afterCancel } = provider.settings;
-      const now = { online: provider.template.online, ticketSeconds, prefill, receiveId, afterCancel };
+      provider.allowedAddresses = allowedAddresses ?? provider.allowedAddresses;
+      const { ticketSeconds, prefill, receiveId, afterCancel, idLength } = provider.settings;
+      const now = { online: provider.template.online, ticketSeconds, prefill, receiveId, afterCancel, idLength };
       return { url: provider.template.callback?.url ?? null, ...now };
     },
   },

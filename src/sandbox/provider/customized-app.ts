@@ -1,5 +1,6 @@
 import type { CallbackAddress, Deliveries } from '../callbacks/delivery';
 import { type AppCallback, Company, type CompanySettings } from '../company';
+import { WecomRefusal } from '../errors';
 import type { Organization, OrganizationState, SandboxUser } from '../organization';
 import type { AppView, VisibleOrganization, VisibleRange } from '../visible';
 import type { EncryptedIds } from './encrypted-ids';
@@ -14,6 +15,7 @@ export interface AppProvider {
   readonly ids: EncryptedIds;
   readonly templateCallback: CallbackAddress | undefined;
   readonly deliveries: Deliveries;
+  requireAddress(address: string): void;
   /** The company's administrator changed what the app may do. */
   authorizationChanged(app: CustomizedApp): void;
 }
@@ -26,6 +28,7 @@ export interface AuthorizingCompany {
 }
 
 const DISABLED = 2;
+const ONLINE = 2;
 
 /**
  * The app that a company gets when it authorizes a template: told less than a self-built one, and with ids encrypted for the
@@ -35,6 +38,8 @@ export class CustomizedApp extends Company {
   private granted: readonly string[] = [];
   /** 0 to be developed, 1 in development, 2 online, 3 online with a newer version. */
   publishStatus = 2;
+  /** How all but agent/get is refused until the app is online; whether it is at all is not documented. */
+  untilOnline: 48002 | 60011 | 50003 | undefined;
   /** Whether the template's address is used where {@link callback} has none. */
   isPrefilled = true;
   /** As {@link ProviderSettings.receiveId}, for this app. */
@@ -86,6 +91,18 @@ export class CustomizedApp extends Company {
     if (closed === super.closed) return;
     super.closed = closed;
     this.provider.authorizationChanged(this);
+  }
+
+  /** The provider's list counts, and the company's where it has one. */
+  override requireAddress(address: string): void {
+    this.provider.requireAddress(address);
+    super.requireAddress(address);
+  }
+
+  override requireOpen(path: string): void {
+    super.requireOpen(path);
+    if (this.untilOnline && this.publishStatus < ONLINE && path !== 'agent/get')
+      throw new WecomRefusal(this.untilOnline);
   }
 
   /** Encrypted corp ids compare exactly. */
@@ -155,7 +172,8 @@ export class CustomizedApp extends Company {
     const { memberId } = this.visible.view;
     const tell = (what: 'subscribe' | 'unsubscribe', user: SandboxUser) =>
       rangeMessage(what, this.receiveId, memberId(user.userid), this.settings.agentId);
-    const key = (user: SandboxUser) => user.userid.toLowerCase();
+    // Another userid is not another member.
+    const key = (user: SandboxUser) => (user.formerUserid ?? user.userid).toLowerCase();
     const [before, after] = [new Set(was.map(key)), new Set(is.map(key))];
     this.send([
       ...is.filter((user) => !before.has(key(user))).map((user) => tell('subscribe', user)),

@@ -1,7 +1,6 @@
 import { createHmac } from 'node:crypto';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-const LENGTH = 30;
 
 /**
  * Ids as one provider is told them: always the same for one company or member, another for another provider, and nothing that
@@ -10,26 +9,33 @@ const LENGTH = 30;
 export class EncryptedIds {
   private readonly made = new Map<string, string>();
 
-  /** @param providerCorpId what keys the ids, so that they outlive a restart */
-  constructor(private readonly providerCorpId: string) {}
+  /**
+   * @param providerCorpId what keys the ids, so that they outlive a restart
+   * @param length how many letters and digits follow the first two
+   */
+  constructor(
+    private readonly providerCorpId: string,
+    private readonly length: () => number,
+  ) {}
 
-  /** "wp" and 30 letters and digits. Plain corp ids compare ignoring case. */
+  /** "wp" and letters and digits. Plain corp ids compare ignoring case. */
   corpId(plain: string): string {
     return `wp${this.hash('corp', plain.toLowerCase())}`;
   }
 
-  /** "wo" and 30 letters and digits. Plain userids compare ignoring case. */
+  /** "wo" and letters and digits. Plain userids compare ignoring case. */
   memberId(plainCorpId: string, userid: string): string {
     const text = `${plainCorpId.toLowerCase()}/${userid.toLowerCase()}`;
-    const known = this.made.get(text);
+    const key = `${this.length()}/${text}`;
+    const known = this.made.get(key);
     if (known !== undefined) return known;
     const id = `wo${this.hash('member', text)}`;
-    this.made.set(text, id);
+    this.made.set(key, id);
     return id;
   }
 
   private hash(kind: string, text: string): string {
     const bytes = createHmac('sha512', `rollcall sandbox ${this.providerCorpId}`).update(`${kind}/${text}`).digest();
-    return Array.from(bytes.subarray(0, LENGTH), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
+    return Array.from(bytes.subarray(0, this.length()), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
   }
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { CallLimits, requireAddress } from '../call-limits';
 import type { CallbackAddress } from '../callbacks/delivery';
 import type { Company } from '../company';
 import { IssuedToken } from '../issued-token';
@@ -59,6 +60,9 @@ export class Provider implements AppProvider {
   readonly suiteToken: IssuedToken;
   readonly providerToken: IssuedToken;
   readonly ids: EncryptedIds;
+  /** Addresses that may call, as the provider and as any of its apps; empty: all. */
+  allowedAddresses: readonly string[] = [];
+  private readonly limits: CallLimits;
   private current: ProviderSettings;
   private readonly codes = new AuthCodes();
   private readonly byCorp = new Map<string, Authorization>();
@@ -77,14 +81,25 @@ export class Provider implements AppProvider {
     origin: () => string,
   ) {
     this.current = settings;
-    this.ids = new EncryptedIds(settings.corpId);
+    this.limits = new CallLimits(selfBuilt.settings);
+    this.ids = new EncryptedIds(settings.corpId, () => this.current.idLength);
     this.template = new Template(() => this.current, this.deliveries);
     this.links = new AuthLinks(origin);
     this.links.ofTemplate(settings.templateId);
-    const { tokenLifetime } = selfBuilt.settings;
-    this.suiteToken = new IssuedToken(tokenLifetime, { missing: 41022, unknown: 40082, expired: 42009 });
-    this.providerToken = new IssuedToken(tokenLifetime, { missing: 41001, unknown: 40014, expired: 42001 });
+    const { tokenLifetime, countsDown } = selfBuilt.settings;
+    this.suiteToken = new IssuedToken(tokenLifetime, countsDown, { missing: 41022, unknown: 40082, expired: 42009 });
+    this.providerToken = new IssuedToken(tokenLifetime, countsDown, { missing: 41001, unknown: 40014, expired: 42001 });
     this.nextAgentId = Math.max(FIRST_AGENT_ID, Number(selfBuilt.settings.agentId) + 1);
+  }
+
+  /** @throws WecomRefusal 60020 */
+  requireAddress(address: string): void {
+    requireAddress(this.allowedAddresses, address);
+  }
+
+  /** As {@link Company.enter}, for what is called with the provider's own tokens. */
+  enter(path: string, debug: boolean): () => void {
+    return this.limits.enter(path, debug);
   }
 
   get settings(): ProviderSettings {
@@ -116,7 +131,9 @@ export class Provider implements AppProvider {
   }
 
   /** Changes switches while it runs. */
-  configure(changes: Partial<Pick<ProviderSettings, 'ticketSeconds' | 'prefill' | 'receiveId' | 'afterCancel'>>): void {
+  configure(
+    changes: Partial<Pick<ProviderSettings, 'ticketSeconds' | 'prefill' | 'receiveId' | 'afterCancel' | 'idLength'>>,
+  ): void {
     this.current = { ...this.current, ...changes };
     if (changes.ticketSeconds !== undefined) this.template.schedule();
   }

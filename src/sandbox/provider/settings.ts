@@ -16,6 +16,8 @@ export interface ProviderSettings {
   readonly receiveId: 'encrypted' | 'plain';
   /** How gettoken refuses a cancelled authorization's code: it is not documented which. */
   readonly afterCancel: 40001 | 40084;
+  /** How many letters and digits encrypted ids have after "wp" and "wo": it is not documented. */
+  readonly idLength: number;
 }
 
 export const DEFAULT_PROVIDER: ProviderSettings = {
@@ -28,4 +30,5 @@ export const DEFAULT_PROVIDER: ProviderSettings = {
   prefill: true,
   receiveId: 'encrypted',
   afterCancel: 40001,
+  idLength: 30,
 };

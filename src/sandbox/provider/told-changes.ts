@@ -74,6 +74,7 @@ function toldUser(
   const shown: SandboxUser = {
     ...user,
     userid: visible.view.memberId(user.userid),
+    formerUserid: user.formerUserid && visible.view.memberId(user.formerUserid),
     departments: places.map((place) => place.id),
     isLeaderInDept: places.map((place) => place.leader),
     direct_leader: ids(user.direct_leader ?? []),

@@ -10,13 +10,21 @@ describe('ids of WeCom', () => {
       true,
       false,
     ]);
-    expect(wecomKey(PLAIN, 'ZhangSan')).toBe('zhangsan');
-    expect(corpKey('WWac6ffb259ff6f66a')).toBe(PLAIN);
+    for (const mode of ['SELF_BUILT', 'SERVICE_PROVIDER'] as const) {
+      expect(wecomKey(PLAIN, mode, 'ZhangSan')).toBe('zhangsan');
+      expect(corpKey('WWac6ffb259ff6f66a', mode)).toBe(PLAIN);
+    }
   });
 
-  it('compare exactly in a company that gets encrypted ones', () => {
-    expect(hasEncryptedIds(ENCRYPTED)).toBe(true);
-    expect(wecomKey(ENCRYPTED, 'woOhr1DQAAT1zD6RszIhFyLvjnNaeRSw')).toBe('woOhr1DQAAT1zD6RszIhFyLvjnNaeRSw');
-    expect(corpKey(ENCRYPTED)).toBe(ENCRYPTED);
+  it.each([
+    [ENCRYPTED, 'SERVICE_PROVIDER'],
+    [ENCRYPTED, 'SELF_BUILT'],
+    ['wpAbC123', 'SERVICE_PROVIDER'],
+    [`wp${'Ab_-'.repeat(20)}`, 'SERVICE_PROVIDER'],
+    ['dpAbC123', 'SERVICE_PROVIDER'],
+  ] as const)('compare exactly in a company that gets encrypted ones: %s, %s', (corpId, mode) => {
+    expect(hasEncryptedIds(corpId, mode)).toBe(true);
+    expect(wecomKey(corpId, mode, 'woOhr1DQAAT1zD6RszIhFyLvjnNaeRSw')).toBe('woOhr1DQAAT1zD6RszIhFyLvjnNaeRSw');
+    expect(corpKey(corpId, mode)).toBe(corpId);
   });
 });

@@ -109,6 +109,19 @@ describe('a customised app', () => {
     expect((await app.ask('department/list')).department.map((one: { id: number }) => one.id)).toEqual([3]);
   });
 
+  it('is refused until it is online where so it is set, but tells of itself', async () => {
+    const { corpId, agentId, ask } = await side.connect();
+    const errcode = async () => (await ask('department/list')).errcode;
+    for (const untilOnline of [48002, 60011, 50003]) {
+      await side.control('PUT', 'app', { corpId, publishStatus: 1, untilOnline });
+      expect(await errcode()).toBe(untilOnline);
+      const agent = await ask('agent/get', { agentid: agentId });
+      expect(agent).toMatchObject({ errcode: 0, customized_publish_status: 1 });
+    }
+    await side.control('PUT', 'app', { corpId, publishStatus: 2 });
+    expect(await errcode()).toBe(0);
+  });
+
   it('authorized before June 2022 is told plain ids', async () => {
     const app = await side.connect({ plainIds: true });
     expect(app.corpId).toBe(side.sandbox.company.settings.corpId);
@@ -182,6 +195,17 @@ describe('a customised app’s events', () => {
     change(() => set('lisi', { name: '李斯', email: 'x@example.com' }));
     change(() => side.sandbox.company.organization.departments.set(3, { id: 3, parentId: 2, name: '新名', order: 1 }));
     expect(await told()).toHaveLength(1);
+  });
+
+  it('tell of another userid once, to whoever stays in the range', async () => {
+    const app = await side.connect();
+    await side.control('POST', 'rename-user', { userid: 'lisi', newUserid: 'lisi2' });
+    expect(await told()).toEqual([{ ChangeType: 'update_user', UserID: idOf('lisi'), NewUserID: idOf('lisi2') }]);
+    change(() => set('lisi2', { departments: [4] }));
+    expect((await told()).slice(1)).toEqual([{ ChangeType: 'update_user', UserID: idOf('lisi2'), Department: '4' }]);
+    expect((await app.ask('user/get', { userid: idOf('lisi') })).errcode).toBe(60111);
+    const again = await side.control('POST', 'rename-user', { userid: 'lisi2', newUserid: 'lisi3' });
+    expect(again).toMatchObject({ status: 400 });
   });
 
   it('tell of who joins, without the elements that are withheld', async () => {

@@ -117,6 +117,19 @@ describe('the sandbox’s service provider', () => {
     expect((await side.exchange('x')).errcode).toBe(42009);
   });
 
+  it('has limits and a list of addresses for its own calls, and the list for its apps’ too', async () => {
+    const app = await side.connect();
+    await side.control('PUT', 'template', { allowedAddresses: ['192.0.2.1'] });
+    expect((await side.call('service/get_suite_token', side.suite)).errcode).toBe(60020);
+    expect((await app.ask('department/list')).errcode).toBe(60020);
+    await side.control('PUT', 'template', { allowedAddresses: [] });
+    expect((await app.ask('department/list')).errcode).toBe(0);
+    await side.stop();
+    side = await startProviderSide({ callsPerMinute: 2 });
+    expect((await side.call('service/get_suite_token', side.suite)).errcode).toBe(0);
+    expect((await side.call('service/get_suite_token', side.suite)).errcode).toBe(45009);
+  });
+
   it('makes no link and no authorization while the template is offline', async () => {
     await side.control('PUT', 'template', { online: false });
     const link = { state: 'a', templateid_list: [template()] };

@@ -23,6 +23,17 @@ describe('the sandbox answers as WeCom does', () => {
     expect(again.body).toEqual({ errcode: 0, errmsg: 'ok', access_token: token, expires_in: 7200 });
   });
 
+  it('a token with the seconds that it has left, where it counts down', async () => {
+    await sandbox.close();
+    sandbox = await startSandbox({ organization: smallCompany(), countsDown: true });
+    const { corpId, secret } = sandbox.company.settings;
+    const lifetime = async () => (await call('gettoken', { corpid: corpId, corpsecret: secret })).body.expires_in;
+    expect(await lifetime()).toBe(7200);
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 7_150_000);
+    expect(await lifetime()).toBe(50);
+    clock.mockRestore();
+  });
+
   it('errors with HTTP 200, headers, hint and link', async () => {
     const { status, headers, body } = await call('user/get', { userid: 'lisi' });
     expect([status, headers.get('error-code'), body.errcode]).toEqual([200, '41001', 41001]);
@@ -126,6 +137,8 @@ describe('the sandbox answers as WeCom does', () => {
   it('a revoked token as expired, a disabled app, and a limit', async () => {
     sandbox.company.closed = true;
     expect((await ask('department/list')).body.errcode).toBe(50003);
+    const { agentId } = sandbox.company.settings;
+    expect((await ask('agent/get', { agentid: agentId })).body).toMatchObject({ errcode: 0, close: 1 });
     sandbox.company.revokeToken();
     expect((await ask('department/list')).body.errcode).toBe(42001);
     await sandbox.close();
@@ -133,6 +146,18 @@ describe('the sandbox answers as WeCom does', () => {
     token = sandbox.company.issueToken().access_token;
     expect((await ask('department/list')).body.errcode).toBe(0);
     expect((await ask('department/list')).body.errcode).toBe(45009);
+  });
+
+  it('gettoken within the limits too, and within the addresses where so it is set', async () => {
+    const { corpId, secret } = sandbox.company.settings;
+    const errcode = async () => (await call('gettoken', { corpid: corpId, corpsecret: secret })).body.errcode;
+    sandbox.company.allowedAddresses = ['192.0.2.1'];
+    expect(await errcode()).toBe(0);
+    sandbox.company.tokenNeedsAddress = true;
+    expect(await errcode()).toBe(60020);
+    await sandbox.close();
+    sandbox = await startSandbox({ organization: smallCompany(), callsPerMinute: 1 });
+    expect([await errcode(), await errcode()]).toEqual([0, 45009]);
   });
 
   it('is told over HTTP what to do', async () => {
