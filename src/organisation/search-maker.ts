@@ -26,11 +26,12 @@ WITH made AS (DELETE FROM search_pending WHERE identity_source_id = $1 AND chang
 UPDATE search_pending SET taken_until = NULL WHERE identity_source_id = $1 AND NOT EXISTS (SELECT FROM made)`;
 
 /**
- * The entries of many people are merged at once, which is some ten times as fast as one by one (postgresql.org/docs/18/gin.html, "GIN
- * Fast Update Technique"); work_mem is what the merge may take. A batch that a crash forgets is made again: it is stale.
+ * The entries of many people are merged at once, which is several times as fast as one by one (postgresql.org/docs/18/gin.html, "GIN
+ * Fast Update Technique"); work_mem is what the merge may take. Not more at once, since an edit meanwhile may have to merge them. A
+ * batch that a crash forgets is made again: it is stale.
  */
 const IN_BULK = `
-SET LOCAL gin_pending_list_limit = '16MB'; SET LOCAL work_mem = '64MB'; SET LOCAL synchronous_commit = off`;
+SET LOCAL gin_pending_list_limit = '4MB'; SET LOCAL work_mem = '64MB'; SET LOCAL synchronous_commit = off`;
 
 /** What still waits to be merged would cost every search. */
 const MERGE = `

@@ -95,7 +95,7 @@ export class SyncRunner {
 
   private async steps(run: Run): Promise<SyncTaskStatusName> {
     const progress = new ProgressReporter(this.dataSource, this.events, run);
-    const ahead = new ApplyAhead(this.dataSource, run);
+    const ahead = new ApplyAhead(this.dataSource, run, this.log);
     try {
       const planned = run.task.plannedAt ? undefined : await this.readAndPlan(run, progress, ahead);
       if (run.task.mode === 'PREVIEW') return await this.finishPreview(run, planned?.certified);

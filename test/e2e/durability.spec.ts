@@ -166,7 +166,10 @@ describe('what callbacks tell', () => {
       await rollcall.sql.query(
         `SELECT graphile_worker.add_job('sync-task', json_build_object('taskId', id)) FROM sync_task, generate_series(1, 10)`,
       );
-      await untilRow(rollcall, `SELECT FROM pg_locks WHERE NOT granted HAVING count(*) >= 4`);
+      await untilRow(
+        rollcall,
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' HAVING count(*) >= 4`,
+      );
       change(rollcall.sandbox, ({ users }) => users.set('neu', user('neu', '新人', [2])));
       await eventsSettled(rollcall);
       await untilRow(rollcall, `SELECT FROM employee WHERE username = 'neu'`);

@@ -1,4 +1,6 @@
+import { createDataSource } from '../../src/database/data-source';
 import { differences } from '../../src/demo/compare';
+import { changeOrganisation } from '../../src/organisation/change';
 import { generateOrganization } from '../../src/sandbox/generate';
 import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
 import {
@@ -337,12 +339,18 @@ describe('a first plan of many people', () => {
     await letPlanGo(rollcall);
     return watch(rollcall.api, id);
   };
+  /** A moment of the database's, and whether everybody had been written before it. */
+  const now = async () => (await rollcall.sql.query('SELECT clock_timestamp()::text AS now')).rows[0].now;
+  const writtenBefore = async (moment: string) =>
+    (await rollcall.sql.query('SELECT max(created_at) < $1 AS so FROM employee', [moment])).rows[0].so;
 
   it('is applied while it is made, and seen only when it is whole', async () => {
     const id = await start();
     await appliedAhead();
     expect(await found()).toBe(0);
+    const planning = await now();
     expect((await end(id)).status).toBe('SUCCEEDED');
+    expect(await writtenBefore(planning)).toBe(true);
     expect(await found()).toBe(PEOPLE);
     expect(await wrong()).toEqual([]);
     expect((await synchronize(rollcall, source)).counters.filter((c) => c.action !== 'NONE')).toEqual([]);
@@ -359,6 +367,39 @@ describe('a first plan of many people', () => {
     expect((await rollcall.sql.query(APPLYING)).rows).toEqual([]);
     expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
     expect(await wrong()).toEqual([]);
+  });
+
+  it('is made, and applied, once more when PostgreSQL refuses what was applied ahead', async () => {
+    await rollcall.sql.query(`
+      CREATE SEQUENCE tries;
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('tries') = 1 THEN RAISE unique_violation; END IF;
+        RETURN NULL;
+      END $$;
+      CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON sync_task DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (NEW.status = 'SUCCEEDED') EXECUTE FUNCTION refuse()`);
+    const id = await start();
+    await appliedAhead();
+    expect((await end(id)).status).toBe('SUCCEEDED');
+    expect((await rollcall.sql.query('SELECT plan, fence FROM sync_task')).rows).toEqual([{ plan: 2, fence: 1 }]);
+    expect(await wrong()).toEqual([]);
+  });
+
+  it('does not wait for another source’s, nor does an edit wait for it', async () => {
+    const id = await start();
+    await appliedAhead();
+    const [{ id: custom }] = (await rollcall.sql.query(`SELECT id FROM identity_source WHERE type = 'CUSTOM'`)).rows;
+    const dataSource = await createDataSource(rollcall.database.url).initialize();
+    try {
+      const made = await changeOrganisation(dataSource, custom, (client) =>
+        client.query(`INSERT INTO department (identity_source_id, name) VALUES ($1, '研发')`, [custom]),
+      );
+      expect(made).toMatchObject({ value: { rowCount: 1 } });
+    } finally {
+      await dataSource.destroy();
+    }
+    expect((await end(id)).status).toBe('SUCCEEDED');
+    expect((await rollcall.sql.query('SELECT fence FROM sync_task')).rows).toEqual([{ fence: 1 }]);
   });
 
   it.each([
@@ -389,7 +430,11 @@ describe('a first plan of many people', () => {
       'mutation ($input: ConfigureSynchronizationInput!) { configureSynchronization(input: $input) { userErrors { code } } }',
       { input: { id: source, fieldMappings } },
     );
+    // Values are looked at before groups: it waits once most people have been planned.
+    await rollcall.sql.query(`CREATE OR REPLACE TRIGGER wait BEFORE INSERT ON sync_record FOR EACH ROW
+      WHEN (NEW.ordinal = ${PEOPLE}) EXECUTE FUNCTION wait()`);
     const id = await start();
+    await appliedAhead();
     expect((await end(id)).status).toBe('PARTIALLY_SUCCEEDED');
     expect(await found()).toBe(PEOPLE - 1);
     const refused = (await recordsOf(rollcall.api, id)).filter((record) => record.result !== 'APPLIED');

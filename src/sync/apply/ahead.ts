@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
+import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
 import type { Run } from '../task/lease';
@@ -15,7 +17,11 @@ type Rest = (client: PoolClient, after: number) => Promise<Applied>;
 /** What is done next: apply what has been planned since, the rest, or nothing at all. */
 type Order = 'FOLLOW' | 'FORGET' | Rest;
 
+/** It is not done ahead, as it is meant to be. */
 class Forgotten extends Error {}
+
+/** An open transaction that does nothing for as long as a lease is ended by PostgreSQL; so is a paused worker's. */
+const LOOK_MS = 250;
 
 /**
  * Applying that follows the plan while it is made, for a source of which nothing is here yet: part by part records become rows, in the
@@ -29,18 +35,20 @@ export class ApplyAhead {
   private readonly orders: Order[] = [];
   private arrived: () => void = () => undefined;
   private transaction: Promise<Applied | undefined> | undefined;
-  private atRest = false;
+  private committing = false;
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly run: Run,
+    private readonly log: Logger,
   ) {}
 
   /** Begins, without keeping the plan waiting. */
   begin(): void {
     this.transaction = inTransaction(this.dataSource, (client) => this.work(client)).catch((error: unknown) => {
-      // What kept it from being done ahead happens again, and is told, when it is done in its turn.
-      if (this.atRest) throw error;
+      // Before, it is only not done ahead: what is at fault happens again, and is told, when it is done in its turn.
+      if (this.committing) throw error;
+      if (!(error instanceof Forgotten)) this.log.warn({ err: error, syncTaskId: this.run.task.id }, 'sync.not-ahead');
       return undefined;
     });
     // Whoever commits is told.
@@ -53,13 +61,15 @@ export class ApplyAhead {
   }
 
   /**
-   * Does the rest and commits.
+   * Does the rest and commits, once: after that, whatever becomes of it, nothing has been applied ahead.
    * @returns undefined where nothing was applied ahead: everything remains to be done
    * @throws what `rest` and the commit throw; nothing is then written
    */
   async commit(rest: Rest): Promise<Applied | undefined> {
+    const { transaction } = this;
+    this.transaction = undefined;
     this.order(rest);
-    return this.transaction;
+    return transaction;
   }
 
   /** Takes back whatever was applied; once more, or where nothing was begun, it does nothing. */
@@ -77,13 +87,16 @@ export class ApplyAhead {
     // Somebody's manager may be of a later part.
     await client.query('SET CONSTRAINTS employee_manager_id_fkey DEFERRED');
     for (let after = 0; ; ) {
-      const order = await this.next();
+      const order = await this.next(client);
       if (order === 'FORGET') throw new Forgotten();
       if (order === 'FOLLOW') {
         after = lastOf(await applySteps(client, run, after)) ?? after;
         continue;
       }
-      this.atRest = true;
+      await run.lease.check(client);
+      this.committing = true;
+      // Now rather than at the commit, for which those of other sources wait.
+      await client.query('SET CONSTRAINTS employee_manager_id_fkey IMMEDIATE');
       return order(client, after);
     }
   }
@@ -94,13 +107,16 @@ export class ApplyAhead {
     this.arrived();
   }
 
-  private async next(): Promise<Order> {
+  /** @throws AppError LEASE_LOST or TASK_CANCELED while there is nothing to do */
+  private async next(client: PoolClient): Promise<Order> {
     for (;;) {
       const order = this.orders.shift();
       if (order) return order;
-      await new Promise<void>((resolve) => {
+      const arrived = new Promise<void>((resolve) => {
         this.arrived = resolve;
       });
+      await Promise.race([arrived, delay(LOOK_MS)]);
+      if (this.orders.length === 0) await this.run.lease.check(client);
     }
   }
 }

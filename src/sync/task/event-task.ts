@@ -25,6 +25,14 @@ const PAUSES = `EXISTS (
        `last.finished_at - (SELECT min(w.received_at) FROM directory_event w WHERE w.identity_source_id = s.id AND w.task_id IS NULL)`,
      )} > now())`;
 
+/**
+ * Whether a source `s` of which nothing is here yet is being read: what is told meanwhile is read once that is applied, since it would
+ * wait for that in any case, and keep a worker's place.
+ */
+const COMES_FIRST = `EXISTS (
+  SELECT FROM sync_task t WHERE t.identity_source_id = s.id AND t.trigger <> 'EVENT' AND t.mode = 'APPLY' AND t.status = 'RUNNING'
+     AND NOT EXISTS (SELECT FROM sync_task done WHERE done.identity_source_id = s.id AND done.applied_at IS NOT NULL))`;
+
 const CLAIM = `
 UPDATE directory_event e SET task_id = $1 FROM identity_source s, sync_task t
  WHERE t.id = $1 AND s.id = $2 AND e.identity_source_id = $2 AND e.task_id IS NULL AND ${READABLE}
@@ -83,7 +91,7 @@ export async function openEventTask(client: PoolClient, identitySourceId: string
     `SELECT ${SETTINGS_COLUMNS} FROM identity_source s
       WHERE id = $1 AND deleted_at IS NULL AND status = 'ENABLED' AND type <> 'CUSTOM'
         AND EXISTS (SELECT FROM directory_event e WHERE e.identity_source_id = s.id AND e.task_id IS NULL AND ${READABLE})
-        AND NOT ${PAUSES}
+        AND NOT ${PAUSES} AND NOT ${COMES_FIRST}
         FOR SHARE OF s SKIP LOCKED`,
     [identitySourceId],
   );
@@ -135,5 +143,6 @@ export async function readWaitingForValues(
 /** Sources whose events wait for a task that nobody has opened: the one that was to do it was killed, or a switch was turned. */
 export const SOURCES_WITH_WAITING_EVENTS = `
 SELECT DISTINCT e.identity_source_id AS id FROM directory_event e JOIN identity_source s ON s.id = e.identity_source_id
- WHERE e.task_id IS NULL AND ${READABLE} AND s.status = 'ENABLED' AND s.deleted_at IS NULL AND NOT ${PAUSES}
+ WHERE e.task_id IS NULL AND ${READABLE} AND s.status = 'ENABLED' AND s.deleted_at IS NULL
+   AND NOT ${PAUSES} AND NOT ${COMES_FIRST}
    AND NOT EXISTS (SELECT FROM sync_task t WHERE t.identity_source_id = s.id AND t.trigger = 'EVENT' AND t.status IN ('QUEUED', 'RUNNING'))`;
