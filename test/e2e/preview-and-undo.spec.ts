@@ -231,6 +231,25 @@ describe('previews and undo', () => {
     );
   });
 
+  it('undoing a first synchronization leaves nobody, also where that was applied while it was planned', async () => {
+    const many = await startRollcall();
+    try {
+      change(many.sandbox, ({ users }) => {
+        for (let i = 0; i < 600; i++) users.set(`u${i}`, user(`u${i}`, `员工${i}`, [2]));
+      });
+      const { id } = await synchronize(many, await connectSource(many));
+      const undone = await configure(many, 'revertSyncTask', { taskId: id }, 'syncTask { id }');
+      expect(undone.userErrors).toEqual([]);
+      expect(await watch(many.api, undone.syncTask.id)).toMatchObject({ status: 'SUCCEEDED' });
+      const { rows } = await many.sql.query(
+        `SELECT (SELECT count(*) FROM employee WHERE status <> 'REMOVED')::int AS people, (SELECT count(*) FROM department)::int AS departments`,
+      );
+      expect(rows).toEqual([{ people: 0, departments: 0 }]);
+    } finally {
+      await many.stop();
+    }
+  });
+
   it('undoing a removal brings back somebody who is missing still, and has no second grace period', async () => {
     change(rollcall.sandbox, ({ users }) => users.delete('zhaoliu'));
     await synchronize(rollcall, source);

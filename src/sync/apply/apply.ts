@@ -158,8 +158,9 @@ async function finish(client: PoolClient, run: Run, complete: boolean, progress:
     estimatedSecondsLeft: 0,
     currentDepartment: null,
   };
+  // applied_at is what objects have as updated_at, by which an undo knows that they are as the task left them.
   const ended = await client.query(
-    `UPDATE sync_task SET status = $3, applied_at = clock_timestamp(), finished_at = clock_timestamp(), lease_until = NULL, counters = $4, progress = $5,
+    `UPDATE sync_task SET status = $3, applied_at = now(), finished_at = clock_timestamp(), lease_until = NULL, counters = $4, progress = $5,
             extent_accepted = extent_accepted OR ($6 AND NOT EXISTS (SELECT FROM sync_record WHERE task_id = $1 AND result = 'HELD'))
       WHERE id = $1 AND fence = $2 AND status = 'RUNNING'`,
     [id, run.lease.fence, status, JSON.stringify(counters), JSON.stringify(finished), complete],
