@@ -14,6 +14,7 @@ import { NotedRecords1806000000000 } from '../../migrations/1806000000000-noted-
 import { PlansInParts1807000000000 } from '../../migrations/1807000000000-plans-in-parts';
 import { UnreadEvents1808000000000 } from '../../migrations/1808000000000-unread-events';
 import { ManagersDeferred1809000000000 } from '../../migrations/1809000000000-managers-deferred';
+import { DecidedAt1813000000000 } from '../../migrations/1813000000000-decided-at';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -63,6 +64,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       PlansInParts1807000000000,
       UnreadEvents1808000000000,
       ManagersDeferred1809000000000,
+      DecidedAt1813000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

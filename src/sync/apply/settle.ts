@@ -33,7 +33,7 @@ UPDATE snapshot_page p SET applied = now_applied.applied
   ) now_applied
  WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
 
-/** Whether anything here changed since the plan was made: an edit, or what another task brought. */
+/** Whether anything here changed since the plan was made: an edit, what another task brought, a decision about what one held. */
 export const IS_OUTDATED = `
 SELECT EXISTS (
   SELECT FROM sync_record r JOIN employee e ON e.id = r.local_id
@@ -49,6 +49,8 @@ SELECT EXISTS (
    WHERE ${OPEN} AND r.action = 'CREATE' AND l.local_id <> r.local_id
   UNION ALL
   SELECT FROM sync_record r WHERE ${OPEN} AND r.action <> 'CREATE' AND r.local_version IS NULL
+  UNION ALL
+  SELECT FROM sync_task t JOIN sync_task held ON held.identity_source_id = $2 AND held.decided_at > t.planned_at WHERE t.id = $1
   UNION ALL
   SELECT FROM (${READ_SINCE}) since JOIN sync_record r ON ${OPEN} AND r.action = 'CREATE' AND r.object_type = since.object_type
                                    AND r.external_key = since.external_key AND since.received_at > r.read_at

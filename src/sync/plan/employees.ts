@@ -303,12 +303,14 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
             AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
             AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL)))`;
 
-/** Leavers whose grace period has ended, by a complete run that does not see them either, or is told that they have left. */
-export const RECORD_REMOVALS = `
-WITH due AS MATERIALIZED (
+const DUE = `due AS MATERIALIZED (
   SELECT l.external_key FROM link l JOIN employee w ON w.id = l.local_id AND w.status = 'SUSPENDED' AND w.removal_due_at <= now()
    WHERE ${OF_SOURCE} AND l.missing_since IS NOT NULL
-), told AS (
+)`;
+
+/** Leavers whose grace period has ended, by a complete run that does not see them either, or is told that they have left. */
+export const RECORD_REMOVALS = `
+WITH ${DUE}, told AS (
   SELECT DISTINCT ON (s.external_key) s.external_key, s.status
     FROM due JOIN staged_employee s ON s.external_key = due.external_key
     JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
@@ -336,6 +338,18 @@ export const COLLECT_SEEN = workingTable(
 SELECT DISTINCT k.external_key
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`,
+  ['external_key'],
+);
+
+/** Of them those who are about to be removed. */
+export const COLLECT_SEEN_OF_DUE = workingTable(
+  'seen_key',
+  `
+WITH ${DUE}
+SELECT DISTINCT k.external_key
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
+ WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND EXISTS (SELECT FROM due)
+   AND k.external_key IN (SELECT external_key FROM due)`,
   ['external_key'],
 );
 
