@@ -47,6 +47,7 @@ SELECT EXISTS (
   UNION ALL
   SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
    WHERE ${OPEN} AND r.action = 'CREATE' AND l.local_id <> r.local_id
+     AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.result IS NULL AND x.action = 'RENAME_ID' AND x.local_id = l.local_id)
   UNION ALL
   SELECT FROM sync_record r WHERE ${OPEN} AND r.action <> 'CREATE' AND r.local_version IS NULL
   UNION ALL
