@@ -413,6 +413,21 @@ describe('changes that WeCom tells by callback', () => {
     expect(await eventTasks()).toEqual([{ status: 'SUCCEEDED' }, { status: 'SUCCEEDED' }]);
   });
 
+  it('bring fields that the last full run looked at, whatever runs have brought departments only since', async () => {
+    const { id } = (
+      await rollcall.sql.query(
+        `UPDATE identity_source SET automatic_user_information = false, next_run_at = now() WHERE type = 'WECOM' RETURNING id`,
+      )
+    ).rows[0];
+    const ran = `SELECT FROM sync_task WHERE identity_source_id = $1 AND trigger = 'SCHEDULED' AND status = 'SUCCEEDED'`;
+    await untilRow(rollcall, ran, [id]);
+    await rollcall.sql.query('UPDATE identity_source SET automatic_user_information = true');
+    await listen();
+    edit(({ users }) => users.set('lisi', user('lisi', '李思', [3], { position: '组长' })));
+    await settled();
+    expect(await wrong()).toEqual([]);
+  });
+
   describe('of which some are lost', () => {
     /** Changes the company without an event of it, then sends these. */
     const lose = async (

@@ -26,16 +26,19 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
                           FROM jsonb_array_elements(m -> 'transforms') step WHERE step ? 'template') AS sources
           FROM sync_task t, jsonb_array_elements(t.mappings) m WHERE t.id = $1) m
   LEFT JOIN (
-    SELECT f.key AS object_type, array_agg(DISTINCT name) AS filled
-      FROM (SELECT filled FROM sync_task WHERE id = $1
+    SELECT known.object_type, array_agg(DISTINCT name) AS filled
+      FROM (SELECT own.key AS object_type, own.value AS fields FROM sync_task t, jsonb_each(t.filled) own WHERE t.id = $1
             UNION ALL
-            (SELECT former.filled FROM sync_task former JOIN sync_task t ON t.id = $1
-              WHERE former.identity_source_id = $2 AND former.id < t.id AND former.filled IS NOT NULL
-                AND (former.certificate ->> 'complete')::boolean AND former.mode = 'APPLY' AND former.trigger <> 'EVENT'
-                AND (t.trigger = 'EVENT' OR NOT (t.certificate ->> 'complete')::boolean)
-              ORDER BY former.id DESC LIMIT 1)) known,
-           jsonb_each(known.filled) f, jsonb_array_elements_text(f.value) name
-     GROUP BY f.key) s ON s.object_type = m.object_type`,
+            -- Of each type the last that has looked at it: a run that brings departments only has not looked at people.
+            SELECT type, last.fields
+              FROM sync_task t, unnest(ARRAY['DEPARTMENT', 'EMPLOYEE']) type, LATERAL (
+                SELECT former.filled -> type AS fields FROM sync_task former
+                 WHERE former.identity_source_id = $2 AND former.id < t.id AND former.filled ? type
+                   AND (former.certificate ->> 'complete')::boolean AND former.mode = 'APPLY' AND former.trigger <> 'EVENT'
+                 ORDER BY former.id DESC LIMIT 1) last
+             WHERE t.id = $1 AND (t.trigger = 'EVENT' OR NOT (t.certificate ->> 'complete')::boolean)) known,
+           jsonb_array_elements_text(known.fields) name
+     GROUP BY known.object_type) s ON s.object_type = m.object_type`,
 );
 
 /**
