@@ -428,6 +428,21 @@ describe('changes that WeCom tells by callback', () => {
     expect(await wrong()).toEqual([]);
   });
 
+  it('bring a field that nobody had, to whom it is told of', async () => {
+    edit(({ users }) => users.set('lisi', user('lisi', '李四', [3])));
+    await synchronize(rollcall, source);
+    await listen();
+    edit(({ users }) =>
+      users.set('lisi', user('lisi', '李四', [3], { telephone: '020-123456', direct_leader: ['wangwu'] })),
+    );
+    await settled();
+    const { rows } = await rollcall.sql.query(
+      `SELECT e.telephone, boss.username AS boss FROM employee e LEFT JOIN employee boss ON boss.id = e.manager_id WHERE e.username = 'lisi'`,
+    );
+    expect(rows).toEqual([{ telephone: '020-123456', boss: 'wangwu' }]);
+    expect(await wrong()).toEqual([]);
+  });
+
   describe('of which some are lost', () => {
     /** Changes the company without an event of it, then sends these. */
     const lose = async (

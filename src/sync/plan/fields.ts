@@ -6,12 +6,14 @@ import type { MappedObjectType } from '../../field-mapping/field-mapping';
 /**
  * The task's mappings of a type as rows: local field, owner, and whether the field is withheld: nobody in the last complete
  * snapshot, which may be this one, has it, so what is here stays. `released`: it is not, and the last snapshot that was applied had it
- * of nobody, so that what was kept then has to be looked at of everybody.
+ * of nobody, so that what was kept then has to be looked at of everybody. `told_by`: third-party fields that an event task, which reads
+ * each object on a page of its own, may find filled of one although nobody had them.
  */
 export const COLLECT_MAPPED_FIELDS = workingTable(
   'mapped_field',
   `
 SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}')) AS withheld,
+       CASE WHEN m.trigger = 'EVENT' THEN m.sources END AS told_by,
        m.trigger <> 'EVENT' AND m.sources && coalesce(s.filled, '{}') AND NOT m.sources && coalesce(
          (SELECT ARRAY(SELECT jsonb_array_elements_text(former.filled -> m.object_type)) FROM sync_task former
            WHERE former.identity_source_id = $2 AND former.id <> $1 AND former.applied_at IS NOT NULL AND former.mode = 'APPLY'
@@ -53,6 +55,12 @@ UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
    AND l.read_at > r.read_at
 RETURNING r.action NOT IN ('UPDATE', 'MOVE') OR r.changed && '{username}'
        OR EXISTS (SELECT FROM unnest(r.changed) field WHERE field LIKE 'extension.%') AS "builtOn"`;
+
+/** Whether a mapped field `f` keeps what is here of a row with a `page_id`, since the directory shows it of nobody. */
+export function withheldFrom(f: string, row: string): string {
+  return `(${f}.withheld AND (${f}.told_by IS NULL
+    OR NOT ${f}.told_by && (SELECT told.filled FROM snapshot_page told WHERE told.id = ${row}.page_id)))`;
+}
 
 /** Whether what was kept of a type's objects has to be looked at again, whatever became of themselves. */
 export function anyReleased(objectType: string): string {
@@ -111,8 +119,8 @@ export function employeeFields(row: string, manager: string, departments: string
 }
 
 /**
- * Mapped fields that keep what is here, with the reason. Of a row with `linked`, `same` (nothing told changed), `before` and
- * `invalid`.
+ * Mapped fields that keep what is here, with the reason. Of a row with `page_id`, `linked`, `same` (nothing told changed), `before`
+ * and `invalid`.
  */
 export function keptFields(objectType: string, row: string, editedFields: string): string {
   return `CASE
@@ -121,7 +129,7 @@ export function keptFields(objectType: string, row: string, editedFields: string
       SELECT jsonb_object_agg(k.field, k.reason) FROM (
         SELECT f.field, CASE
                  WHEN f.field = ANY (${row}.invalid) THEN 'INVALID'
-                 WHEN f.withheld THEN 'WITHHELD'
+                 WHEN ${withheldFrom('f', row)} THEN 'WITHHELD'
                  WHEN f.owner = 'SET_ONCE' AND ${row}.before ? f.field THEN 'SET_ONCE'
                  WHEN f.owner = 'SOURCE_UNTIL_EDITED' AND f.field = ANY (${editedFields}) THEN 'EDITED_HERE' END AS reason
           FROM mapped_field f WHERE f.object_type = '${objectType}') k
