@@ -263,6 +263,24 @@ describe('previews and undo', () => {
     expect(await summaries(rollcall.api, again.id)).toEqual(['REMOVE employee zhaoliu: status']);
   });
 
+  const undo = async (taskId: string) => {
+    const { syncTask, userErrors } = await mutate('revertSyncTask', taskId);
+    expect(userErrors).toEqual([]);
+    return watch(rollcall.api, String(syncTask?.id));
+  };
+
+  it('undoing the end of a department brings back who was in it, with their places', async () => {
+    const before = await organisation();
+    change(rollcall.sandbox, ({ users, departments }) => {
+      departments.delete(4);
+      users.delete('zhaoliu');
+      users.set('wangwu', user('wangwu', '王五', [3]));
+    });
+    const task = await synchronize(rollcall, source);
+    expect((await undo(task.id)).status).toBe('SUCCEEDED');
+    expect(await organisation()).toEqual(before);
+  });
+
   it('undoing leaves alone what was changed since, and names it', async () => {
     edit();
     const task = await synchronize(rollcall, source);

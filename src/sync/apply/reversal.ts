@@ -57,10 +57,13 @@ UPDATE sync_record SET after = CASE action WHEN 'REMOVE' THEN CASE object_type W
        changed = CASE object_type WHEN 'EMPLOYEE' THEN ARRAY['status'] ELSE changed END
  WHERE task_id = $1 AND action IN ('REMOVE', 'SUSPEND')`;
 
-/** Who was removed was taken out of their departments too. */
+/** Who was removed was taken out of their departments too; who was suspended has lost those that are gone. */
 const BRING_BACK_PLACES = `
-UPDATE sync_record SET changed = changed || '{departments,mainDepartment,manager}'
- WHERE task_id = $1 AND action = 'RESTORE' AND before ->> 'status' = 'REMOVED'`;
+UPDATE sync_record r SET changed = r.changed || '{departments,mainDepartment}' || CASE r.before ->> 'status' WHEN 'REMOVED' THEN '{manager}'::text[] ELSE '{}' END
+ WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.action = 'RESTORE'
+   AND (r.before ->> 'status' = 'REMOVED' OR EXISTS (
+     SELECT FROM jsonb_array_elements(CASE jsonb_typeof(r.edges -> 'departments') WHEN 'array' THEN r.edges -> 'departments' ELSE '[]' END) place
+      WHERE NOT EXISTS (SELECT FROM membership m WHERE m.employee_id = r.local_id AND m.department_id = (place ->> 0)::uuid)))`;
 
 /** A department that is to come back under one that is gone for good comes back at the top. */
 const DROP_LOST_PARENTS = `
