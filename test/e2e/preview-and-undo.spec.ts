@@ -268,6 +268,8 @@ describe('previews and undo', () => {
     expect(userErrors).toEqual([]);
     return watch(rollcall.api, String(syncTask?.id));
   };
+  const skipped = async (taskId: string) =>
+    (await recordsOf(rollcall.api, taskId, { result: ['SKIPPED'] })).map((r) => [r.externalId, r.reasonCode]);
 
   it('undoing the end of a department brings back who was in it, with their places', async () => {
     const before = await organisation();
@@ -279,6 +281,36 @@ describe('previews and undo', () => {
     const task = await synchronize(rollcall, source);
     expect((await undo(task.id)).status).toBe('SUCCEEDED');
     expect(await organisation()).toEqual(before);
+  });
+
+  it('undoing a removal makes no second one of what has come back since', async () => {
+    const back = ({ departments, tags }: Parameters<Parameters<typeof change>[1]>[0]) => {
+      departments.set(5, { id: 5, parentId: 1, name: '空', order: 0 });
+      tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] });
+    };
+    change(rollcall.sandbox, back);
+    change(rollcall.sandbox, ({ departments }) => departments.set(6, { id: 6, parentId: 5, name: '下', order: 0 }));
+    await synchronize(rollcall, source);
+    change(rollcall.sandbox, ({ users, departments, tags }) => {
+      departments.delete(5);
+      departments.delete(6);
+      tags.delete(7);
+      users.set('neu', user('neu', '新人', [4]));
+    });
+    const removal = await synchronize(rollcall, source);
+    change(rollcall.sandbox, back);
+    await synchronize(rollcall, source);
+    const undone = await undo(removal.id);
+    expect((await skipped(undone.id)).sort()).toEqual([
+      ['5', 'CHANGED_SINCE_PLAN'],
+      ['7', 'CHANGED_SINCE_PLAN'],
+    ]);
+    const { rows } = await rollcall.sql.query(
+      `SELECT (SELECT count(*) FROM department WHERE name = '空')::int AS departments, (SELECT count(*) FROM directory_group)::int AS groups,
+              (SELECT count(*) FROM department WHERE name = '下' AND parent_id IS NULL)::int AS below`,
+    );
+    // What was below hangs at the top, since what it hung under is another one now.
+    expect(rows).toEqual([{ departments: 1, groups: 1, below: 1 }]);
   });
 
   it('undoing leaves alone what was changed since, and names it', async () => {

@@ -23,6 +23,10 @@ SELECT r.name FROM sync_record r
    AND coalesce(e.updated_at, d.updated_at, g.updated_at) IS DISTINCT FROM r.local_version
  ORDER BY r.ordinal LIMIT 100`;
 
+/** Whether the object of record `r` is here, maybe as another one that came back: its link names what it is now. */
+const isLinked = (source: string) => `EXISTS (
+  SELECT FROM link l WHERE l.identity_source_id = ${source} AND l.kind = r.object_type AND l.external_key = r.external_key)`;
+
 /**
  * The reverse of every applied record, last first. One whose object was changed since is kept as a skipped record, so that it
  * is named. A restored person keeps their id; a department or group that was removed comes back with its id.
@@ -46,7 +50,8 @@ SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action 
   LEFT JOIN directory_group g ON r.object_type = 'GROUP' AND g.id = r.local_id,
   LATERAL (SELECT coalesce(e.updated_at, d.updated_at, g.updated_at) AS version) at,
   LATERAL (SELECT at.version,
-                  CASE WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE' THEN at.version IS NULL
+                  CASE WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE'
+                       THEN at.version IS NULL AND NOT ${isLinked('t.identity_source_id')}
                        ELSE coalesce(at.version = coalesce(r.applied_at, t.applied_at), false) END AS unchanged) here
  WHERE r.task_id = $2 AND r.result IS NULL AND t.applied_at IS NOT NULL`;
 
@@ -66,12 +71,12 @@ UPDATE sync_record r SET changed = r.changed || '{departments,mainDepartment}' |
       WHERE NOT EXISTS (SELECT FROM membership m WHERE m.employee_id = r.local_id AND m.department_id = (place ->> 0)::uuid)))`;
 
 /** A department that is to come back under one that is gone for good comes back at the top. */
-const DROP_LOST_PARENTS = `
+export const DROP_LOST_PARENTS = `
 UPDATE sync_record r SET edges = r.edges - 'parent', reason_code = coalesce(reason_code, 'PARENT_UNKNOWN')
- WHERE task_id = $1 AND object_type = 'DEPARTMENT' AND action IN ('CREATE', 'UPDATE', 'MOVE') AND r.edges ->> 'parent' IS NOT NULL
+ WHERE task_id = $1 AND object_type = 'DEPARTMENT' AND action IN ('CREATE', 'UPDATE', 'MOVE') AND result IS NULL AND r.edges ->> 'parent' IS NOT NULL
    AND NOT EXISTS (SELECT FROM department d WHERE d.id = (r.edges ->> 'parent')::uuid)
    AND NOT EXISTS (SELECT FROM sync_record p WHERE p.task_id = $1 AND p.object_type = 'DEPARTMENT' AND p.action = 'CREATE'
-                      AND p.local_id = (r.edges ->> 'parent')::uuid)`;
+                      AND p.result IS NULL AND p.local_id = (r.edges ->> 'parent')::uuid)`;
 
 export const PLAN_REVERSAL = [REVERSE_RECORDS, COMPLETE_REVERSALS, BRING_BACK_PLACES, DROP_LOST_PARENTS];
 
@@ -85,10 +90,11 @@ export const FINISH_REVERSAL_PLAN = `UPDATE sync_task SET planned_at = now(), pl
 /** What changed here between a reversal's plan and its end is left alone. */
 export const SKIP_CHANGED = `
 UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'CHANGED_SINCE_PLAN'
- WHERE r.task_id = $1 AND r.result IS NULL AND r.action <> 'CREATE'
-   AND r.local_version IS DISTINCT FROM CASE r.object_type WHEN 'EMPLOYEE' THEN (SELECT updated_at FROM employee WHERE id = r.local_id)
-                                                           WHEN 'GROUP' THEN (SELECT updated_at FROM directory_group WHERE id = r.local_id)
-                                                           ELSE (SELECT updated_at FROM department WHERE id = r.local_id) END`;
+ WHERE r.task_id = $1 AND r.result IS NULL
+   AND CASE WHEN r.action = 'CREATE' THEN ${isLinked('$2')} ELSE r.local_version IS DISTINCT FROM CASE r.object_type
+         WHEN 'EMPLOYEE' THEN (SELECT updated_at FROM employee WHERE id = r.local_id)
+         WHEN 'GROUP' THEN (SELECT updated_at FROM directory_group WHERE id = r.local_id)
+         ELSE (SELECT updated_at FROM department WHERE id = r.local_id) END END`;
 
 /** Edges to what is not here any more. */
 export const DROP_LOST_EDGES = `
