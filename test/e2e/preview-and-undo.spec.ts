@@ -1,3 +1,4 @@
+import { toTypedId } from '../../src/platform/typed-id';
 import { mutate as configure } from '../setup/organisation-view';
 import {
   change,
@@ -311,6 +312,51 @@ describe('previews and undo', () => {
     );
     // What was below hangs at the top, since what it hung under is another one now.
     expect(rows).toEqual([{ departments: 1, groups: 1, below: 1 }]);
+  });
+
+  describe('a circle of departments', () => {
+    const hang = (id: number, parentId: number) =>
+      change(rollcall.sandbox, ({ departments }) => {
+        const department = departments.get(id);
+        if (department) departments.set(id, { ...department, parentId });
+      });
+
+    it('is not made by undoing a move, after what it led from was moved below it', async () => {
+      hang(3, 1);
+      change(rollcall.sandbox, ({ users }) => users.set('neu', user('neu', '新人', [4])));
+      const move = await synchronize(rollcall, source);
+      hang(2, 3);
+      await synchronize(rollcall, source);
+      const undone = await undo(move.id);
+      expect(await skipped(undone.id)).toEqual([['3', 'CHANGED_SINCE_PLAN']]);
+      const { rows } = await rollcall.sql.query(
+        `SELECT d.name, up.name AS parent FROM department d LEFT JOIN department up ON up.id = d.parent_id WHERE d.name IN ('研发中心', '后端组') ORDER BY 1`,
+      );
+      expect(rows).toEqual([
+        { name: '后端组', parent: '示例企业' },
+        { name: '研发中心', parent: '后端组' },
+      ]);
+    });
+
+    it('keeps nobody from being shown', async () => {
+      await rollcall.sql.query(
+        `UPDATE department d SET parent_id = below.id FROM department below WHERE d.name = '研发中心' AND below.name = '后端组'`,
+      );
+      const shown = `{ departments(filter: { text: "后端组" }) { nodes { path employeeCount(includeSubtree: true)
+        employees(includeSubtree: true) { nodes { username memberships { department { path } } } } } } }`;
+      const { departments } = await rollcall.api.request<{ departments: { nodes: { employeeCount: number }[] } }>(
+        shown,
+      );
+      expect(departments.nodes.map(({ employeeCount }) => employeeCount)).toEqual([3]);
+      const { rows } = await rollcall.sql.query(`SELECT id FROM employee WHERE username = 'lisi'`);
+      const edited = await configure(
+        rollcall,
+        'updateEmployee',
+        { id: toTypedId('employee', rows[0].id), position: '组长' },
+        'employee { position }',
+      );
+      expect(edited).toEqual({ employee: { position: '组长' }, userErrors: [] });
+    });
   });
 
   it('undoing leaves alone what was changed since, and names it', async () => {

@@ -70,6 +70,26 @@ UPDATE sync_record r SET changed = r.changed || '{departments,mainDepartment}' |
      SELECT FROM jsonb_array_elements(CASE jsonb_typeof(r.edges -> 'departments') WHEN 'array' THEN r.edges -> 'departments' ELSE '[]' END) place
       WHERE NOT EXISTS (SELECT FROM membership m WHERE m.employee_id = r.local_id AND m.department_id = (place ->> 0)::uuid)))`;
 
+/**
+ * A department is not moved back below what hangs below it by now: the tree as it would be, and which moves back would close a circle.
+ * Run until it finds nothing more, since what is not moved stays where it is.
+ */
+export const SKIP_CIRCLES = `
+WITH RECURSIVE reversed AS MATERIALIZED (
+  SELECT id, local_id, action, (edges ->> 'parent')::uuid AS parent_id FROM sync_record
+   WHERE task_id = $1 AND object_type = 'DEPARTMENT' AND action IN ('CREATE', 'UPDATE', 'MOVE') AND result IS NULL
+), tree AS MATERIALIZED (
+  SELECT local_id AS id, parent_id FROM reversed
+  UNION ALL
+  SELECT d.id, d.parent_id FROM department d
+   WHERE d.identity_source_id = (SELECT identity_source_id FROM sync_task WHERE id = $1) AND d.id NOT IN (SELECT local_id FROM reversed)
+), up AS (
+  SELECT id AS record_id, local_id, parent_id FROM reversed WHERE action = 'MOVE'
+  UNION
+  SELECT up.record_id, up.local_id, tree.parent_id FROM up JOIN tree ON tree.id = up.parent_id
+)
+UPDATE sync_record SET result = 'SKIPPED', reason_code = 'CHANGED_SINCE_PLAN' WHERE id IN (SELECT record_id FROM up WHERE parent_id = local_id)`;
+
 /** A department that is to come back under one that is gone for good comes back at the top. */
 export const DROP_LOST_PARENTS = `
 UPDATE sync_record r SET edges = r.edges - 'parent', reason_code = coalesce(reason_code, 'PARENT_UNKNOWN')
@@ -78,7 +98,7 @@ UPDATE sync_record r SET edges = r.edges - 'parent', reason_code = coalesce(reas
    AND NOT EXISTS (SELECT FROM sync_record p WHERE p.task_id = $1 AND p.object_type = 'DEPARTMENT' AND p.action = 'CREATE'
                       AND p.result IS NULL AND p.local_id = (r.edges ->> 'parent')::uuid)`;
 
-export const PLAN_REVERSAL = [REVERSE_RECORDS, COMPLETE_REVERSALS, BRING_BACK_PLACES, DROP_LOST_PARENTS];
+export const PLAN_REVERSAL = [REVERSE_RECORDS, COMPLETE_REVERSALS, BRING_BACK_PLACES, SKIP_CIRCLES, DROP_LOST_PARENTS];
 
 export const COUNT_OPEN = `
 SELECT (count(*) FILTER (WHERE result IS NULL))::int AS open, (count(*) FILTER (WHERE result IS NOT NULL))::int AS skipped,
