@@ -152,6 +152,19 @@ describe('what a callback tells after a full run has read it, and before that ru
     expect(await wrong()).toEqual([]);
   });
 
+  it('stands: a department is gone that has another name as that run has read it, and may come back', async () => {
+    lose(({ departments }) => departments.set(5, { id: 5, parentId: 1, name: '空空', order: 0 }));
+    const full = await beforeItIsApplied(() =>
+      tell(({ departments }) => departments.delete(5), { changeType: 'delete_party', fields: { Id: '5' } }),
+    );
+    expect(full.failure).toBeNull();
+    await settled();
+    expect(await wrong()).toEqual([]);
+    lose(({ departments }) => departments.set(5, { id: 5, parentId: 1, name: '空', order: 0 }));
+    expect((await synchronize(rollcall, source)).failure).toBeNull();
+    expect(await wrong()).toEqual([]);
+  });
+
   it('makes the next run look again at whom it was about, also where they are then told as before', async () => {
     const as = (position: string) => user('bob', '鲍勃', [4], { position });
     lose(({ users }) => users.set('bob', as('甲')));

@@ -33,16 +33,16 @@ UPDATE snapshot_page p SET applied = now_applied.applied
   ) now_applied
  WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
 
-/** Whether anything here changed since the plan was made: an edit, what another task brought, a decision about what one held. */
+/** Whether anything here changed since the plan was made: an edit, what another task brought or took, a decision about what one held. */
 export const IS_OUTDATED = `
 SELECT EXISTS (
-  SELECT FROM sync_record r JOIN employee e ON e.id = r.local_id
+  SELECT FROM sync_record r LEFT JOIN employee e ON e.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND e.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
-  SELECT FROM sync_record r JOIN department d ON d.id = r.local_id
+  SELECT FROM sync_record r LEFT JOIN department d ON d.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action <> 'CREATE' AND d.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
-  SELECT FROM sync_record r JOIN directory_group g ON g.id = r.local_id
+  SELECT FROM sync_record r LEFT JOIN directory_group g ON g.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'GROUP' AND r.action <> 'CREATE' AND g.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
   SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
