@@ -1,7 +1,9 @@
 import { differences } from '../../src/demo/compare';
 import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
+import { mutate } from '../setup/organisation-view';
 import {
   change,
+  recordsOf,
   startRollcall,
   synchronize,
   type TestRollcall,
@@ -176,5 +178,30 @@ describe('what a callback tells after a full run has read it, and before that ru
     lose(({ users }) => users.set('bob', as('甲')));
     await synchronize(rollcall, source);
     expect(await wrong()).toEqual([]);
+  });
+
+  it('does not make that run pass over somebody who is there, and was refused', async () => {
+    const field = (localField: string, thirdPartyField: string, objectType = 'EMPLOYEE') => ({
+      objectType,
+      localField,
+      thirdPartyField,
+    });
+    // Whoever has no position has their id for a user name.
+    const fieldMappings = [
+      field('name', 'name', 'DEPARTMENT'),
+      field('username', 'position'),
+      field('displayName', 'name'),
+    ];
+    await mutate(rollcall, 'configureSynchronization', { id: source, fieldMappings }, 'identitySource { id }');
+    await synchronize(rollcall, source);
+    lose(({ users }) => users.set('neu', user('neu', '新人', [4], { position: '主任' })));
+    const full = await duringTheRead(async () => {
+      rollcall.sandbox.company.push([{ changeType: 'create_user', fields: { UserID: 'neu' } }]);
+      await settled();
+    });
+    expect(full.status).toBe('PARTIALLY_SUCCEEDED');
+    expect(await recordsOf(rollcall.api, full.id)).toMatchObject([
+      { externalId: 'neu', result: 'FAILED', reasonCode: 'VALUE_TAKEN' },
+    ]);
   });
 });

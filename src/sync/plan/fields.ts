@@ -86,14 +86,16 @@ export function unreadAgain(objectType: string): string {
 }
 
 /**
- * Events that an event task has read and applied since the task $1 began. What is named by one that came after it was read here,
- * and is not here, has gone since, or has another id.
+ * Events about what an event task has found gone, since the task $1 began. What is named by one that came after it was read here, and
+ * is not here, has gone since, or has another id.
  */
 export const READ_SINCE = `
   SELECT e.object_type, e.external_key, e.received_at
     FROM sync_task t JOIN sync_task done ON done.identity_source_id = t.identity_source_id AND done.trigger = 'EVENT'
                                          AND done.id <> t.id AND done.applied_at >= t.started_at
     JOIN directory_event e ON e.task_id = done.id
+    JOIN task_page tp ON tp.task_id = done.id AND tp.object_type = e.object_type AND tp.page_key = 'again:' || e.external_key
+    JOIN snapshot_page p ON p.id = tp.page_id AND p.keys = '{}'
    WHERE t.id = $1`;
 
 /** Whether that is so of something of which there is no link. */
