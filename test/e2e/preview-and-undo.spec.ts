@@ -314,6 +314,35 @@ describe('previews and undo', () => {
     expect(rows).toEqual([{ departments: 1, groups: 1, below: 1 }]);
   });
 
+  it('undoing leaves everybody the id that the directory has given them, and brings back what else was changed', async () => {
+    await rollcall.sql.query('UPDATE identity_source SET automatic_enabled = false');
+    change(rollcall.sandbox, ({ users }) => {
+      users.delete('lisi');
+      users.set('lisi2', user('lisi2', '李四', [4], { email: 'lisi@example.com', mobile: '13800000000' }));
+    });
+    await rollcall.sql.query(
+      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
+       SELECT id, 'EMPLOYEE', 'lisi', 'lisi', 'lisi2' FROM identity_source WHERE type = 'WECOM'`,
+    );
+    const renaming = await synchronize(rollcall, source);
+    expect(await summaries(rollcall.api, renaming.id)).toEqual([expect.stringContaining('RENAME_ID employee lisi2')]);
+    const undone = await undo(renaming.id);
+    expect(await recordsOf(rollcall.api, undone.id)).toMatchObject([
+      { externalId: 'lisi2', action: 'MOVE', result: 'APPLIED' },
+    ]);
+    const lisi = async () =>
+      (
+        await rollcall.sql.query(
+          `SELECT e.id, e.username, l.external_id, d.name FROM employee e JOIN link l ON l.local_id = e.id
+             JOIN membership m ON m.employee_id = e.id JOIN department d ON d.id = m.department_id WHERE e.display_name = '李四'`,
+        )
+      ).rows;
+    const [before] = await lisi();
+    expect(before).toMatchObject({ username: 'lisi', external_id: 'lisi2', name: '后端组' });
+    await synchronize(rollcall, source);
+    expect(await lisi()).toEqual([{ ...before, username: 'lisi2', name: '市场部' }]);
+  });
+
   describe('a circle of departments', () => {
     const hang = (id: number, parentId: number) =>
       change(rollcall.sandbox, ({ departments }) => {

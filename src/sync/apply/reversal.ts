@@ -29,7 +29,8 @@ const isLinked = (source: string) => `EXISTS (
 
 /**
  * The reverse of every applied record, last first. One whose object was changed since is kept as a skipped record, so that it
- * is named. A restored person keeps their id; a department or group that was removed comes back with its id.
+ * is named. A restored person keeps their id; a department or group that was removed comes back with its id. Which id the directory has
+ * for somebody is not undone.
  */
 const REVERSE_RECORDS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, result, reason_code,
@@ -39,7 +40,9 @@ SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action 
        CASE WHEN r.action = 'CREATE' THEN 'REMOVE'
             WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE' THEN 'CREATE'
             WHEN r.action IN ('SUSPEND', 'REMOVE') THEN 'RESTORE'
-            WHEN r.action = 'RESTORE' THEN 'SUSPEND' ELSE r.action END,
+            WHEN r.action = 'RESTORE' THEN 'SUSPEND'
+            WHEN r.action = 'RENAME_ID' THEN CASE WHEN r.changed && '{departments,mainDepartment}' THEN 'MOVE' ELSE 'UPDATE' END
+            ELSE r.action END,
        CASE WHEN here.unchanged THEN NULL ELSE 'SKIPPED' END, CASE WHEN here.unchanged THEN NULL ELSE 'CHANGED_SINCE_PLAN' END,
        r.after, CASE WHEN r.action = 'CREATE' THEN NULL ELSE r.before END, r.changed,
        coalesce(r.edges_before, '{}') - 'reason', r.edges, now(), here.version
@@ -53,7 +56,7 @@ SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action 
                   CASE WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE'
                        THEN at.version IS NULL AND NOT ${isLinked('t.identity_source_id')}
                        ELSE coalesce(at.version = coalesce(r.applied_at, t.applied_at), false) END AS unchanged) here
- WHERE r.task_id = $2 AND r.result IS NULL AND t.applied_at IS NOT NULL`;
+ WHERE r.task_id = $2 AND r.result IS NULL AND t.applied_at IS NOT NULL AND (r.action <> 'RENAME_ID' OR cardinality(r.changed) > 0)`;
 
 /** Removals show what is removed; so does a suspension. */
 const COMPLETE_REVERSALS = `
