@@ -1,3 +1,4 @@
+import { COLLECT_SCOPE_HERE } from '../plan/departments';
 import { READ_SINCE } from '../plan/fields';
 import { OPEN } from './statements';
 
@@ -88,11 +89,11 @@ UPDATE link l SET rejected_at = NULL
                    WHERE tp.task_id = $1 AND tp.object_type = r.kind AND r.external_key = ANY (p.keys)) END`;
 
 /**
- * What former tasks held and this one settles: it plans the same removal itself, or the object is there after all. Returns the
- * tasks it touched.
+ * What former tasks held and this one settles: it plans the same removal itself, or the object is there after all. What an event
+ * names outside a partial scope is there, and still to go. Returns the tasks it touched.
  */
 export const SETTLE_FORMER_HOLDS = `
-WITH settled AS (
+WITH scope_here AS MATERIALIZED (${COLLECT_SCOPE_HERE.rows}), settled AS (
   UPDATE sync_record held
      SET result = 'SKIPPED', reason_code = CASE WHEN again.id IS NOT NULL THEN 'TAKEN_OVER' ELSE 'LAPSED' END
     FROM sync_task t, sync_record h
@@ -101,21 +102,29 @@ WITH settled AS (
    WHERE h.id = held.id AND t.id = h.task_id AND t.identity_source_id = $2 AND t.status = 'HELD' AND h.task_id <> $1
      AND h.result = 'HELD'
      AND (again.id IS NOT NULL
-          OR EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
-                      WHERE tp.task_id = $1 AND tp.object_type = h.object_type AND h.external_key = ANY (p.keys)))
+          OR (EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                       WHERE tp.task_id = $1 AND tp.object_type = h.object_type AND h.external_key = ANY (p.keys))
+              AND CASE WHEN h.object_type = 'GROUP' OR (SELECT trigger <> 'EVENT' OR settings #>> '{scope,mode}' = 'ALL' FROM sync_task WHERE id = $1)
+                         THEN true
+                       WHEN h.object_type = 'DEPARTMENT' THEN h.external_key IN (SELECT external_key FROM scope_here)
+                       ELSE EXISTS (SELECT FROM membership m JOIN link d ON d.local_id = m.department_id
+                                     WHERE m.employee_id = h.local_id AND d.external_key IN (SELECT external_key FROM scope_here)) END))
   RETURNING held.task_id, held.ordinal
 )
 SELECT task_id AS "taskId", array_agg(ordinal ORDER BY ordinal) AS ordinals FROM settled GROUP BY task_id`;
 
 /**
  * What an event task found as it is here, or missing still, has been read all the same: a full run that is under way has something
- * older of it.
+ * older of it. What waits for approval still is to go as it was read then.
  */
 export const NOTE_READS = `
 UPDATE link l SET read_at = tp.read_at
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
  WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%' AND l.identity_source_id = $2 AND l.kind = tp.object_type
-   AND l.external_key = substr(tp.page_key, 7) AND l.read_at < tp.read_at AND (p.keys = '{}') = (l.missing_since IS NOT NULL)`;
+   AND l.external_key = substr(tp.page_key, 7) AND l.read_at < tp.read_at AND (p.keys = '{}') = (l.missing_since IS NOT NULL)
+   AND NOT EXISTS (SELECT FROM sync_task held JOIN sync_record h ON h.task_id = held.id
+                    WHERE held.identity_source_id = $2 AND held.status = 'HELD' AND h.result = 'HELD' AND h.object_type = l.kind
+                      AND h.external_key = l.external_key)`;
 
 /** What an event task read by itself is newer than the pages that it was on: the next full run compares these again. */
 export const REOPEN_PAGES = `
