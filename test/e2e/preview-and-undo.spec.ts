@@ -83,6 +83,17 @@ describe('previews and undo', () => {
     expect((await mutate('applyPreview', source)).userErrors).toMatchObject([{ code: 'NOT_FOUND' }]);
   });
 
+  it('a preview is stale once what it has read is no longer stored', async () => {
+    edit();
+    const preview = await synchronize(rollcall, source, { mode: 'PREVIEW' });
+    // As the retention does after a week.
+    await rollcall.sql.query(
+      `DELETE FROM task_page WHERE task_id IN (SELECT id FROM sync_task WHERE mode = 'PREVIEW')`,
+    );
+    const old = await mutate('applyPreview', preview.id);
+    expect(old.userErrors).toMatchObject([{ code: 'PREVIEW_STALE', message: expect.stringContaining('too old') }]);
+  });
+
   it('settings can be tried before they are saved, person by person and without a call to WeCom', async () => {
     const calls = [...rollcall.sandbox.calls.values()].reduce((sum, n) => sum + n, 0);
     const fieldMappings = [

@@ -144,6 +144,8 @@ async function staleReason(client: PoolClient, preview: Origin): Promise<string 
   );
   if (later[0].applied) return 'Another task was applied since the preview.';
   if (later[0].decided) return 'Held removals were decided since the preview.';
+  const { rows: pages } = await client.query('SELECT FROM task_page WHERE task_id = $1 LIMIT 1', [preview.id]);
+  if (pages.length === 0) return 'The preview is too old: what it has read is no longer stored.';
   const { rows } = await client.query(sql.CHANGED_OBJECTS, [preview.id]);
   if (rows.length === 0) return undefined;
   const names = rows.slice(0, NAMED).map((row: { name: string }) => row.name);
