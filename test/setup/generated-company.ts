@@ -119,7 +119,7 @@ const person = (userid: string, ids: readonly number[]): fc.Arbitrary<Person> =>
       main: fc.nat(),
       name: text,
       position: optional(text),
-      mobile: optional(fc.constantFrom('13800000000', '138 0000 0000', '13900000000')),
+      mobile: optional(fc.constantFrom('13800000000', '138 0000 0000', '13900000000', '-')),
       email: optional(fc.constantFrom('a@example.com', 'A@example.com', 'b@example.com')),
       status: fc.constantFrom(1, 1, 1, 2, 4, 5),
       boss: optional(fc.constantFrom(...IDS, ...NEW_IDS, 'ADA', 'nobody')),
