@@ -9,6 +9,7 @@ import {
   summaries,
   synchronize,
   type TestRollcall,
+  untilRow,
   user,
   watch,
 } from '../setup/rollcall';
@@ -397,6 +398,30 @@ describe('previews and undo', () => {
       );
       expect(edited).toEqual({ employee: { position: '组长' }, userErrors: [] });
     });
+  });
+
+  it('undoing brings to the top what hung under a department that goes while it waits', async () => {
+    const hang = (parentId: number) =>
+      change(rollcall.sandbox, ({ departments }) => {
+        departments.set(5, { id: 5, parentId: 1, name: '空', order: 0 });
+        departments.set(6, { id: 6, parentId, name: '下', order: 0 });
+      });
+    hang(5);
+    await synchronize(rollcall, source);
+    hang(1);
+    const move = await synchronize(rollcall, source);
+    await rollcall.sql.query(
+      `SELECT pg_advisory_lock(hashtextextended(id::text, 0)) FROM identity_source WHERE type = 'WECOM'`,
+    );
+    const undone = undo(move.id);
+    await untilRow(rollcall, `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`);
+    await rollcall.sql.query(
+      `WITH gone AS (DELETE FROM department WHERE name = '空' RETURNING id) DELETE FROM link WHERE local_id IN (SELECT id FROM gone)`,
+    );
+    await rollcall.sql.query('SELECT pg_advisory_unlock_all()');
+    expect(await undone).toMatchObject({ status: 'SUCCEEDED', failure: null });
+    const { rows } = await rollcall.sql.query(`SELECT parent_id FROM department WHERE name = '下'`);
+    expect(rows).toEqual([{ parent_id: null }]);
   });
 
   it('undoing leaves alone what was changed since, and names it', async () => {
