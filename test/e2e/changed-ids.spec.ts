@@ -88,4 +88,22 @@ describe('changes of an id', () => {
       await exact();
     });
   });
+
+  it('told after a full run has read who has them now leave nobody out for longer than that run', async () => {
+    await automatic(false);
+    await become({ lisi: '李四' }, []);
+    await synchronize(rollcall, source);
+    const before = await people();
+    const { faults, calls } = rollcall.sandbox;
+    await become({ lisi2: '李四', lisi: '新人' }, []);
+    const listed = calls.get('tag/list') ?? 0;
+    faults.add({ kind: 'slow', milliseconds: 700, path: 'tag/list' });
+    const full = synchronize(rollcall, source);
+    while ((calls.get('tag/list') ?? 0) === listed) await new Promise((resolve) => setTimeout(resolve, 10));
+    await become({ lisi2: '李四', lisi: '新人' }, [renamed('lisi', 'lisi2')]);
+    expect((await full).failure).toBeNull();
+    await synchronize(rollcall, source);
+    expect((await people())['李四']).toBe(before['李四']);
+    expect(await wrong()).toEqual([]);
+  });
 });

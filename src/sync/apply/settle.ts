@@ -16,6 +16,11 @@ SELECT l.external_key
    AND EXISTS (SELECT FROM sync_task t JOIN sync_task done ON done.identity_source_id = $2 AND done.trigger = 'EVENT'
                                                            AND done.applied_at >= t.started_at WHERE t.id = $1)`;
 
+/** Ids that somebody had until after they were read: whoever is on a page under one may be somebody new, and left out. */
+const RENAMED_LATER = `
+SELECT e.external_key FROM directory_event e
+ WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL AND e.received_at > (SELECT min(read_at) FROM task_page WHERE task_id = $1)`;
+
 /**
  * The local organisation now reflects this snapshot's pages and no others. A page with a failed object, or one that is behind an
  * event, is compared again.
@@ -29,6 +34,7 @@ UPDATE snapshot_page p SET applied = now_applied.applied
       (SELECT coalesce(array_agg(external_key), '{}') AS keys FROM (
          SELECT external_key FROM sync_record r WHERE r.task_id = $1 AND r.result IS NOT NULL
          UNION ALL ${READ_LATER}
+         UNION ALL ${RENAMED_LATER}
          UNION ALL SELECT external_key FROM (${READ_SINCE}) since) open) failed
      WHERE page.identity_source_id = $2
   ) now_applied

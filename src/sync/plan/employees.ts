@@ -43,16 +43,16 @@ WITH RECURSIVE told AS MATERIALIZED (
      AND NOT EXISTS (SELECT FROM told onward WHERE onward.external_key = w.at AND onward.received_at >= t.received_at
                                               AND onward.received_at < w.told_at)
 )
-SELECT DISTINCT ON (old.external_key) w.new_external_key, old.external_key AS old_external_key, w.told_at
+SELECT DISTINCT ON (l.external_key) w.new_external_key, l.external_key AS old_external_key, w.told_at
   FROM walk w
-  JOIN link old ON old.identity_source_id = $2 AND old.kind = 'EMPLOYEE' AND old.external_key = w.at
-               AND (old.missing_since IS NOT NULL OR old.read_at < w.told_at)
+  JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = w.at
+             AND (l.missing_since IS NOT NULL OR l.read_at < w.told_at OR ${confirmedGone('EMPLOYEE')})
   CROSS JOIN LATERAL (
     SELECT s.status, s.department_keys
       FROM staged_employee s JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
      WHERE s.external_key = w.new_external_key ORDER BY tp.read_at DESC, s.page_id DESC LIMIT 1) s
  WHERE w.at <> w.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
- ORDER BY old.external_key, w.told_at DESC`,
+ ORDER BY l.external_key, w.told_at DESC`,
 );
 
 /**
