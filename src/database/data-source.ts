@@ -15,6 +15,8 @@ import { PlansInParts1807000000000 } from '../../migrations/1807000000000-plans-
 import { UnreadEvents1808000000000 } from '../../migrations/1808000000000-unread-events';
 import { ManagersDeferred1809000000000 } from '../../migrations/1809000000000-managers-deferred';
 import { SearchInBulk1810000000000 } from '../../migrations/1810000000000-search-in-bulk';
+import { DecidedAt1813000000000 } from '../../migrations/1813000000000-decided-at';
+import { PhonesWithoutDigits1814000000000 } from '../../migrations/1814000000000-phones-without-digits';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -66,6 +68,8 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       UnreadEvents1808000000000,
       ManagersDeferred1809000000000,
       SearchInBulk1810000000000,
+      DecidedAt1813000000000,
+      PhonesWithoutDigits1814000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

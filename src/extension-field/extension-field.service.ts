@@ -152,7 +152,8 @@ export class ExtensionFieldService {
   }
 }
 
-const VALUES_LOCK = 7_255_504;
+/** A number of its own among the locks of the whole database: 7_255_504 is what every commit takes (`migrations/1802000000000-history.ts`). */
+const VALUES_LOCK = 7_255_505;
 
 /** Whoever changes a field waits for those who write values, and they for it. */
 async function holdValuesStill(client: PoolClient): Promise<void> {

@@ -32,12 +32,12 @@ export async function fileNames(dataSource: DataSource, ids: readonly string[]):
     `WITH RECURSIVE up AS (
        SELECT d.id AS key, d.id, d.parent_id, d.name, 0 AS height FROM department d WHERE d.id = ANY ($1)
        UNION ALL SELECT up.key, d.id, d.parent_id, d.name, up.height + 1 FROM up JOIN department d ON d.id = up.parent_id
-     ), step AS (
+     ) CYCLE id SET again USING trail, step AS (
        SELECT up.key, up.name, up.height, EXISTS (
                 SELECT FROM department here JOIN department twin ON twin.identity_source_id = here.identity_source_id
                    AND twin.parent_id IS NOT DISTINCT FROM here.parent_id AND twin.name = here.name AND twin.id <> here.id
                  WHERE here.id = up.id) AS has_twin
-         FROM up
+         FROM up WHERE NOT again
      ) SELECT key AS id, array_agg(name ORDER BY height DESC) AS names, bool_or(has_twin) AS ambiguous FROM step GROUP BY key`,
     [ids],
   );

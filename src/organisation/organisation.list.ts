@@ -260,7 +260,7 @@ async function memberOf(
   const below: { id: string }[] = includeSubtree
     ? await dataSource.query(
         `WITH RECURSIVE down AS (
-           SELECT $1::uuid AS id UNION ALL SELECT d.id FROM ${rowsOf('department', asOf)} d JOIN down ON d.parent_id = down.id
+           SELECT $1::uuid AS id UNION SELECT d.id FROM ${rowsOf('department', asOf)} d JOIN down ON d.parent_id = down.id
          ) SELECT id FROM down`,
         [department],
       )

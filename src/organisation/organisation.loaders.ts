@@ -66,7 +66,8 @@ export function organisationLoaders(
          SELECT id AS key, id, parent_id, name, 0 AS height FROM ${department} d WHERE id = ANY ($1)
          UNION ALL
          SELECT up.key, d.id, d.parent_id, d.name, up.height + 1 FROM up JOIN ${department} d ON d.id = up.parent_id
-       ) SELECT key, name FROM up ORDER BY key, height DESC`,
+       ) CYCLE id SET again USING trail
+       SELECT key, name FROM up WHERE NOT again ORDER BY key, height DESC`,
     ),
     directCount: counted(
       `SELECT m.department_id AS key, count(*)::int AS total FROM ${membership} m JOIN ${employee} e ON e.id = m.employee_id
@@ -75,7 +76,7 @@ export function organisationLoaders(
     subtreeCount: counted(
       `WITH RECURSIVE down AS (
          SELECT id AS key, id FROM ${department} d WHERE id = ANY ($1)
-         UNION ALL
+         UNION
          SELECT down.key, d.id FROM down JOIN ${department} d ON d.parent_id = down.id
        ) SELECT down.key, count(DISTINCT e.id)::int AS total FROM down JOIN ${membership} m ON m.department_id = down.id
            JOIN ${employee} e ON e.id = m.employee_id AND e.status IN ${PRESENT} GROUP BY down.key`,

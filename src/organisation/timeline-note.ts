@@ -5,12 +5,12 @@ import { employeeFields } from '../sync/plan/fields';
 /** People's fields as timelines and comparisons show them: managers by user name, departments by their paths. $1: the people. */
 const SHOWN = `
 WITH RECURSIVE up AS (
-  SELECT d.id AS key, d.parent_id, d.name, 0 AS height FROM department d
+  SELECT d.id AS key, d.id, d.parent_id, d.name, 0 AS height FROM department d
    WHERE d.id IN (SELECT department_id FROM membership WHERE employee_id = ANY ($1)
                   UNION SELECT main_department_id FROM employee WHERE id = ANY ($1))
-  UNION ALL SELECT up.key, d.parent_id, d.name, up.height + 1 FROM up JOIN department d ON d.id = up.parent_id
-), tree AS (
-  SELECT key AS id, string_agg(name, ' / ' ORDER BY height DESC) AS path FROM up GROUP BY key
+  UNION ALL SELECT up.key, d.id, d.parent_id, d.name, up.height + 1 FROM up JOIN department d ON d.id = up.parent_id
+) CYCLE id SET again USING trail, tree AS (
+  SELECT key AS id, string_agg(name, ' / ' ORDER BY height DESC) AS path FROM up WHERE NOT again GROUP BY key
 ), place AS (
   SELECT m.employee_id, string_agg(tree.path || CASE WHEN m.is_leader THEN ' (leader)' ELSE '' END, E'\\n' ORDER BY tree.path) AS shown
     FROM membership m JOIN tree ON tree.id = m.department_id WHERE m.employee_id = ANY ($1) GROUP BY m.employee_id

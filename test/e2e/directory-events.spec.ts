@@ -330,6 +330,36 @@ describe('changes that WeCom tells by callback', () => {
     expect(await eventTasks()).toEqual([{ status: 'SUCCEEDED' }, { status: 'SUCCEEDED' }]);
   });
 
+  it('bring fields that the last full run looked at, whatever runs have brought departments only since', async () => {
+    const { id } = (
+      await rollcall.sql.query(
+        `UPDATE identity_source SET automatic_user_information = false, next_run_at = now() WHERE type = 'WECOM' RETURNING id`,
+      )
+    ).rows[0];
+    const ran = `SELECT FROM sync_task WHERE identity_source_id = $1 AND trigger = 'SCHEDULED' AND status = 'SUCCEEDED'`;
+    await untilRow(rollcall, ran, [id]);
+    await rollcall.sql.query('UPDATE identity_source SET automatic_user_information = true');
+    await listen();
+    edit(({ users }) => users.set('lisi', user('lisi', '李思', [3], { position: '组长' })));
+    await settled();
+    expect(await wrong()).toEqual([]);
+  });
+
+  it('bring a field that nobody had, to whom it is told of', async () => {
+    edit(({ users }) => users.set('lisi', user('lisi', '李四', [3])));
+    await synchronize(rollcall, source);
+    await listen();
+    edit(({ users }) =>
+      users.set('lisi', user('lisi', '李四', [3], { telephone: '020-123456', direct_leader: ['wangwu'] })),
+    );
+    await settled();
+    const { rows } = await rollcall.sql.query(
+      `SELECT e.telephone, boss.username AS boss FROM employee e LEFT JOIN employee boss ON boss.id = e.manager_id WHERE e.username = 'lisi'`,
+    );
+    expect(rows).toEqual([{ telephone: '020-123456', boss: 'wangwu' }]);
+    expect(await wrong()).toEqual([]);
+  });
+
   describe('of which some are lost', () => {
     /** Changes the company without an event of it, then sends these. */
     const lose = async (
@@ -433,6 +463,25 @@ describe('changes that WeCom tells by callback', () => {
       await present(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
       await move(3, 1);
       await present(['wangwu', 'zhangsan', 'zhaoliu']);
+    });
+
+    it('let no removal lapse of whom or what they name outside the scope', async () => {
+      const safeguards = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 10, leaverGraceDays: 7 };
+      const scope = { mode: 'PARTIAL', departmentIds: ['2'] };
+      edit(({ users }) => users.set('wangwu', user('wangwu', '王五', [3])));
+      await mutate(rollcall, 'configureSynchronization', { id: source, scope, safeguards }, 'identitySource { id }');
+      const { id } = await synchronize(rollcall, source);
+      await listen();
+      const { company } = rollcall.sandbox;
+      company.push([updated('zhaoliu'), { changeType: 'update_party', fields: { Id: '4' } }]);
+      await settled();
+      const held = await recordsOf(rollcall.api, id, { result: ['HELD'] });
+      expect(held.map((r) => r.externalId).sort()).toEqual(['1', '4', 'zhaoliu']);
+      expect((await decide(rollcall.api, { taskId: id, approve: true })).syncTask?.status).toBe('SUCCEEDED');
+      const { rows } = await rollcall.sql.query(
+        `SELECT (SELECT status FROM employee WHERE username = 'zhaoliu'), (SELECT count(*)::int FROM department) AS departments`,
+      );
+      expect(rows).toEqual([{ status: 'SUSPENDED', departments: 2 }]);
     });
 
     it('suspend nobody who was moved within the scope before the department left it that they were in', async () => {

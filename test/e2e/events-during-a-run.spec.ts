@@ -1,7 +1,9 @@
 import { differences } from '../../src/demo/compare';
 import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
+import { mutate } from '../setup/organisation-view';
 import {
   change,
+  recordsOf,
   startRollcall,
   synchronize,
   type TestRollcall,
@@ -152,6 +154,19 @@ describe('what a callback tells after a full run has read it, and before that ru
     expect(await wrong()).toEqual([]);
   });
 
+  it('stands: a department is gone that has another name as that run has read it, and may come back', async () => {
+    lose(({ departments }) => departments.set(5, { id: 5, parentId: 1, name: '空空', order: 0 }));
+    const full = await beforeItIsApplied(() =>
+      tell(({ departments }) => departments.delete(5), { changeType: 'delete_party', fields: { Id: '5' } }),
+    );
+    expect(full.failure).toBeNull();
+    await settled();
+    expect(await wrong()).toEqual([]);
+    lose(({ departments }) => departments.set(5, { id: 5, parentId: 1, name: '空', order: 0 }));
+    expect((await synchronize(rollcall, source)).failure).toBeNull();
+    expect(await wrong()).toEqual([]);
+  });
+
   it('makes the next run look again at whom it was about, also where they are then told as before', async () => {
     const as = (position: string) => user('bob', '鲍勃', [4], { position });
     lose(({ users }) => users.set('bob', as('甲')));
@@ -163,5 +178,30 @@ describe('what a callback tells after a full run has read it, and before that ru
     lose(({ users }) => users.set('bob', as('甲')));
     await synchronize(rollcall, source);
     expect(await wrong()).toEqual([]);
+  });
+
+  it('does not make that run pass over somebody who is there, and was refused', async () => {
+    const field = (localField: string, thirdPartyField: string, objectType = 'EMPLOYEE') => ({
+      objectType,
+      localField,
+      thirdPartyField,
+    });
+    // Whoever has no position has their id for a user name.
+    const fieldMappings = [
+      field('name', 'name', 'DEPARTMENT'),
+      field('username', 'position'),
+      field('displayName', 'name'),
+    ];
+    await mutate(rollcall, 'configureSynchronization', { id: source, fieldMappings }, 'identitySource { id }');
+    await synchronize(rollcall, source);
+    lose(({ users }) => users.set('neu', user('neu', '新人', [4], { position: '主任' })));
+    const full = await duringTheRead(async () => {
+      rollcall.sandbox.company.push([{ changeType: 'create_user', fields: { UserID: 'neu' } }]);
+      await settled();
+    });
+    expect(full.status).toBe('PARTIALLY_SUCCEEDED');
+    expect(await recordsOf(rollcall.api, full.id)).toMatchObject([
+      { externalId: 'neu', result: 'FAILED', reasonCode: 'VALUE_TAKEN' },
+    ]);
   });
 });

@@ -103,11 +103,11 @@ class World {
     const gone = [...this.known.keys()].filter((id) => !this.present.has(id));
     if (now.graceEnds) await this.sql.query(`UPDATE employee SET removal_due_at = now() WHERE status = 'SUSPENDED'`);
     const last = await this.lastTask();
-    for (const [from, to] of now.renamed) await this.rename(from, to);
-    const before = new Map(this.present);
     company.setRange(rangeOf(whole));
     company.withhold(now.withheld);
     company.change(() => company.organization.replace(toOrganization(whole)));
+    for (const [from, to] of now.renamed) await this.rename(from, to);
+    const before = new Map(this.present);
     await this.tell(now.told);
     const task = await synchronize(this.rollcall, this.source);
     if (task.status === 'HELD') await decide(this.rollcall.api, { taskId: task.id, approve: true });
@@ -159,7 +159,8 @@ class World {
       `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
        SELECT id, 'EMPLOYEE', lower(told), told, CASE told WHEN $1 THEN lower($2) END
          FROM identity_source, unnest(ARRAY[$1, $2]) told WHERE type = 'WECOM'
-       ON CONFLICT DO NOTHING`,
+       ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL
+       DO UPDATE SET received_at = now(), new_external_key = coalesce(excluded.new_external_key, directory_event.new_external_key)`,
       [from, to],
     );
     for (const people of [this.present, this.known]) {
@@ -285,7 +286,10 @@ class World {
   }
 }
 
-/** The state with those under their new ids who can be: they are here, and stay, and nobody has the new id yet. */
+/**
+ * The state with those under their new ids who can be: they are here, and stay, and nobody has the new id yet. Where their former ones
+ * are used again, whoever has them is in all else as they were.
+ */
 function withNewIds(
   now: State,
   here: Model,
@@ -293,20 +297,29 @@ function withNewIds(
   scope: readonly number[],
   inScope: ReadonlySet<number>,
 ): State {
-  const ids = new Map<string, string>();
+  const coming = comingPeople(seen(now), scope, inScope).map((u) => u.userid);
+  const renamed: [string, string][] = [];
   for (const [from, to] of now.renamed) {
-    const stays = comingPeople(seen(now), scope, inScope).some((u) => u.userid === from);
-    if (here.has(from) && stays && !known.has(to) && !ids.has(from) && ![...ids.values()].includes(to))
-      ids.set(from, to);
+    const named = renamed.flat();
+    const goesOn = named.includes(from) && newId(from, renamed) === from;
+    const has = here.has(from) && coming.includes(from) && !named.includes(from);
+    if ((goesOn || has) && from !== to && !known.has(to) && !named.includes(to)) renamed.push([from, to]);
   }
-  const id = (former: string) => ids.get(former) ?? former;
   const users = now.users.map((u) => ({
     ...u,
-    userid: id(u.userid),
-    boss: u.boss === undefined ? undefined : id(u.boss),
+    userid: newId(u.userid, renamed),
+    boss: u.boss === undefined ? undefined : newId(u.boss, renamed),
   }));
-  const tagged = now.tags.map((tag) => ({ ...tag, users: tag.users.map(id) }));
-  return { ...now, users, tags: tagged, renamed: [...ids] };
+  const successors = now.users
+    .filter((u) => now.reused && newId(u.userid, renamed) !== u.userid)
+    .map((u) => ({ ...u, badge: undefined }));
+  const tagged = now.tags.map((tag) => ({ ...tag, users: tag.users.map((id) => newId(id, renamed)) }));
+  return { ...now, users: [...users, ...successors], tags: tagged, renamed };
+}
+
+/** What somebody's id becomes by these changes, one after the other. */
+function newId(id: string, renamed: State['renamed']): string {
+  return renamed.reduce((at, [from, to]) => (at === from ? to : at), id);
 }
 
 function groupOf(line: string) {
@@ -316,8 +329,7 @@ function groupOf(line: string) {
 
 function withNewMembers(line: string, renamed: State['renamed']): string {
   const [id, name, users, departments] = JSON.parse(line) as [string, string, string[], string[]];
-  const now = new Map(renamed);
-  return groupLine(id, name, [...new Set(users.map((user) => now.get(user) ?? user))], departments);
+  return groupLine(id, name, [...new Set(users.map((user) => newId(user, renamed)))], departments);
 }
 
 const RUNS = Number(process.env['ROLLCALL_PROPERTY_RUNS'] ?? 6);

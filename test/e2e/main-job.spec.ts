@@ -63,6 +63,17 @@ describe('synchronizing a WeCom company', () => {
     expect((await rollcall.sql.query(wide)).rows).toEqual(before.rows);
   });
 
+  it('clears a phone number that was of separators only', async () => {
+    patch('lisi', { mobile: '-' });
+    patch('wangwu', { mobile: '13900000000' });
+    await synchronize(rollcall, source);
+    patch('lisi', { mobile: undefined });
+    const task = await synchronize(rollcall, source);
+    expect(await summaries(rollcall.api, task.id)).toEqual(['UPDATE employee lisi: mobile']);
+    const { rows } = await rollcall.sql.query(`SELECT mobile FROM employee WHERE username = 'lisi'`);
+    expect(rows).toEqual([{ mobile: null }]);
+  });
+
   it('records exactly the differences, field by field', async () => {
     patch('zhangsan', { email: 'zhangsan@example.com' });
     await synchronize(rollcall, source);

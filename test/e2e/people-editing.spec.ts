@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import type { PoolClient } from 'pg';
 import { ApiClient } from '../../src/demo/api-client';
+import { beginApplying } from '../../src/sync/apply/apply-records';
 import {
   change,
   connectSource,
@@ -7,6 +10,7 @@ import {
   startTask,
   synchronize,
   type TestRollcall,
+  untilRow,
   user,
   watch,
 } from '../setup/rollcall';
@@ -80,6 +84,18 @@ describe('editing people, departments and extension fields', () => {
     expect((await rename('z')).userErrors).toMatchObject([
       { code: 'VERSION_CONFLICT', field: ['input', 'expectedUpdatedAt'] },
     ]);
+  });
+
+  it('waits for nobody who applies to another source', async () => {
+    const { id } = await person('ada');
+    await rollcall.sql.query('BEGIN');
+    await beginApplying(rollcall.sql as unknown as PoolClient, randomUUID());
+    const edited = mutate('updateEmployee', 'employee { position }', { id, position: 'A' });
+    const waits = untilRow(rollcall, `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`);
+    const first = await Promise.race([edited, waits.then(() => 'waits')]);
+    await rollcall.sql.query('ROLLBACK');
+    await edited;
+    expect(first).toEqual({ employee: { position: 'A' }, userErrors: [] });
   });
 
   it('of two who make the same extension field, one does', async () => {

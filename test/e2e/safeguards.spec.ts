@@ -5,8 +5,10 @@ import {
   decide,
   recordsOf,
   startRollcall,
+  summaries,
   synchronize,
   type TestRollcall,
+  untilRow,
   user,
 } from '../setup/rollcall';
 
@@ -193,6 +195,42 @@ describe('removals over the limits', () => {
     );
   });
 
+  const comeBack = () =>
+    change(rollcall.sandbox, ({ users }) => {
+      for (const id of many) users.set(id, user(id, `员工${id}`, [3]));
+    });
+
+  it('that are approved after a preview has seen the people again make it stale, and the next run restores them', async () => {
+    leave(many);
+    const held = await synchronize(rollcall, source);
+    comeBack();
+    const preview = await synchronize(rollcall, source, { mode: 'PREVIEW' });
+    await decide(rollcall.api, { taskId: held.id, approve: true });
+    expect(await suspended()).toHaveLength(12);
+    const applied = await mutate(rollcall, 'applyPreview', { taskId: preview.id }, 'syncTask { id }');
+    expect(applied.userErrors).toMatchObject([{ code: 'PREVIEW_STALE' }]);
+    await synchronize(rollcall, source);
+    expect(await suspended()).toEqual([]);
+  });
+
+  it('that are approved between the plan of a run that has seen the people again and its end make it plan again', async () => {
+    leave(many);
+    const held = await synchronize(rollcall, source);
+    comeBack();
+    // Groups are planned last, when everybody has been compared.
+    change(rollcall.sandbox, ({ tags }) => tags.set(7, { id: 7, name: '协会', users: [], departments: [4] }));
+    await rollcall.sql.query(`
+      CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$;
+      CREATE TRIGGER wait BEFORE INSERT ON sync_record FOR EACH ROW WHEN (NEW.object_type = 'GROUP') EXECUTE FUNCTION wait();
+      SELECT pg_advisory_lock(7)`);
+    const next = synchronize(rollcall, source);
+    await untilRow(rollcall, `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`);
+    expect((await decide(rollcall.api, { taskId: held.id, approve: true })).userErrors).toEqual([]);
+    await rollcall.sql.query('SELECT pg_advisory_unlock_all()');
+    expect((await next).failure).toBeNull();
+    expect(await suspended()).toEqual([]);
+  });
+
   it('are not decided twice by two people at once', async () => {
     leave(many);
     const task = await synchronize(rollcall, source);
@@ -229,6 +267,21 @@ describe('a field that the directory shows of nobody', () => {
 });
 
 describe('the end of a grace period', () => {
+  it('removes nobody whom the directory names, whatever has suspended them', async () => {
+    const rollcall = await startRollcall();
+    try {
+      const source = await connectSource(rollcall);
+      await synchronize(rollcall, source);
+      await rollcall.sql.query(
+        `WITH lost AS (UPDATE employee SET status = 'SUSPENDED', suspended_at = now(), removal_due_at = now() WHERE username = 'lisi' RETURNING id)
+         UPDATE link SET missing_since = now() WHERE local_id IN (SELECT id FROM lost)`,
+      );
+      expect(await summaries(rollcall.api, (await synchronize(rollcall, source)).id)).toEqual([]);
+    } finally {
+      await rollcall.stop();
+    }
+  });
+
   it.each([
     ['beside others', '4'],
     ['alone', '5'],

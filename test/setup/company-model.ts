@@ -17,7 +17,12 @@ export function canonical(field: string, value: string | null | undefined): stri
     .replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd')
     .normalize('NFC')
     .replace(/^[ \t\r\n\u3000]+|[ \t\r\n\u3000]+$/g, '');
-  const form = field === 'email' ? held.toLowerCase() : field === 'mobile' ? held.replace(/[^+0-9]/g, '') : held;
+  const form =
+    field === 'email'
+      ? held.toLowerCase()
+      : field === 'mobile' && /[0-9]/.test(held)
+        ? held.replace(/[^+0-9]/g, '')
+        : held;
   return form === '' ? null : form;
 }
 

@@ -33,8 +33,10 @@ export interface State {
   departments: Department[];
   users: Person[];
   tags: { id: number; name: string; users: string[]; departments: number[] }[];
-  /** Who has another id from this state on, which the directory tells by an event. */
+  /** Who has another id from this state on, which the directory tells by an event each; also one after the other. */
   renamed: readonly (readonly [from: string, to: string])[];
+  /** Whether somebody new has the ids that these had. */
+  reused: boolean;
   /** Departments that the app may see, with what is below them; all where there are none. */
   visible: readonly number[];
   /** Chosen departments; all where there are none. `KEPT`: what the state before had chosen. */
@@ -117,7 +119,7 @@ const person = (userid: string, ids: readonly number[]): fc.Arbitrary<Person> =>
       main: fc.nat(),
       name: text,
       position: optional(text),
-      mobile: optional(fc.constantFrom('13800000000', '138 0000 0000', '13900000000')),
+      mobile: optional(fc.constantFrom('13800000000', '138 0000 0000', '13900000000', '-')),
       email: optional(fc.constantFrom('a@example.com', 'A@example.com', 'b@example.com')),
       status: fc.constantFrom(1, 1, 1, 2, 4, 5),
       boss: optional(fc.constantFrom(...IDS, ...NEW_IDS, 'ADA', 'nobody')),
@@ -172,7 +174,8 @@ const state = (anchored: boolean): fc.Arbitrary<State> =>
           .chain((names) => fc.tuple(...names.map((name) => person(name, ids)))),
         badges: fc.shuffledSubarray(BADGES, { minLength: BADGES.length }),
         without: fc.array(fc.boolean(), { minLength: IDS.length, maxLength: IDS.length }),
-        renamed: fc.array(fc.tuple(fc.constantFrom(...IDS), fc.constantFrom(...NEW_IDS)), { maxLength: 2 }),
+        renamed: fc.array(renaming, { maxLength: 3 }).map((each) => each.flat()),
+        reused: fc.boolean(),
         reversed: fc.boolean(),
         visible: fc.oneof(
           { weight: 4, arbitrary: fc.constant<number[]>([]) },
@@ -201,6 +204,11 @@ const state = (anchored: boolean): fc.Arbitrary<State> =>
         tags: tagged,
       }));
   });
+
+/** Of somebody, also one after the other. */
+const renaming = fc
+  .tuple(fc.constantFrom(...IDS), fc.shuffledSubarray(NEW_IDS, { minLength: 1 }))
+  .map(([from, ids]) => ids.map((to, i) => [ids[i - 1] ?? from, to] as const));
 
 /** States that follow each other. */
 export const history: fc.Arbitrary<State[]> = fc

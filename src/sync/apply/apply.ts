@@ -93,6 +93,8 @@ async function applySnapshot(client: PoolClient, run: Run, basis: number | undef
 /** A reversal follows no snapshot: whatever it brings back, the next run compares anew. */
 async function applyReversal(client: PoolClient, run: Run): Promise<void> {
   await execute(client, reversal.SKIP_CHANGED, run);
+  while ((await execute(client, reversal.SKIP_CIRCLES, run)) > 0);
+  await execute(client, reversal.DROP_LOST_PARENTS, run);
   for (const objectType of ['DEPARTMENT', 'EMPLOYEE'] as const) await refuseTakenValues(client, run, objectType);
   await execute(client, sql.createDepartments(true).sql, run);
   await execute(client, reversal.DROP_LOST_EDGES, run);

@@ -70,6 +70,7 @@ async function decideIn(client: PoolClient, decision: Decision): Promise<Decisio
   if (approve) await applyDecided(client, taskId, task);
   else await keepDecided(client, taskId, task);
   await client.query(ACCEPT_EXTENT, [taskId]);
+  await client.query(NOTE_DECISION, [taskId]);
   const { rows: decided } = await client.query('SELECT array_agg(ordinal ORDER BY ordinal) AS ordinals FROM decided');
   await endIfDecided(client, taskId, decided[0].ordinals ?? []);
   return { kind: 'decided', taskId };
@@ -80,6 +81,13 @@ const ACCEPT_EXTENT = `
 UPDATE sync_task t SET extent_accepted = true
  WHERE t.id = $1 AND NOT EXISTS (SELECT FROM sync_record WHERE task_id = $1 AND result = 'HELD')
    AND EXISTS (SELECT FROM sync_record WHERE task_id = $1 AND applied_at IS NOT NULL)`;
+
+/** Whoever has planned before has not seen what was decided. */
+const NOTE_DECISION = 'UPDATE sync_task SET decided_at = clock_timestamp() WHERE id = $1';
+
+/** Whoever is suspended may have been seen since, on a page that is as it was: the next run that names them compares them. */
+const COMPARE_AGAIN = `
+UPDATE link l SET hash = NULL FROM sync_record r WHERE ${DECIDED} AND r.object_type = 'EMPLOYEE' AND l.local_id = r.local_id`;
 
 async function applyDecided(client: PoolClient, taskId: string, task: HeldTask): Promise<void> {
   await client.query(
@@ -97,6 +105,7 @@ async function applyDecided(client: PoolClient, taskId: string, task: HeldTask):
   const run = async (step: Step) =>
     (await client.query(step.sql.replaceAll(sql.OPEN, DECIDED), [taskId])).rowCount ?? 0;
   for (const step of [sql.SUSPEND_EMPLOYEES, sql.MARK_MISSING, ...REMOVE_GROUPS]) await run(step);
+  await client.query(COMPARE_AGAIN, [taskId]);
   while ((await run(sql.DELETE_DEPARTMENTS)) > 0);
   await run(sql.KEEP_FILLED_DEPARTMENTS);
   await run(sql.DELETE_DEPARTMENT_LINKS);

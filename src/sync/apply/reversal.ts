@@ -23,9 +23,14 @@ SELECT r.name FROM sync_record r
    AND coalesce(e.updated_at, d.updated_at, g.updated_at) IS DISTINCT FROM r.local_version
  ORDER BY r.ordinal LIMIT 100`;
 
+/** Whether the object of record `r` is here, maybe as another one that came back: its link names what it is now. */
+const isLinked = (source: string) => `EXISTS (
+  SELECT FROM link l WHERE l.identity_source_id = ${source} AND l.kind = r.object_type AND l.external_key = r.external_key)`;
+
 /**
  * The reverse of every applied record, last first. One whose object was changed since is kept as a skipped record, so that it
- * is named. A restored person keeps their id; a department or group that was removed comes back with its id.
+ * is named. A restored person keeps their id; a department or group that was removed comes back with its id. Which id the directory has
+ * for somebody is not undone.
  */
 const REVERSE_RECORDS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, result, reason_code,
@@ -35,7 +40,9 @@ SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action 
        CASE WHEN r.action = 'CREATE' THEN 'REMOVE'
             WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE' THEN 'CREATE'
             WHEN r.action IN ('SUSPEND', 'REMOVE') THEN 'RESTORE'
-            WHEN r.action = 'RESTORE' THEN 'SUSPEND' ELSE r.action END,
+            WHEN r.action = 'RESTORE' THEN 'SUSPEND'
+            WHEN r.action = 'RENAME_ID' THEN CASE WHEN r.changed && '{departments,mainDepartment}' THEN 'MOVE' ELSE 'UPDATE' END
+            ELSE r.action END,
        CASE WHEN here.unchanged THEN NULL ELSE 'SKIPPED' END, CASE WHEN here.unchanged THEN NULL ELSE 'CHANGED_SINCE_PLAN' END,
        r.after, CASE WHEN r.action = 'CREATE' THEN NULL ELSE r.before END, r.changed,
        coalesce(r.edges_before, '{}') - 'reason', r.edges, now(), here.version
@@ -46,9 +53,10 @@ SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action 
   LEFT JOIN directory_group g ON r.object_type = 'GROUP' AND g.id = r.local_id,
   LATERAL (SELECT coalesce(e.updated_at, d.updated_at, g.updated_at) AS version) at,
   LATERAL (SELECT at.version,
-                  CASE WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE' THEN at.version IS NULL
+                  CASE WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE'
+                       THEN at.version IS NULL AND NOT ${isLinked('t.identity_source_id')}
                        ELSE coalesce(at.version = coalesce(r.applied_at, t.applied_at), false) END AS unchanged) here
- WHERE r.task_id = $2 AND r.result IS NULL AND t.applied_at IS NOT NULL`;
+ WHERE r.task_id = $2 AND r.result IS NULL AND t.applied_at IS NOT NULL AND (r.action <> 'RENAME_ID' OR cardinality(r.changed) > 0)`;
 
 /** Removals show what is removed; so does a suspension. */
 const COMPLETE_REVERSALS = `
@@ -57,20 +65,43 @@ UPDATE sync_record SET after = CASE action WHEN 'REMOVE' THEN CASE object_type W
        changed = CASE object_type WHEN 'EMPLOYEE' THEN ARRAY['status'] ELSE changed END
  WHERE task_id = $1 AND action IN ('REMOVE', 'SUSPEND')`;
 
-/** Who was removed was taken out of their departments too. */
+/** Who was removed was taken out of their departments too; who was suspended has lost those that are gone. */
 const BRING_BACK_PLACES = `
-UPDATE sync_record SET changed = changed || '{departments,mainDepartment,manager}'
- WHERE task_id = $1 AND action = 'RESTORE' AND before ->> 'status' = 'REMOVED'`;
+UPDATE sync_record r SET changed = r.changed || '{departments,mainDepartment}' || CASE r.before ->> 'status' WHEN 'REMOVED' THEN '{manager}'::text[] ELSE '{}' END
+ WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.action = 'RESTORE'
+   AND (r.before ->> 'status' = 'REMOVED' OR EXISTS (
+     SELECT FROM jsonb_array_elements(CASE jsonb_typeof(r.edges -> 'departments') WHEN 'array' THEN r.edges -> 'departments' ELSE '[]' END) place
+      WHERE NOT EXISTS (SELECT FROM membership m WHERE m.employee_id = r.local_id AND m.department_id = (place ->> 0)::uuid)))`;
+
+/**
+ * A department is not moved back below what hangs below it by now: the tree as it would be, and which moves back would close a circle.
+ * Run until it finds nothing more, since what is not moved stays where it is.
+ */
+export const SKIP_CIRCLES = `
+WITH RECURSIVE reversed AS MATERIALIZED (
+  SELECT id, local_id, action, (edges ->> 'parent')::uuid AS parent_id FROM sync_record
+   WHERE task_id = $1 AND object_type = 'DEPARTMENT' AND action IN ('CREATE', 'UPDATE', 'MOVE') AND result IS NULL
+), tree AS MATERIALIZED (
+  SELECT local_id AS id, parent_id FROM reversed
+  UNION ALL
+  SELECT d.id, d.parent_id FROM department d
+   WHERE d.identity_source_id = (SELECT identity_source_id FROM sync_task WHERE id = $1) AND d.id NOT IN (SELECT local_id FROM reversed)
+), up AS (
+  SELECT id AS record_id, local_id, parent_id FROM reversed WHERE action = 'MOVE'
+  UNION
+  SELECT up.record_id, up.local_id, tree.parent_id FROM up JOIN tree ON tree.id = up.parent_id
+)
+UPDATE sync_record SET result = 'SKIPPED', reason_code = 'CHANGED_SINCE_PLAN' WHERE id IN (SELECT record_id FROM up WHERE parent_id = local_id)`;
 
 /** A department that is to come back under one that is gone for good comes back at the top. */
-const DROP_LOST_PARENTS = `
+export const DROP_LOST_PARENTS = `
 UPDATE sync_record r SET edges = r.edges - 'parent', reason_code = coalesce(reason_code, 'PARENT_UNKNOWN')
- WHERE task_id = $1 AND object_type = 'DEPARTMENT' AND action IN ('CREATE', 'UPDATE', 'MOVE') AND r.edges ->> 'parent' IS NOT NULL
+ WHERE task_id = $1 AND object_type = 'DEPARTMENT' AND action IN ('CREATE', 'UPDATE', 'MOVE') AND result IS NULL AND r.edges ->> 'parent' IS NOT NULL
    AND NOT EXISTS (SELECT FROM department d WHERE d.id = (r.edges ->> 'parent')::uuid)
    AND NOT EXISTS (SELECT FROM sync_record p WHERE p.task_id = $1 AND p.object_type = 'DEPARTMENT' AND p.action = 'CREATE'
-                      AND p.local_id = (r.edges ->> 'parent')::uuid)`;
+                      AND p.result IS NULL AND p.local_id = (r.edges ->> 'parent')::uuid)`;
 
-export const PLAN_REVERSAL = [REVERSE_RECORDS, COMPLETE_REVERSALS, BRING_BACK_PLACES, DROP_LOST_PARENTS];
+export const PLAN_REVERSAL = [REVERSE_RECORDS, COMPLETE_REVERSALS, BRING_BACK_PLACES, SKIP_CIRCLES, DROP_LOST_PARENTS];
 
 export const COUNT_OPEN = `
 SELECT (count(*) FILTER (WHERE result IS NULL))::int AS open, (count(*) FILTER (WHERE result IS NOT NULL))::int AS skipped,
@@ -82,10 +113,11 @@ export const FINISH_REVERSAL_PLAN = `UPDATE sync_task SET planned_at = now(), pl
 /** What changed here between a reversal's plan and its end is left alone. */
 export const SKIP_CHANGED = `
 UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'CHANGED_SINCE_PLAN'
- WHERE r.task_id = $1 AND r.result IS NULL AND r.action <> 'CREATE'
-   AND r.local_version IS DISTINCT FROM CASE r.object_type WHEN 'EMPLOYEE' THEN (SELECT updated_at FROM employee WHERE id = r.local_id)
-                                                           WHEN 'GROUP' THEN (SELECT updated_at FROM directory_group WHERE id = r.local_id)
-                                                           ELSE (SELECT updated_at FROM department WHERE id = r.local_id) END`;
+ WHERE r.task_id = $1 AND r.result IS NULL
+   AND CASE WHEN r.action = 'CREATE' THEN ${isLinked('$2')} ELSE r.local_version IS DISTINCT FROM CASE r.object_type
+         WHEN 'EMPLOYEE' THEN (SELECT updated_at FROM employee WHERE id = r.local_id)
+         WHEN 'GROUP' THEN (SELECT updated_at FROM directory_group WHERE id = r.local_id)
+         ELSE (SELECT updated_at FROM department WHERE id = r.local_id) END END`;
 
 /** Edges to what is not here any more. */
 export const DROP_LOST_EDGES = `

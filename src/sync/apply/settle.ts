@@ -1,3 +1,4 @@
+import { COLLECT_SCOPE_HERE } from '../plan/departments';
 import { READ_SINCE } from '../plan/fields';
 import { OPEN } from './statements';
 
@@ -15,6 +16,11 @@ SELECT l.external_key
    AND EXISTS (SELECT FROM sync_task t JOIN sync_task done ON done.identity_source_id = $2 AND done.trigger = 'EVENT'
                                                            AND done.applied_at >= t.started_at WHERE t.id = $1)`;
 
+/** Ids that somebody had until after they were read: whoever is on a page under one may be somebody new, and left out. */
+const RENAMED_LATER = `
+SELECT e.external_key FROM directory_event e
+ WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL AND e.received_at > (SELECT min(read_at) FROM task_page WHERE task_id = $1)`;
+
 /**
  * The local organisation now reflects this snapshot's pages and no others. A page with a failed object, or one that is behind an
  * event, is compared again.
@@ -28,27 +34,31 @@ UPDATE snapshot_page p SET applied = now_applied.applied
       (SELECT coalesce(array_agg(external_key), '{}') AS keys FROM (
          SELECT external_key FROM sync_record r WHERE r.task_id = $1 AND r.result IS NOT NULL
          UNION ALL ${READ_LATER}
+         UNION ALL ${RENAMED_LATER}
          UNION ALL SELECT external_key FROM (${READ_SINCE}) since) open) failed
      WHERE page.identity_source_id = $2
   ) now_applied
  WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
 
-/** Whether anything here changed since the plan was made: an edit, or what another task brought. */
+/** Whether anything here changed since the plan was made: an edit, what another task brought or took, a decision about what one held. */
 export const IS_OUTDATED = `
 SELECT EXISTS (
-  SELECT FROM sync_record r JOIN employee e ON e.id = r.local_id
+  SELECT FROM sync_record r LEFT JOIN employee e ON e.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND e.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
-  SELECT FROM sync_record r JOIN department d ON d.id = r.local_id
+  SELECT FROM sync_record r LEFT JOIN department d ON d.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'DEPARTMENT' AND r.action <> 'CREATE' AND d.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
-  SELECT FROM sync_record r JOIN directory_group g ON g.id = r.local_id
+  SELECT FROM sync_record r LEFT JOIN directory_group g ON g.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'GROUP' AND r.action <> 'CREATE' AND g.updated_at IS DISTINCT FROM r.local_version
   UNION ALL
   SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
    WHERE ${OPEN} AND r.action = 'CREATE' AND l.local_id <> r.local_id
+     AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.result IS NULL AND x.action = 'RENAME_ID' AND x.local_id = l.local_id)
   UNION ALL
   SELECT FROM sync_record r WHERE ${OPEN} AND r.action <> 'CREATE' AND r.local_version IS NULL
+  UNION ALL
+  SELECT FROM sync_task t JOIN sync_task held ON held.identity_source_id = $2 AND held.decided_at > t.planned_at WHERE t.id = $1
   UNION ALL
   SELECT FROM (${READ_SINCE}) since JOIN sync_record r ON ${OPEN} AND r.action = 'CREATE' AND r.object_type = since.object_type
                                    AND r.external_key = since.external_key AND since.received_at > r.read_at
@@ -85,11 +95,11 @@ UPDATE link l SET rejected_at = NULL
                    WHERE tp.task_id = $1 AND tp.object_type = r.kind AND r.external_key = ANY (p.keys)) END`;
 
 /**
- * What former tasks held and this one settles: it plans the same removal itself, or the object is there after all. Returns the
- * tasks it touched.
+ * What former tasks held and this one settles: it plans the same removal itself, or the object is there after all. What an event
+ * names outside a partial scope is there, and still to go. Returns the tasks it touched.
  */
 export const SETTLE_FORMER_HOLDS = `
-WITH settled AS (
+WITH scope_here AS MATERIALIZED (${COLLECT_SCOPE_HERE.rows}), settled AS (
   UPDATE sync_record held
      SET result = 'SKIPPED', reason_code = CASE WHEN again.id IS NOT NULL THEN 'TAKEN_OVER' ELSE 'LAPSED' END
     FROM sync_task t, sync_record h
@@ -98,21 +108,29 @@ WITH settled AS (
    WHERE h.id = held.id AND t.id = h.task_id AND t.identity_source_id = $2 AND t.status = 'HELD' AND h.task_id <> $1
      AND h.result = 'HELD'
      AND (again.id IS NOT NULL
-          OR EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
-                      WHERE tp.task_id = $1 AND tp.object_type = h.object_type AND h.external_key = ANY (p.keys)))
+          OR (EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+                       WHERE tp.task_id = $1 AND tp.object_type = h.object_type AND h.external_key = ANY (p.keys))
+              AND CASE WHEN h.object_type = 'GROUP' OR (SELECT trigger <> 'EVENT' OR settings #>> '{scope,mode}' = 'ALL' FROM sync_task WHERE id = $1)
+                         THEN true
+                       WHEN h.object_type = 'DEPARTMENT' THEN h.external_key IN (SELECT external_key FROM scope_here)
+                       ELSE EXISTS (SELECT FROM membership m JOIN link d ON d.local_id = m.department_id
+                                     WHERE m.employee_id = h.local_id AND d.external_key IN (SELECT external_key FROM scope_here)) END))
   RETURNING held.task_id, held.ordinal
 )
 SELECT task_id AS "taskId", array_agg(ordinal ORDER BY ordinal) AS ordinals FROM settled GROUP BY task_id`;
 
 /**
  * What an event task found as it is here, or missing still, has been read all the same: a full run that is under way has something
- * older of it.
+ * older of it. What waits for approval still is to go as it was read then.
  */
 export const NOTE_READS = `
 UPDATE link l SET read_at = tp.read_at
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
  WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%' AND l.identity_source_id = $2 AND l.kind = tp.object_type
-   AND l.external_key = substr(tp.page_key, 7) AND l.read_at < tp.read_at AND (p.keys = '{}') = (l.missing_since IS NOT NULL)`;
+   AND l.external_key = substr(tp.page_key, 7) AND l.read_at < tp.read_at AND (p.keys = '{}') = (l.missing_since IS NOT NULL)
+   AND NOT EXISTS (SELECT FROM sync_task held JOIN sync_record h ON h.task_id = held.id
+                    WHERE held.identity_source_id = $2 AND held.status = 'HELD' AND h.result = 'HELD' AND h.object_type = l.kind
+                      AND h.external_key = l.external_key)`;
 
 /** What an event task read by itself is newer than the pages that it was on: the next full run compares these again. */
 export const REOPEN_PAGES = `

@@ -9,14 +9,56 @@ import {
   mappedOver,
   missingReadAt,
   unreadAgain,
+  withheldFrom,
 } from './fields';
 
 /** The employee half of the plan. Parameters: $1 task, $2 identity source. */
 
+/** Whether whoever is in a staged row is within the scope. */
+const inScope = (row: string) => `(
+  (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
+  OR ${row}.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays AND in_scope))`;
+
+const isLinked = (key: string) =>
+  `EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = ${key})`;
+
+/**
+ * Ids that the directory itself says it changed: nothing else proves that two ids are one person. From each new id back through what
+ * was told, the latest first, to the one that is here; not past somebody who has gone on to another id, and not to whom was seen under
+ * the old id after that was told. Only where the new id was read: whoever else has the old one now is somebody new.
+ */
+export const COLLECT_RENAMES = workingTable(
+  'renamed',
+  `
+WITH RECURSIVE told AS MATERIALIZED (
+  SELECT external_key, new_external_key, received_at FROM directory_event WHERE identity_source_id = $2 AND new_external_key IS NOT NULL
+), walk AS (
+  SELECT DISTINCT new_external_key, new_external_key AS at, 'infinity'::timestamptz AS told_at FROM told
+  UNION ALL
+  SELECT w.new_external_key, t.external_key, t.received_at
+    FROM walk w
+    CROSS JOIN LATERAL (SELECT * FROM told WHERE told.new_external_key = w.at AND told.received_at < w.told_at
+                         ORDER BY told.received_at DESC LIMIT 1) t
+   WHERE NOT ${isLinked('w.at')}
+     AND NOT EXISTS (SELECT FROM told onward WHERE onward.external_key = w.at AND onward.received_at >= t.received_at
+                                              AND onward.received_at < w.told_at)
+)
+SELECT DISTINCT ON (l.external_key) w.new_external_key, l.external_key AS old_external_key, w.told_at
+  FROM walk w
+  JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = w.at
+             AND (l.missing_since IS NOT NULL OR l.read_at < w.told_at OR ${confirmedGone('EMPLOYEE')})
+  CROSS JOIN LATERAL (
+    SELECT s.status, s.department_keys
+      FROM staged_employee s JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+     WHERE s.external_key = w.new_external_key ORDER BY tp.read_at DESC, s.page_id DESC LIMIT 1) s
+ WHERE w.at <> w.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
+ ORDER BY l.external_key, w.told_at DESC`,
+);
+
 /**
  * Whom to compare: everybody on a page that the local organisation does not reflect yet, and those whom a change around them
  * reaches: a reference that can be resolved now, a change made here, a department that goes or gets other leaders; all of them where
- * a field is no longer withheld.
+ * a field is no longer withheld; and both ids where one was changed.
  */
 export const COLLECT_CANDIDATES = workingTable(
   'candidate',
@@ -25,6 +67,8 @@ SELECT DISTINCT k.external_key
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND (NOT p.applied OR ${anyReleased('EMPLOYEE')}),
        unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+UNION
+SELECT k FROM renamed, unnest(ARRAY[new_external_key, old_external_key]) k
 UNION
 SELECT l.external_key FROM link l
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.unresolved IS NOT NULL
@@ -40,21 +84,10 @@ SELECT l.external_key
   ['external_key'],
 );
 
-/** Ids that the directory itself says it changed: nothing else proves that two ids are one person. */
-export const COLLECT_RENAMES = workingTable(
-  'renamed',
-  `
-SELECT DISTINCT ON (e.new_external_key) e.new_external_key, e.external_key AS old_external_key
-  FROM directory_event e
- WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL
-   AND EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = e.external_key)
-   AND NOT EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = e.new_external_key)
- ORDER BY e.new_external_key, e.received_at DESC`,
-);
-
 /**
  * Each candidate as last read, with the local row they are or will be, and whose turn it is: who is new before who is here, each
- * by their key, so that a plan that is made again is made in the same order. Outside a partial scope nobody is a candidate.
+ * by their key, so that a plan that is made again is made in the same order. Outside a partial scope nobody is a candidate. Who has an
+ * id that another had until now is new.
  */
 export const COLLECT_EMPLOYEES = workingTable(
   'plan_employee',
@@ -73,9 +106,12 @@ SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main
   FROM latest
   JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
   LEFT JOIN renamed r ON r.new_external_key = s.external_key
+  LEFT JOIN renamed former ON former.old_external_key = s.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(r.old_external_key, s.external_key)
- WHERE ((SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
-        OR s.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays AND in_scope))
+                  AND former.old_external_key IS NULL
+ WHERE ${inScope('s')}
+   -- Under an id that was changed afterwards somebody was read who is not there any more.
+   AND (former.told_at < latest.read_at) IS NOT FALSE
    AND NOT ${goneSince('EMPLOYEE', 's.external_key', 'latest.read_at')}`,
   ['turn', 'external_key', 'page_id', 'local_id', 'manager_key', 'linked', 'status'],
 );
@@ -196,7 +232,7 @@ SELECT e.*, told.third_party, told.mapped, told.invalid, known.missing_since,
        known.external_key = e.external_key AND known.read_at > e.read_at AS older, ${PLACED},
        here.departments AS departments_before, here.places AS places_before, here.edges AS edges_before,
        w.main_department_id AS main_before, w.manager_id AS manager_before, w.edited_fields, w.updated_at AS local_version,
-       mf.field IS NULL OR mf.withheld OR (mf.owner = 'SET_ONCE' AND w.manager_id IS NOT NULL) AS manager_kept,
+       mf.field IS NULL OR ${withheldFrom('mf', 'e')} OR (mf.owner = 'SET_ONCE' AND w.manager_id IS NOT NULL) AS manager_kept,
        ${employeeFields('w', 'old_boss.external_id', 'here.shown', 'old_main.path_before')} AS before
   FROM plan_employee e ${places(turns)}
   JOIN employee w ON w.id = e.local_id
@@ -290,12 +326,14 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
             AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
             AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL)))`;
 
-/** Leavers whose grace period has ended, by a complete run that does not see them either, or is told that they have left. */
-export const RECORD_REMOVALS = `
-WITH due AS MATERIALIZED (
+const DUE = `due AS MATERIALIZED (
   SELECT l.external_key FROM link l JOIN employee w ON w.id = l.local_id AND w.status = 'SUSPENDED' AND w.removal_due_at <= now()
    WHERE ${OF_SOURCE} AND l.missing_since IS NOT NULL
-), told AS (
+)`;
+
+/** Leavers whose grace period has ended, by a complete run that does not see them either, or is told that they have left. */
+export const RECORD_REMOVALS = `
+WITH ${DUE}, told AS (
   SELECT DISTINCT ON (s.external_key) s.external_key, s.status
     FROM due JOIN staged_employee s ON s.external_key = due.external_key
     JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
@@ -323,6 +361,18 @@ export const COLLECT_SEEN = workingTable(
 SELECT DISTINCT k.external_key
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`,
+  ['external_key'],
+);
+
+/** Of them those who are about to be removed. */
+export const COLLECT_SEEN_OF_DUE = workingTable(
+  'seen_key',
+  `
+WITH ${DUE}
+SELECT DISTINCT k.external_key
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
+ WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND EXISTS (SELECT FROM due)
+   AND k.external_key IN (SELECT external_key FROM due)`,
   ['external_key'],
 );
 

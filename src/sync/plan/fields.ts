@@ -6,12 +6,14 @@ import type { MappedObjectType } from '../../field-mapping/field-mapping';
 /**
  * The task's mappings of a type as rows: local field, owner, and whether the field is withheld: nobody in the last complete
  * snapshot, which may be this one, has it, so what is here stays. `released`: it is not, and the last snapshot that was applied had it
- * of nobody, so that what was kept then has to be looked at of everybody.
+ * of nobody, so that what was kept then has to be looked at of everybody. `told_by`: third-party fields that an event task, which reads
+ * each object on a page of its own, may find filled of one although nobody had them.
  */
 export const COLLECT_MAPPED_FIELDS = workingTable(
   'mapped_field',
   `
 SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}')) AS withheld,
+       CASE WHEN m.trigger = 'EVENT' THEN m.sources END AS told_by,
        m.trigger <> 'EVENT' AND m.sources && coalesce(s.filled, '{}') AND NOT m.sources && coalesce(
          (SELECT ARRAY(SELECT jsonb_array_elements_text(former.filled -> m.object_type)) FROM sync_task former
            WHERE former.identity_source_id = $2 AND former.id <> $1 AND former.applied_at IS NOT NULL AND former.mode = 'APPLY'
@@ -26,16 +28,19 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
                           FROM jsonb_array_elements(m -> 'transforms') step WHERE step ? 'template') AS sources
           FROM sync_task t, jsonb_array_elements(t.mappings) m WHERE t.id = $1) m
   LEFT JOIN (
-    SELECT f.key AS object_type, array_agg(DISTINCT name) AS filled
-      FROM (SELECT filled FROM sync_task WHERE id = $1
+    SELECT known.object_type, array_agg(DISTINCT name) AS filled
+      FROM (SELECT own.key AS object_type, own.value AS fields FROM sync_task t, jsonb_each(t.filled) own WHERE t.id = $1
             UNION ALL
-            (SELECT former.filled FROM sync_task former JOIN sync_task t ON t.id = $1
-              WHERE former.identity_source_id = $2 AND former.id < t.id AND former.filled IS NOT NULL
-                AND (former.certificate ->> 'complete')::boolean AND former.mode = 'APPLY' AND former.trigger <> 'EVENT'
-                AND (t.trigger = 'EVENT' OR NOT (t.certificate ->> 'complete')::boolean)
-              ORDER BY former.id DESC LIMIT 1)) known,
-           jsonb_each(known.filled) f, jsonb_array_elements_text(f.value) name
-     GROUP BY f.key) s ON s.object_type = m.object_type`,
+            -- Of each type the last that has looked at it: a run that brings departments only has not looked at people.
+            SELECT type, last.fields
+              FROM sync_task t, unnest(ARRAY['DEPARTMENT', 'EMPLOYEE']) type, LATERAL (
+                SELECT former.filled -> type AS fields FROM sync_task former
+                 WHERE former.identity_source_id = $2 AND former.id < t.id AND former.filled ? type
+                   AND (former.certificate ->> 'complete')::boolean AND former.mode = 'APPLY' AND former.trigger <> 'EVENT'
+                 ORDER BY former.id DESC LIMIT 1) last
+             WHERE t.id = $1 AND (t.trigger = 'EVENT' OR NOT (t.certificate ->> 'complete')::boolean)) known,
+           jsonb_array_elements_text(known.fields) name
+     GROUP BY known.object_type) s ON s.object_type = m.object_type`,
 );
 
 /**
@@ -50,6 +55,12 @@ UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
    AND l.read_at > r.read_at
 RETURNING r.action NOT IN ('UPDATE', 'MOVE') OR r.changed && '{username}'
        OR EXISTS (SELECT FROM unnest(r.changed) field WHERE field LIKE 'extension.%') AS "builtOn"`;
+
+/** Whether a mapped field `f` keeps what is here of a row with a `page_id`, since the directory shows it of nobody. */
+export function withheldFrom(f: string, row: string): string {
+  return `(${f}.withheld AND (${f}.told_by IS NULL
+    OR NOT ${f}.told_by && (SELECT told.filled FROM snapshot_page told WHERE told.id = ${row}.page_id)))`;
+}
 
 /** Whether what was kept of a type's objects has to be looked at again, whatever became of themselves. */
 export function anyReleased(objectType: string): string {
@@ -75,14 +86,16 @@ export function unreadAgain(objectType: string): string {
 }
 
 /**
- * Events that an event task has read and applied since the task $1 began. What is named by one that came after it was read here,
- * and is not here, has gone since, or has another id.
+ * Events about what an event task has found gone, since the task $1 began. What is named by one that came after it was read here, and
+ * is not here, has gone since, or has another id.
  */
 export const READ_SINCE = `
   SELECT e.object_type, e.external_key, e.received_at
     FROM sync_task t JOIN sync_task done ON done.identity_source_id = t.identity_source_id AND done.trigger = 'EVENT'
                                          AND done.id <> t.id AND done.applied_at >= t.started_at
     JOIN directory_event e ON e.task_id = done.id
+    JOIN task_page tp ON tp.task_id = done.id AND tp.object_type = e.object_type AND tp.page_key = 'again:' || e.external_key
+    JOIN snapshot_page p ON p.id = tp.page_id AND p.keys = '{}'
    WHERE t.id = $1`;
 
 /** Whether that is so of something of which there is no link. */
@@ -108,8 +121,8 @@ export function employeeFields(row: string, manager: string, departments: string
 }
 
 /**
- * Mapped fields that keep what is here, with the reason. Of a row with `linked`, `same` (nothing told changed), `before` and
- * `invalid`.
+ * Mapped fields that keep what is here, with the reason. Of a row with `page_id`, `linked`, `same` (nothing told changed), `before`
+ * and `invalid`.
  */
 export function keptFields(objectType: string, row: string, editedFields: string): string {
   return `CASE
@@ -118,7 +131,7 @@ export function keptFields(objectType: string, row: string, editedFields: string
       SELECT jsonb_object_agg(k.field, k.reason) FROM (
         SELECT f.field, CASE
                  WHEN f.field = ANY (${row}.invalid) THEN 'INVALID'
-                 WHEN f.withheld THEN 'WITHHELD'
+                 WHEN ${withheldFrom('f', row)} THEN 'WITHHELD'
                  WHEN f.owner = 'SET_ONCE' AND ${row}.before ? f.field THEN 'SET_ONCE'
                  WHEN f.owner = 'SOURCE_UNTIL_EDITED' AND f.field = ANY (${editedFields}) THEN 'EDITED_HERE' END AS reason
           FROM mapped_field f WHERE f.object_type = '${objectType}') k

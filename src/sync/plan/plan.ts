@@ -170,7 +170,7 @@ class Planning {
 
   private leaverStatements(): Statement[] {
     // Of a snapshot that is made of the same pages nobody is missing who was not missing before.
-    if (this.findings.same) return [employees.SEE_NOBODY, employees.RECORD_REMOVALS];
+    if (this.findings.same) return [employees.COLLECT_SEEN_OF_DUE, employees.RECORD_REMOVALS];
     const partial = this.run.task.settings.scope.mode === 'PARTIAL';
     const seen = partial ? employees.COLLECT_SEEN_IN_SCOPE : employees.COLLECT_SEEN;
     return [seen, employees.COLLECT_OUTSIDE_SCOPE, employees.RECORD_SUSPENSIONS, employees.RECORD_REMOVALS];

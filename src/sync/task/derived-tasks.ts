@@ -138,11 +138,14 @@ function derivedTask(actor: Actor, origin: Origin, trigger: 'MANUAL' | 'REVERT')
 
 async function staleReason(client: PoolClient, preview: Origin): Promise<string | undefined> {
   const { rows: later } = await client.query(
-    `SELECT EXISTS (SELECT FROM sync_task a JOIN sync_task p ON p.id = $2
-        WHERE a.identity_source_id = $1 AND a.mode = 'APPLY' AND a.applied_at > p.planned_at) AS applied`,
+    `SELECT coalesce(bool_or(a.applied_at > p.planned_at), false) AS applied, coalesce(bool_or(a.decided_at > p.planned_at), false) AS decided
+       FROM sync_task a JOIN sync_task p ON p.id = $2 WHERE a.identity_source_id = $1 AND a.mode = 'APPLY'`,
     [preview.identitySourceId, preview.id],
   );
   if (later[0].applied) return 'Another task was applied since the preview.';
+  if (later[0].decided) return 'Held removals were decided since the preview.';
+  const { rows: pages } = await client.query('SELECT FROM task_page WHERE task_id = $1 LIMIT 1', [preview.id]);
+  if (pages.length === 0) return 'The preview is too old: what it has read is no longer stored.';
   const { rows } = await client.query(sql.CHANGED_OBJECTS, [preview.id]);
   if (rows.length === 0) return undefined;
   const names = rows.slice(0, NAMED).map((row: { name: string }) => row.name);

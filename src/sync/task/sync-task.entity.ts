@@ -141,6 +141,10 @@ export class SyncTask {
   @Column({ type: 'timestamptz', name: 'applied_at', nullable: true })
   appliedAt: Date | null;
 
+  /** When removals that it held were last approved or rejected. */
+  @Column({ type: 'timestamptz', name: 'decided_at', nullable: true })
+  decidedAt: Date | null;
+
   /** When what follows the commit was done: pages that nothing needs are gone. */
   @Column({ type: 'timestamptz', name: 'tidied_at', nullable: true })
   tidiedAt: Date | null;
