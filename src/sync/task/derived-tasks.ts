@@ -138,7 +138,7 @@ function derivedTask(actor: Actor, origin: Origin, trigger: 'MANUAL' | 'REVERT')
 
 async function staleReason(client: PoolClient, preview: Origin): Promise<string | undefined> {
   const { rows: later } = await client.query(
-    `SELECT coalesce(bool_or(a.applied_at > p.planned_at), false) AS applied, coalesce(bool_or(a.decided_at > p.planned_at), false) AS decided
+    `SELECT coalesce(bool_or(a.applied_at IS NOT NULL AND a.finished_at > p.planned_at), false) AS applied, coalesce(bool_or(a.decided_at > p.planned_at), false) AS decided
        FROM sync_task a JOIN sync_task p ON p.id = $2 WHERE a.identity_source_id = $1 AND a.mode = 'APPLY'`,
     [preview.identitySourceId, preview.id],
   );

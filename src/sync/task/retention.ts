@@ -143,15 +143,14 @@ function outlivedEvents(days: number): string {
   return `t.sequence < coalesce((${stays}), (SELECT last + 1 FROM event_counter)) ORDER BY t.sequence`;
 }
 
-/** Of each source's tasks those whose certificate, extent or filled fields the next run is compared with, and the newest. */
+/** Of each source's tasks those whose certificate, extent or filled fields of a type the next run is compared with, and the newest. */
 const LOOKED_AT_AGAIN = `
 SELECT DISTINCT ON (s.identity_source_id, why) s.id
-  FROM sync_task s, unnest(ARRAY[
+  FROM sync_task s, unnest(ARRAY(SELECT 'FILLED ' || type FROM jsonb_object_keys(s.filled) type
+                                  WHERE (s.certificate ->> 'complete')::boolean AND s.mode = 'APPLY' AND s.trigger <> 'EVENT') || ARRAY[
          'NEWEST',
          CASE WHEN s.mode = 'APPLY' AND s.trigger <> 'EVENT' AND s.applied_at IS NOT NULL THEN 'APPLIED' END,
-         CASE WHEN s.extent_accepted AND s.extent IS NOT NULL THEN 'EXTENT' END,
-         CASE WHEN s.filled IS NOT NULL AND (s.certificate ->> 'complete')::boolean AND s.mode = 'APPLY' AND s.trigger <> 'EVENT'
-              THEN 'FILLED' END]) why
+         CASE WHEN s.extent_accepted AND s.extent IS NOT NULL THEN 'EXTENT' END]) why
  WHERE why IS NOT NULL ORDER BY s.identity_source_id, why, s.id DESC`;
 
 const DELETE_FAILED_JOBS = `
