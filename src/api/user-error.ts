@@ -21,6 +21,7 @@ export enum UserErrorCode {
   COMPANY_ALREADY_CONNECTED = 'COMPANY_ALREADY_CONNECTED',
   TASK_NOT_REVERTIBLE = 'TASK_NOT_REVERTIBLE',
   PREVIEW_STALE = 'PREVIEW_STALE',
+  CHANGED_MEANWHILE = 'CHANGED_MEANWHILE',
   NOTHING_HELD = 'NOTHING_HELD',
   MAPPING_INVALID = 'MAPPING_INVALID',
   FIELD_MANAGED_BY_SOURCE = 'FIELD_MANAGED_BY_SOURCE',
@@ -78,6 +79,10 @@ registerEnumType(UserErrorCode, {
     COMPANY_ALREADY_CONNECTED: { description: 'Another source is connected to this company; the message names it.' },
     TASK_NOT_REVERTIBLE: { description: 'The task cannot be undone; the message says why.' },
     PREVIEW_STALE: { description: 'Something changed since the preview: make another one and apply that.' },
+    CHANGED_MEANWHILE: {
+      description:
+        'Something here was changed each time that the task had made its plan: start it again when less is edited.',
+    },
     NOTHING_HELD: {
       description:
         'Nothing of what was named waits for approval: it was decided already, or has lapsed; read the task again.',

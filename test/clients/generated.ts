@@ -147,6 +147,8 @@ export type UserErrorCode =
   | 'AUTHORIZATION_REFUSED'
   /** No company has authorized the source: startAuthorization first. */
   | 'AUTHORIZATION_REQUIRED'
+  /** Something here was changed each time that the task had made its plan: start it again when less is edited. */
+  | 'CHANGED_MEANWHILE'
   /** Another source is connected to this company; the message names it. */
   | 'COMPANY_ALREADY_CONNECTED'
   /** As many custom sources as allowed are enabled: disable one, or raise ROLLCALL_CUSTOM_SOURCE_LIMIT. */

@@ -43,6 +43,32 @@ it('what has outlived its use goes; the last snapshot and recent records stay', 
   }
 });
 
+it('the last task that looked at people stays, however long there have been runs that bring departments only', async () => {
+  const rollcall = await startRollcall();
+  const dataSource = await createDataSource(rollcall.database.url).initialize();
+  try {
+    const source = await connectSource(rollcall);
+    const people = await synchronize(rollcall, source);
+    await synchronize(rollcall, source);
+    await synchronize(rollcall, source);
+    await rollcall.sql.query(
+      `UPDATE sync_task SET includes_employees = false, filled = filled - 'EMPLOYEE'
+        WHERE id > (SELECT min(id::text)::uuid FROM sync_task)`,
+    );
+    await rollcall.sql.query(`UPDATE sync_task SET finished_at = now() - interval '400 days'`);
+    const settings = { eventDays: 7, recordDays: 365, historyDays: 365 };
+    await new Retention(dataSource, settings, pino({ level: 'silent' })).cleanUp();
+    const kept = await rollcall.sql.query('SELECT includes_employees AS people FROM sync_task ORDER BY id');
+    expect(kept.rows).toEqual([{ people: true }, { people: false }]);
+    expect(await rollcall.api.request(`{ syncTask(id: "${people.id}") { id } }`)).toEqual({
+      syncTask: { id: people.id },
+    });
+  } finally {
+    await dataSource.destroy();
+    await rollcall.stop();
+  }
+});
+
 it('events go in the order of their numbers, so that none is missing among those that stay', async () => {
   const database = await createTestDatabase();
   const dataSource = await createDataSource(database.url).initialize();

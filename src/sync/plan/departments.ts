@@ -151,7 +151,8 @@ export const COLLECT_TARGETS = workingTable(
 SELECT coalesce(after.external_key, l.external_key) AS external_key, coalesce(after.local_id, here.id) AS local_id,
        here.path AS path_before, here.depth AS depth_before, coalesce(after.path, here.path) AS path_after,
        after.local_id IS NOT NULL OR EXISTS (SELECT FROM kept_department k WHERE k.local_id = here.id) AS stays,
-       after.local_id IS NOT NULL OR (SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1)
+       after.local_id IS NOT NULL
+         OR (SELECT trigger <> 'EVENT' OR settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
          OR l.external_key IN (SELECT external_key FROM scope_here) AS in_scope,
        after.leader_keys
   FROM here_department here

@@ -166,7 +166,7 @@ const placesTold = (turns: Turns) => `
                u.department_key = e.main_department_key AS is_main
           FROM plan_employee e,
                unnest(e.department_keys, e.leader_flags, e.orders) AS u (department_key, is_leader, "order")
-          JOIN department_target t ON t.external_key = u.department_key AND t.stays
+          JOIN department_target t ON t.external_key = u.department_key AND t.stays AND t.in_scope
          WHERE ${within(turns)}
       ) m
      GROUP BY m.turn`;
