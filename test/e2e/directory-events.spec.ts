@@ -473,8 +473,15 @@ describe('changes that WeCom tells by callback', () => {
       const { id } = await synchronize(rollcall, source);
       await listen();
       const { company } = rollcall.sandbox;
-      company.push([updated('zhaoliu'), { changeType: 'update_party', fields: { Id: '4' } }]);
+      edit(({ users }) => users.set('wangwu', user('wangwu', '王五', [3, 4])));
+      company.push([updated('zhaoliu'), updated('wangwu'), { changeType: 'update_party', fields: { Id: '4' } }]);
       await settled();
+      // Nor does it bring anybody there.
+      const places = await rollcall.sql.query(
+        `SELECT d.name FROM membership m JOIN department d ON d.id = m.department_id JOIN employee e ON e.id = m.employee_id
+          WHERE e.username = 'wangwu'`,
+      );
+      expect(places.rows).toHaveLength(1);
       const held = await recordsOf(rollcall.api, id, { result: ['HELD'] });
       expect(held.map((r) => r.externalId).sort()).toEqual(['1', '4', 'zhaoliu']);
       expect((await decide(rollcall.api, { taskId: id, approve: true })).syncTask?.status).toBe('SUCCEEDED');
