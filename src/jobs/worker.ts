@@ -72,7 +72,7 @@ export class Worker {
   }
 
   async start(): Promise<void> {
-    for (const runner of this.runners) await runner.start();
+    await Promise.all(this.runners.map((runner) => runner.start()));
     void this.unlessBusy(this.queueDue);
     const every = Math.min(LOOK_AGAIN_MS, (this.leaseSeconds * 1_000) / 4);
     this.lookout = setInterval(() => {

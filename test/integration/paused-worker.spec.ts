@@ -48,6 +48,7 @@ describe('a worker that was paused for longer than its lease', () => {
   };
   const connector = {
     extent: async () => EXTENT,
+    keyOf: (id: string) => id,
     async *departments() {},
     async *employees() {},
     statistics: () => ({ calls: 0, throttledMs: 0 }),
