@@ -63,16 +63,16 @@ export class Worker {
       await syncRunner.run((payload as { taskId: string }).taskId, signal, this.pool);
     };
     const others = jobs.map((job) => [job.name, (payload: unknown) => job.run(payload, signal)]);
-    // Apart, so that the others do not wait behind tasks that take minutes.
+    // Apart, so that callbacks do not wait behind tasks that take minutes.
+    const beside = EVENT_CONCURRENCY + (jobs.length > 0 ? JOB_CONCURRENCY : 0);
     this.runners = [
       new KeptRunner(this.pool, CONCURRENCY, { [SYNC_JOB]: synchronize }, log),
-      new KeptRunner(this.pool, EVENT_CONCURRENCY, { [EVENT_JOB]: synchronize }, log),
-      ...(jobs.length > 0 ? [new KeptRunner(this.pool, JOB_CONCURRENCY, Object.fromEntries(others), log)] : []),
+      new KeptRunner(this.pool, beside, { [EVENT_JOB]: synchronize, ...Object.fromEntries(others) }, log),
     ];
   }
 
   async start(): Promise<void> {
-    await Promise.all(this.runners.map((runner) => runner.start()));
+    for (const runner of this.runners) await runner.start();
     void this.unlessBusy(this.queueDue);
     const every = Math.min(LOOK_AGAIN_MS, (this.leaseSeconds * 1_000) / 4);
     this.lookout = setInterval(() => {

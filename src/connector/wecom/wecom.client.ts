@@ -88,6 +88,8 @@ const MAX_RATE_WAITS = 5;
 const FREQUENCY_LIMIT = 45009;
 const TOO_MANY_AT_ONCE = 45033;
 const DEFAULT_LIFETIME_S = 7200;
+/** Far less than anybody waits before they try again. */
+const REFUSED_FOR_MS = 500;
 
 /** Calls to WeCom by one caller: token, pace, retries and errors. */
 export class WecomClient {
@@ -99,6 +101,7 @@ export class WecomClient {
     connect: { timeout: 10_000 },
   });
   private readonly atOnce = new CallsAtOnce(CONNECTIONS);
+  private refusal: { readonly error: DirectoryError; readonly at: number } | undefined;
   private calls = 0;
   private throttledMs = 0;
   private readonly wait: typeof pause;
@@ -139,7 +142,7 @@ export class WecomClient {
     let rejected: string | undefined;
     for (;;) {
       // What one try of a fetch throws reaches all who wait for it; each of them waits for the next as long as they want to.
-      const fetched = () => this.options.tokens.token(this.tokenKey, () => this.fetchToken(signal), rejected);
+      const fetched = () => this.options.tokens.token(this.tokenKey, () => this.grantedToken(signal), rejected);
       const token = await this.persist(call.path, fetched, signal);
       try {
         const query = { [this.caller.tokenParameter]: token, ...call.query };
@@ -149,6 +152,20 @@ export class WecomClient {
         if (rejected !== undefined) throw new NewTokenRefused(error.errcode, call.path, this.caller.mode);
         rejected = token;
       }
+    }
+  }
+
+  /**
+   * A refused secret is not sent again for a moment: of many calls at a time, some come only when the first has been told, and WeCom
+   * blocks the address that repeats a wrong one (developer.work.weixin.qq.com/document/path/90313).
+   */
+  private async grantedToken(signal: AbortSignal): Promise<AccessToken> {
+    if (this.refusal && Date.now() - this.refusal.at < REFUSED_FOR_MS) throw this.refusal.error;
+    try {
+      return await this.fetchToken(signal);
+    } catch (error) {
+      if (error instanceof DirectoryError && error.stopsReading) this.refusal = { error, at: Date.now() };
+      throw error;
     }
   }
 
