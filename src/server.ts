@@ -11,7 +11,7 @@ import { AuditLog } from './access/audit';
 import { Authenticator } from './access/authenticator';
 import { OidcVerifier } from './access/oidc';
 import { type HttpServer, startHttpServer } from './api/http-server';
-import { buildAppSchema } from './api/schema';
+import { appSchema } from './api/schema';
 import { AuthorizationService } from './authorization/authorization.service';
 import { AuthorizationUpkeep } from './authorization/authorization-upkeep';
 import { checkLicence } from './authorization/licence-check';
@@ -165,7 +165,7 @@ export async function startServer(config: AppConfig, log: Logger): Promise<Rollc
         () => false,
       );
     const options = {
-      schema: buildAppSchema(),
+      schema: appSchema(),
       services,
       authenticator,
       callbacks,

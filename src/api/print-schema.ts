@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type GraphQLSchema, isEnumType } from 'graphql';
 import { projectRoot } from '../platform/project-root';
-import { buildAppSchema, printAppSchema } from './schema';
+import { appSchema, printAppSchema } from './schema';
 
 /** Codes of GraphQL errors: what is wrong with a request as a whole. */
 const REQUEST_CODES: Readonly<Record<string, string>> = {
@@ -60,7 +60,7 @@ ${rows(Object.entries(REQUEST_CODES))}
 `;
 }
 
-const schema = buildAppSchema();
+const schema = appSchema();
 const files = { 'schema.graphql': printAppSchema(schema), 'errors.md': errorsTable(schema) };
 for (const [name, text] of Object.entries(files)) {
   const file = path.join(projectRoot(), 'schema', name);

@@ -35,8 +35,15 @@ import { NodeResolver } from './node.resolver';
 import { countOnDemand } from './pagination';
 import { DateTime } from './scalars';
 
-/** The executable schema; the same in every process. */
-export function buildAppSchema(): GraphQLSchema {
+let built: GraphQLSchema | undefined;
+
+/** The executable schema; the same in every process, and made once in it: making it takes longer than most requests together. */
+export function appSchema(): GraphQLSchema {
+  built ??= buildAppSchema();
+  return built;
+}
+
+function buildAppSchema(): GraphQLSchema {
   readPlainFields();
   const schema = buildSchemaSync({
     resolvers: [

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type GraphQLSchema, isEnumType, isInputObjectType, isInterfaceType, isObjectType } from 'graphql';
 import { ROLES, type RoleName } from '../../src/access/actor';
-import { buildAppSchema, printAppSchema } from '../../src/api/schema';
+import { appSchema, printAppSchema } from '../../src/api/schema';
 import { projectRoot } from '../../src/platform/project-root';
 
 describe('the GraphQL schema', () => {
-  const schema = buildAppSchema();
+  const schema = appSchema();
 
   it('is what schema/schema.graphql says', () => {
     expect(printAppSchema(schema)).toBe(readFileSync(path.join(projectRoot(), 'schema', 'schema.graphql'), 'utf8'));
