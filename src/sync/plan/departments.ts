@@ -102,7 +102,9 @@ WITH RECURSIVE tree AS MATERIALIZED (
   UNION ALL
   SELECT d.external_key FROM tree d JOIN reached r ON d.parent_key = r.external_key
 ), lost AS MATERIALIZED (
-  SELECT external_key, parent_key, kept FROM tree WHERE external_key NOT IN (SELECT external_key FROM reached)
+  -- Not NOT IN, since the planner expects too many of them to keep them hashed.
+  SELECT external_key, parent_key, kept FROM tree
+   WHERE external_key IN (SELECT external_key FROM tree EXCEPT SELECT external_key FROM reached)
 ), walk AS (
   SELECT external_key AS start, parent_key AS at, ARRAY[external_key] AS path, CASE WHEN NOT kept THEN external_key END AS lowest FROM lost
   UNION ALL
