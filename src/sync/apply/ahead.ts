@@ -55,9 +55,9 @@ export class ApplyAhead {
     this.transaction.catch(() => undefined);
   }
 
-  /** Applies what has been planned and committed since, without keeping the plan waiting. */
+  /** Applies what has been planned and committed since, without keeping the plan waiting; nothing where it was not begun. */
   follow(): void {
-    this.order('FOLLOW');
+    if (this.transaction) this.order('FOLLOW');
   }
 
   /**

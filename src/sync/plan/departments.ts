@@ -8,6 +8,7 @@ import {
   keptFields,
   mappedOver,
   missingReadAt,
+  NEXT_ORDINAL,
 } from './fields';
 
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
@@ -206,8 +207,7 @@ SELECT $1, row_number() OVER (ORDER BY c.depth, c.external_key), 'DEPARTMENT', c
 export const RECORD_DEPARTMENT_REMOVALS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before,
                          changed, edges_before, read_at, local_version)
-SELECT $1, (SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)
-           + row_number() OVER (ORDER BY t.depth_before DESC, l.external_key),
+SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY t.depth_before DESC, l.external_key),
        'DEPARTMENT', l.external_key, l.external_id, l.local_id, d.name, 'REMOVE',
        CASE WHEN r.external_key IS NULL THEN 'LEFT_SOURCE' ELSE 'OUT_OF_SCOPE' END,
        ${departmentFields('d', '(SELECT up.path_before FROM department_target up WHERE up.local_id = d.parent_id)')},

@@ -7,8 +7,7 @@ import {
   goneSince,
   keptFields,
   mappedOver,
-  missingReadAt,
-  unreadAgain,
+  NEXT_ORDINAL,
   withheldFrom,
 } from './fields';
 
@@ -201,8 +200,6 @@ const places = (turns: Turns) => `
   LEFT JOIN (${placesTold(turns)}) place ON place.turn = e.turn
   LEFT JOIN manager_target boss ON boss.external_key = e.manager_key AND boss.local_id <> e.local_id`;
 
-const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;
-
 /** One record for each candidate who is not here yet, numbered by their turns. OFFSET 0 keeps an expression from being worked out for each use of it. */
 export const recordNewEmployees = (turns: Turns) => `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code,
@@ -283,139 +280,6 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
     OFFSET 0
   ) c
  WHERE cardinality(c.changed) > 0 OR c.old_external_key IS NOT NULL OR (c.invalid IS NOT NULL AND NOT c.same)`;
-
-const OF_SOURCE = `l.identity_source_id = $2 AND l.kind = 'EMPLOYEE'`;
-
-/** Where somebody who goes was, in the form of a comparison. */
-const GOING = `
-  LEFT JOIN link boss ON boss.local_id = w.manager_id
-  LEFT JOIN department_target main ON main.local_id = w.main_department_id
-  LEFT JOIN LATERAL (
-    SELECT string_agg(t.path_before || CASE WHEN m.is_leader THEN ' (leader)' ELSE '' END, E'\\n' ORDER BY t.path_before) AS shown,
-           jsonb_agg(jsonb_build_array(m.department_id, m.is_leader, m."order")) AS edges
-      FROM membership m JOIN department_target t ON t.local_id = m.department_id WHERE m.employee_id = w.id) places ON true`;
-
-const GOING_FIELDS = employeeFields('w', 'boss.external_id', 'places.shown', 'main.path_before');
-const GOING_EDGES = `jsonb_build_object('departments', places.edges, 'main', w.main_department_id, 'manager', w.manager_id)`;
-
-/**
- * Leavers: present here, and missing from a snapshot that was proven complete, or told to have left, or outside the scope.
- * Absence counts only for what was last applied from a read before this one began, and where the directory, asked for the
- * person alone, said that they are gone; not where somebody decided to keep them until they are seen again.
- */
-export const RECORD_SUSPENSIONS = `
-INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, third_party,
-                         before, after, changed, edges_before, read_at, local_version)
-SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
-       'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'SUSPEND',
-       CASE WHEN gone.external_key IS NULL AND elsewhere.external_key IS NOT NULL THEN 'OUT_OF_SCOPE' ELSE 'LEFT_SOURCE' END,
-       told.third_party, ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "SUSPENDED"}', '{status}', ${GOING_EDGES},
-       coalesce(gone.read_at, ${missingReadAt('EMPLOYEE')}), w.updated_at
-  FROM link l
-  JOIN employee w ON w.id = l.local_id
-  JOIN sync_task t ON t.id = $1
-  LEFT JOIN plan_employee gone ON gone.external_key = l.external_key AND gone.status = 'LEFT'
-  LEFT JOIN staged_employee told ON told.page_id = gone.page_id AND told.external_key = gone.external_key
-  LEFT JOIN outside_scope elsewhere ON elsewhere.external_key = l.external_key
-  ${GOING}
- WHERE ${OF_SOURCE} AND l.missing_since IS NULL AND l.rejected_at IS NULL
-   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND l.external_key IN (e.old_external_key, e.external_key))
-   AND (gone.external_key IS NOT NULL
-        OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
-        OR (t.trigger <> 'EVENT' AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
-            AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
-            AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL)))`;
-
-const DUE = `due AS MATERIALIZED (
-  SELECT l.external_key FROM link l JOIN employee w ON w.id = l.local_id AND w.status = 'SUSPENDED' AND w.removal_due_at <= now()
-   WHERE ${OF_SOURCE} AND l.missing_since IS NOT NULL
-)`;
-
-/** Leavers whose grace period has ended, by a complete run that does not see them either, or is told that they have left. */
-export const RECORD_REMOVALS = `
-WITH ${DUE}, told AS (
-  SELECT DISTINCT ON (s.external_key) s.external_key, s.status
-    FROM due JOIN staged_employee s ON s.external_key = due.external_key
-    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
-   ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
-)
-INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before, after,
-                         changed, edges_before, read_at, local_version)
-SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
-       'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'REMOVE', 'GRACE_ENDED',
-       ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "REMOVED"}', '{status}', ${GOING_EDGES}, ${missingReadAt('EMPLOYEE')}, w.updated_at
-  FROM due
-  JOIN link l ON ${OF_SOURCE} AND l.external_key = due.external_key
-  JOIN employee w ON w.id = l.local_id
-  JOIN sync_task t ON t.id = $1 AND (t.certificate ->> 'complete')::boolean AND t.trigger <> 'EVENT'
-  ${GOING}
- WHERE NOT EXISTS (SELECT FROM plan_employee e WHERE e.external_key = l.external_key AND e.status <> 'LEFT')
-   AND NOT ${unreadAgain('EMPLOYEE')}
-   AND (NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
-        OR EXISTS (SELECT FROM told WHERE told.external_key = l.external_key AND told.status = 'LEFT'))`;
-
-/** Everybody whom the snapshot names, from the pages' own lists. */
-export const COLLECT_SEEN = workingTable(
-  'seen_key',
-  `
-SELECT DISTINCT k.external_key
-  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
- WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'`,
-  ['external_key'],
-);
-
-/** Of them those who are about to be removed. */
-export const COLLECT_SEEN_OF_DUE = workingTable(
-  'seen_key',
-  `
-WITH ${DUE}
-SELECT DISTINCT k.external_key
-  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
- WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND EXISTS (SELECT FROM due)
-   AND k.external_key IN (SELECT external_key FROM due)`,
-  ['external_key'],
-);
-
-/** A run that brings departments only looks at nobody. */
-export const SEE_NOBODY = workingTable('seen_key', `SELECT NULL::text AS external_key WHERE false`);
-
-const LATEST_PLACES = `
-SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
-  FROM task_page tp JOIN staged_employee s ON s.page_id = tp.page_id
- WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
- ORDER BY s.external_key, tp.read_at DESC`;
-
-/** With a partial scope: those of them who are, as last read, in a department of the scope. */
-export const COLLECT_SEEN_IN_SCOPE = workingTable(
-  'seen_key',
-  `
-SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)`,
-  ['external_key'],
-);
-
-/**
- * Those who are outside a partial scope: the snapshot names them, but not within it, or every department they are in is still
- * in the directory and no longer chosen. With the whole directory in scope there are none. An event task has read only some
- * departments and people: of a department that it does not know it cannot tell, and of who is in one that left the scope the full
- * run tells that is then due.
- */
-export const COLLECT_OUTSIDE_SCOPE = workingTable(
-  'outside_scope',
-  `
-SELECT external_key FROM (${LATEST_PLACES}) latest
- WHERE (SELECT settings #>> '{scope,mode}' FROM sync_task WHERE id = $1) = 'PARTIAL'
-   AND NOT department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)
-   AND ((SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1)
-        OR department_keys <@ ARRAY(SELECT external_key FROM read_department WHERE NOT in_scope))
-UNION
-SELECT l.external_key
-  FROM link l JOIN membership m ON m.employee_id = l.local_id
-  JOIN link d ON d.local_id = m.department_id
-  LEFT JOIN read_department r ON r.external_key = d.external_key AND NOT r.in_scope
- WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND EXISTS (SELECT FROM read_department WHERE NOT in_scope)
-   AND (SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1)
- GROUP BY l.external_key HAVING bool_and(r.external_key IS NOT NULL)`,
-);
 
 const LED_BY_REFUSED = `r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
   AND r.edges ->> 'manager' = ANY (ARRAY(SELECT refused.local_id::text FROM sync_record refused

@@ -158,3 +158,6 @@ export function changedFields(objectType: string, row: string): string {
                 WHERE f.object_type = '${objectType}' AND f.field <> 'manager'
                   AND canonical(f.field, ${row}.after ->> f.field) IS DISTINCT FROM canonical(f.field, ${row}.before ->> f.field)) END`;
 }
+
+/** What the ordinals of a statement's records come after. */
+export const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;

@@ -1,5 +1,5 @@
 import { workingTable } from '../../database/working-tables';
-import { confirmedGone, goneSince, missingReadAt, unreadAgain } from './fields';
+import { confirmedGone, goneSince, missingReadAt, NEXT_ORDINAL, unreadAgain } from './fields';
 
 /**
  * The directory groups' part of the plan, after the people's: whoever comes in this run is a member at once. Parameters: $1 task,
@@ -132,8 +132,6 @@ const groupFields = (name: string, employees: string, departments: string) =>
 
 const groupEdges = (employees: string, departments: string) =>
   `jsonb_strip_nulls(jsonb_build_object('employees', to_jsonb(${employees}), 'departments', to_jsonb(${departments})))`;
-
-const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;
 
 /**
  * One record for each group that differs. `edges` holds the members that it gets and `edges_before` those that it loses, so that

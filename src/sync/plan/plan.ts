@@ -17,6 +17,7 @@ import * as employees from './employees';
 import * as fields from './fields';
 import { gate, type RemovableType } from './gate';
 import * as groups from './groups';
+import * as leavers from './leavers';
 import { refuseTakenValues } from './taken-values';
 
 const DEPARTMENT_STATEMENTS = [
@@ -122,7 +123,7 @@ class Planning {
     const { includesEmployees } = this.run.task;
     await this.part([...DEPARTMENT_STATEMENTS, this.skipOlderReads()]);
     if (includesEmployees) await this.people();
-    const seen = includesEmployees ? [] : [employees.SEE_NOBODY];
+    const seen = includesEmployees ? [] : [leavers.SEE_NOBODY];
     await this.part([...seen, departments.RECORD_DEPARTMENT_REMOVALS], 'DEPARTMENT');
     await this.refuseTakenValues(includesEmployees ? ['DEPARTMENT', 'EMPLOYEE'] : ['DEPARTMENT']);
     if (includesEmployees) await this.groups();
@@ -170,10 +171,10 @@ class Planning {
 
   private leaverStatements(): Statement[] {
     // Of a snapshot that is made of the same pages nobody is missing who was not missing before.
-    if (this.findings.same) return [employees.COLLECT_SEEN_OF_DUE, employees.RECORD_REMOVALS];
+    if (this.findings.same) return [leavers.COLLECT_SEEN_OF_DUE, leavers.RECORD_REMOVALS];
     const partial = this.run.task.settings.scope.mode === 'PARTIAL';
-    const seen = partial ? employees.COLLECT_SEEN_IN_SCOPE : employees.COLLECT_SEEN;
-    return [seen, employees.COLLECT_OUTSIDE_SCOPE, employees.RECORD_SUSPENSIONS, employees.RECORD_REMOVALS];
+    const seen = partial ? leavers.COLLECT_SEEN_IN_SCOPE : leavers.COLLECT_SEEN;
+    return [seen, leavers.COLLECT_OUTSIDE_SCOPE, leavers.RECORD_SUSPENSIONS, leavers.RECORD_REMOVALS];
   }
 
   /** Of the part that is being made. */
