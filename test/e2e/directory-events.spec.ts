@@ -5,6 +5,7 @@ import {
   change,
   createSource,
   decide,
+  LOCKS_WAITED_FOR,
   recordsOf,
   startRollcall,
   synchronize,
@@ -272,7 +273,7 @@ describe('changes that WeCom tells by callback', () => {
     const { rows } = await rollcall.sql.query('SELECT count(*)::int AS total FROM directory_event');
     await rollcall.sql.query('BEGIN; LOCK TABLE sync_record IN ACCESS EXCLUSIVE MODE');
     const undone = mutate(rollcall, 'revertSyncTask', { taskId: id }, 'syncTask { id }');
-    await untilRow(rollcall, `SELECT FROM pg_locks WHERE relation = 'sync_record'::regclass AND NOT granted`);
+    await untilRow(rollcall, `SELECT FROM ${LOCKS_WAITED_FOR} WHERE relation = 'sync_record'::regclass`);
     edit(({ users }) => users.delete('zhaoliu'));
     await untilRow(rollcall, 'SELECT FROM directory_event OFFSET $1', [rows[0].total]);
     await rollcall.sql.query('COMMIT');

@@ -7,6 +7,7 @@ import {
   change,
   connectSource,
   decide,
+  LOCKS_WAITED_FOR,
   recordsOf,
   startRollcall,
   startTask,
@@ -58,8 +59,9 @@ async function interruptPlan({ sql }: TestRollcall): Promise<void> {
   await until(
     async () =>
       (
-        await sql.query(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+        await sql.query(
+          `SELECT pg_terminate_backend(pid) FROM ${LOCKS_WAITED_FOR} WHERE locktype = 'advisory' AND objid = 7`,
+        )
       ).rowCount === 1,
   );
 }

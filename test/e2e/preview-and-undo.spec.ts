@@ -3,6 +3,7 @@ import { mutate as configure } from '../setup/organisation-view';
 import {
   change,
   connectSource,
+  LOCKS_WAITED_FOR,
   recordsOf,
   startRollcall,
   startTask,
@@ -414,7 +415,7 @@ describe('previews and undo', () => {
       `SELECT pg_advisory_lock(hashtextextended(id::text, 0)) FROM identity_source WHERE type = 'WECOM'`,
     );
     const undone = undo(move.id);
-    await untilRow(rollcall, `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`);
+    await untilRow(rollcall, `SELECT FROM ${LOCKS_WAITED_FOR} WHERE locktype = 'advisory'`);
     await rollcall.sql.query(
       `WITH gone AS (DELETE FROM department WHERE name = '空' RETURNING id) DELETE FROM link WHERE local_id IN (SELECT id FROM gone)`,
     );

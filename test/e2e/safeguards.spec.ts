@@ -3,6 +3,7 @@ import {
   change,
   connectSource,
   decide,
+  LOCKS_WAITED_FOR,
   recordsOf,
   startRollcall,
   summaries,
@@ -224,7 +225,7 @@ describe('removals over the limits', () => {
       CREATE TRIGGER wait BEFORE INSERT ON sync_record FOR EACH ROW WHEN (NEW.object_type = 'GROUP') EXECUTE FUNCTION wait();
       SELECT pg_advisory_lock(7)`);
     const next = synchronize(rollcall, source);
-    await untilRow(rollcall, `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`);
+    await untilRow(rollcall, `SELECT FROM ${LOCKS_WAITED_FOR} WHERE locktype = 'advisory'`);
     expect((await decide(rollcall.api, { taskId: held.id, approve: true })).userErrors).toEqual([]);
     await rollcall.sql.query('SELECT pg_advisory_unlock_all()');
     expect((await next).failure).toBeNull();

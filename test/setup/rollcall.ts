@@ -233,6 +233,11 @@ export function change(sandbox: Sandbox, edit: (organization: Organization) => v
   sandbox.company.change(() => edit(sandbox.company.organization));
 }
 
+/** Locks that somebody waits for in this test's database: the server has those of other tests too. */
+export const LOCKS_WAITED_FOR = `
+  (SELECT * FROM pg_locks WHERE NOT granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS waited_for`;
+
 /** Waits until a query has a row; without one for twenty seconds it fails. */
 export async function untilRow(
   { sql }: { sql: Pick<Client, 'query'> },
