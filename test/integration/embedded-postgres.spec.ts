@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { startEmbeddedPostgres } from '../../src/database/embedded/embedded-postgres';
+
+const asRoot = process.getuid?.() === 0 ? it : it.skip;
 
 describe('the embedded PostgreSQL', () => {
   let dataDir: string;
@@ -32,6 +34,31 @@ describe('the embedded PostgreSQL', () => {
     const second = await startEmbeddedPostgres({ dataDir });
     expect((await query(second.url, 'SELECT * FROM kept')).rows).toEqual([{ name: '张三', low: 'äö' }]);
     await second.stop();
+  });
+
+  it('keeps them in the data folder, which may be all that outlives a container', async () => {
+    const postgres = await startEmbeddedPostgres({ dataDir });
+    await postgres.stop();
+    expect(existsSync(path.join(dataDir, 'postgres', 'PG_VERSION'))).toBe(true);
+    expect(statSync(path.join(dataDir, 'postgres')).mode & 0o777).toBe(0o700);
+  });
+
+  asRoot('keeps them where its user gets to, when the data folder is below one that is root’s alone', async () => {
+    const below = path.join(dataDir, 'below');
+    for (const start of [1, 2]) {
+      const postgres = await startEmbeddedPostgres({ dataDir: below });
+      await query(postgres.url, 'CREATE TABLE IF NOT EXISTS kept AS SELECT 1');
+      expect((await query(postgres.url, 'SELECT FROM kept')).rowCount).toBe(1);
+      await postgres.stop();
+      expect({ start, inside: existsSync(path.join(below, 'postgres')) }).toEqual({ start, inside: false });
+    }
+    rmSync(readFileSync(path.join(below, 'postgres-is-in'), 'utf8').trim(), { recursive: true });
+  });
+
+  asRoot('refuses what another user has made, and says what to do', async () => {
+    await startEmbeddedPostgres({ dataDir }).then((postgres) => postgres.stop());
+    chownSync(path.join(dataDir, 'postgres'), 12_345, 12_345);
+    await expect(startEmbeddedPostgres({ dataDir })).rejects.toThrow(/belongs to the user with number 12345.*chown -R/);
   });
 
   it('recovers after PostgreSQL was killed', async () => {

@@ -12,6 +12,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer, type Server } from 'node:net';
@@ -37,7 +38,7 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-/** Where root keeps what another user must reach. */
+/** Where root keeps what another user must reach: the programs, and the data of a folder that this user cannot get to. */
 const SHARED_FOLDER = '/var/lib/rollcall';
 /** Names the data folder that a cluster there belongs to. */
 const OWNER_FILE = 'data-dir';
@@ -124,17 +125,9 @@ function prepareCluster(dataDir: string): Cluster {
   const user = serverUser();
   const packaged = packagedBinaries();
   const asRoot = user.ids.uid !== undefined;
-  const home = asRoot
-    ? path.join(SHARED_FOLDER, createHash('sha256').update(dataDir).digest('hex').slice(0, 16))
-    : dataDir;
-  mkdirSync(home, { recursive: true, mode: asRoot ? 0o755 : 0o700 });
   const shared = asRoot ? SHARED_FOLDER : dataDir;
   const binaries = installBinaries(packaged, path.join(shared, `postgresql-${packaged.version}`), user);
-  if (asRoot) {
-    writeFileSync(path.join(dataDir, 'postgres-is-in'), `${home}\n`);
-    writeFileSync(path.join(home, OWNER_FILE), dataDir);
-    removeForgotten();
-  }
+  const home = asRoot ? homeFor(user, dataDir) : dataDir;
   const cluster = {
     user,
     binaries,
@@ -143,8 +136,27 @@ function prepareCluster(dataDir: string): Cluster {
     password: passwordBeside(dataDir, home),
   };
   if (!existsSync(cluster.folder)) initialise(cluster);
+  requireOwner(cluster);
   requireVersion(cluster);
   return cluster;
+}
+
+/**
+ * In the data folder, which may be all that outlives a container, wherever PostgreSQL's user gets there; elsewhere if not, as
+ * below a home that is root's alone.
+ */
+function homeFor(user: ServerUser, dataDir: string): string {
+  if (user.canEnter(path.dirname(dataDir))) {
+    // Through, but not to look around: what is another's here has a mode of its own.
+    chmodSync(dataDir, 0o711);
+    return dataDir;
+  }
+  const home = path.join(SHARED_FOLDER, createHash('sha256').update(dataDir).digest('hex').slice(0, 16));
+  mkdirSync(home, { recursive: true, mode: 0o755 });
+  writeFileSync(path.join(dataDir, 'postgres-is-in'), `${home}\n`);
+  writeFileSync(path.join(home, OWNER_FILE), dataDir);
+  removeForgotten();
+  return home;
 }
 
 /**
@@ -209,6 +221,15 @@ function initialise(cluster: Cluster): void {
     );
   }
   renameSync(temporary, cluster.folder);
+}
+
+/** PostgreSQL works on its own user's folder alone; a start as another user than before must say so, and not begin an empty one. */
+function requireOwner({ folder, user }: Cluster): void {
+  const mine = user.ids.uid ?? process.getuid?.();
+  const { uid } = statSync(folder);
+  if (mine === undefined || uid === mine) return;
+  const message = `${folder} belongs to the user with number ${uid}, but PostgreSQL is to run as ${user.name} (${mine}): start Rollcall as the user that made it, or give the folder to the other with chown -R.`;
+  throw new AppError('CONFIG_INVALID', message);
 }
 
 function requireVersion(cluster: Cluster): void {

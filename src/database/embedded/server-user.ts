@@ -9,6 +9,7 @@ export interface ServerUser {
   readonly ids: { readonly uid?: number; readonly gid?: number };
   /** Asked of the system, not worked out: every folder above must let the user through. */
   canRead(file: string): boolean;
+  canEnter(folder: string): boolean;
 }
 
 /** initdb looks its user up, so it must be one that the system lists. */
@@ -16,7 +17,7 @@ const UNPRIVILEGED = ['postgres', 'nobody'];
 
 /** @throws AppError CONFIG_INVALID as root on a system without an unprivileged user */
 export function serverUser(): ServerUser {
-  if (process.getuid?.() !== 0) return { name: 'the current user', ids: {}, canRead: () => true };
+  if (process.getuid?.() !== 0) return { name: 'the current user', ids: {}, canRead: () => true, canEnter: () => true };
   const lines = readFileSync('/etc/passwd', 'utf8')
     .split('\n')
     .map((line) => line.split(':'));
@@ -24,9 +25,9 @@ export function serverUser(): ServerUser {
     const [, , uid, gid] = lines.find((fields) => fields[0] === name) ?? [];
     if (uid === undefined || gid === undefined) continue;
     const ids = { uid: Number(uid), gid: Number(gid) };
-    const canRead = (file: string) =>
-      spawnSync('/bin/sh', ['-c', 'test -r "$0"', file], { ...ids, cwd: '/' }).status === 0;
-    return { name, ids, canRead };
+    const may = (test: '-r' | '-x') => (file: string) =>
+      spawnSync('/bin/sh', ['-c', `test ${test} "$0"`, file], { ...ids, cwd: '/' }).status === 0;
+    return { name, ids, canRead: may('-r'), canEnter: may('-x') };
   }
   throw new AppError(
     'CONFIG_INVALID',
