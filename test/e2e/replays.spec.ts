@@ -2,7 +2,7 @@ import { everyNth, replay } from '../../src/replay/replay';
 import { openOrganization } from '../../src/sandbox/organization';
 import { connectSource, startRollcall } from '../setup/rollcall';
 
-/** `npm run replay` takes every revision; here so many that the whole history is passed, in a few seconds. */
+/** `npm run replay`, which CI runs too, takes every revision; here so many that the whole history is passed, in a few seconds. */
 const REPLAYS = [
   ['sourcegraph', 12],
   ['rust-team', 12],
