@@ -43,3 +43,39 @@ export function statementLoaders(
       }, options),
   };
 }
+
+/** When everything that is due now has asked: as dataloader does it by itself. */
+function afterAllHaveAsked(send: () => void): void {
+  void Promise.resolve().then(() => process.nextTick(send));
+}
+
+/**
+ * What one loader reads before another sends its batch, so that ids which those rows bring go in one statement with the ids that
+ * have been asked for already.
+ */
+export class ReadFirst {
+  private underWay = 0;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(private readonly read: SelectRows) {}
+
+  /** How the first loader reads. */
+  readonly select: SelectRows = async (...question) => {
+    this.underWay += 1;
+    try {
+      return await this.read(...question);
+    } finally {
+      this.underWay -= 1;
+      if (this.underWay === 0) for (const send of this.waiting.splice(0)) afterAllHaveAsked(send);
+    }
+  };
+
+  /** When the other loader sends. Looked at a turn later, since the first may have been asked in this one as well. */
+  readonly after = (send: () => void): void =>
+    afterAllHaveAsked(() =>
+      afterAllHaveAsked(() => {
+        if (this.underWay > 0) this.waiting.push(send);
+        else send();
+      }),
+    );
+}

@@ -1,7 +1,7 @@
 import DataLoader from 'dataloader';
 import type { DataSource } from 'typeorm';
 import type { RoleName } from '../access/actor';
-import { inOrder, statementLoaders } from '../api/batches';
+import { inOrder, ReadFirst, statementLoaders } from '../api/batches';
 import { selectPrepared, selectRows } from '../database/rows';
 import { type AsOf, rowsOf } from './history';
 import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
@@ -13,6 +13,8 @@ import {
   toDepartment,
   toEmployee,
 } from './organisation.type';
+
+type LoaderOptions = Pick<DataLoader.Options<string, unknown>, 'cache' | 'batchScheduleFn'>;
 
 const PRESENT = `('ACTIVE', 'INACTIVE', 'DISABLED')`;
 
@@ -37,22 +39,29 @@ export function organisationLoaders(
   // Of a moment the text names changes.
   const select = asOf ? selectRows : selectPrepared;
   /** Rows of the wide tables as the API's objects, each made once however many ask for it. */
-  const objects = <Row, T extends { uuid: string }>(sql: string, toObject: (row: Row) => T) =>
+  const objects = <Row, T extends { uuid: string }>(
+    sql: string,
+    toObject: (row: Row) => T,
+    when: LoaderOptions = options,
+  ) =>
     new DataLoader<string, T | null>(async (ids) => {
       const rows = await select<Row>(dataSource, sql, [ids]);
       return inOrder(ids, rows.map(toObject), (object) => object.uuid);
-    }, options);
+    }, when);
   const { grouped, counted } = statementLoaders(dataSource, options, select);
+  // The departments of memberships are known once these are read; main ones, known before, are asked for with them.
+  const memberships = new ReadFirst(select);
   return {
     department: objects<Department, DepartmentObject>(
       `SELECT ${DEPARTMENT_COLUMNS} FROM ${department} d WHERE d.id = ANY ($1)`,
       (row) => toDepartment(row, asOf),
+      { ...options, batchScheduleFn: memberships.after },
     ),
     employee: objects<Employee, EmployeeObject>(
       `SELECT ${EMPLOYEE_COLUMNS} FROM ${employee} e WHERE e.id = ANY ($1)`,
       (row) => toEmployee(row, role, asOf),
     ),
-    memberships: grouped<Membership & { key: string }>(
+    memberships: statementLoaders(dataSource, options, memberships.select).grouped<Membership & { key: string }>(
       `SELECT m.employee_id AS key, m.department_id AS "departmentId", m.is_leader AS "isLeader", m."order"
          FROM ${membership} m WHERE m.employee_id = ANY ($1) ORDER BY m.department_id`,
     ),
