@@ -1,7 +1,7 @@
 import { type Searchable, searchText } from './search-text';
 
 /** People whose search text is made at a time. */
-const BATCH = 2_000;
+const BATCH = 500;
 /** Before every id. */
 const FIRST = '00000000-0000-0000-0000-000000000000';
 
