@@ -1,5 +1,6 @@
 import { Args, Ctx, FieldResolver, Int, Resolver, Root } from 'type-graphql';
 import type { RequestContext } from '../api/context';
+import { badRequest } from '../api/errors';
 import { type Page, PageArgs, readPage } from '../api/pagination';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import type { DirectoryGroup } from './directory-group.entity';
@@ -71,6 +72,8 @@ export class EmployeeDirectoryGroupsResolver {
     description: 'The directory groups that the person is in, not only by a department.',
   })
   async directoryGroups(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext) {
+    if (employee.asOf)
+      throw badRequest('Who was in a directory group is not kept: leave out either asOf or directoryGroups.');
     const groups = await ctx.loaders.employeeDirectoryGroups.load(employee.uuid);
     return Promise.all(groups.map((group) => loadDirectoryGroup(ctx, group.id)));
   }

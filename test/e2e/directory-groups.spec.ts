@@ -238,7 +238,7 @@ describe('directory groups', () => {
       );
       const removed = await run();
       expect((await summaries(rollcall.api, removed.id)).sort()).toEqual([
-        'REMOVE employee lisi: status',
+        'REMOVE employee lisi: manager, status, departments, mainDepartment',
         'UPDATE group 7: employees',
       ]);
       edit(({ users }) => users.set('lisi', user('lisi', '李四', [3])));

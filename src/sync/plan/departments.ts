@@ -181,7 +181,7 @@ SELECT $1, row_number() OVER (ORDER BY c.depth, c.external_key), 'DEPARTMENT', c
              CASE WHEN v."order" IS DISTINCT FROM v.local_order THEN 'order' END], NULL)
            || ${changedFields('DEPARTMENT', 'v')} AS changed
       FROM (
-        SELECT d.*, ${mappedOver('DEPARTMENT', 'd')}
+        SELECT d.*, (${mappedOver('DEPARTMENT', 'd')}) - '{parent,order}'::text[]
                  || jsonb_strip_nulls(jsonb_build_object('parent', d.parent_after, 'order', d."order"::text)) AS after
           FROM (
             SELECT d.*, ${keptFields('DEPARTMENT', 'd', `'{}'::text[]`)} AS kept

@@ -265,7 +265,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
              CASE WHEN v.manager_after IS DISTINCT FROM v.manager_before THEN 'manager' END], NULL)
            || ${changedFields('EMPLOYEE', 'v')} AS changed
       FROM (
-        SELECT e.*, (${mappedOver('EMPLOYEE', 'e')}) - 'manager'
+        SELECT e.*, (${mappedOver('EMPLOYEE', 'e')}) - '{manager,departments,mainDepartment}'::text[]
                  || jsonb_strip_nulls(jsonb_build_object('status', e.status, 'departments', e.shown, 'mainDepartment', e.main_path,
                       'manager', CASE WHEN e.manager_after IS NULL THEN NULL WHEN e.manager_kept THEN e.before ->> 'manager'
                                       ELSE e.mapped ->> 'manager' END)) AS after

@@ -62,7 +62,10 @@ INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_i
                          changed, edges_before, read_at, local_version)
 SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
        'EMPLOYEE', l.external_key, l.external_id, l.local_id, w.display_name, 'REMOVE', 'GRACE_ENDED',
-       ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "REMOVED"}', '{status}', ${GOING_EDGES}, ${missingReadAt('EMPLOYEE')}, w.updated_at
+       ${GOING_FIELDS}, (${GOING_FIELDS} || '{"status": "REMOVED"}') - '{departments,mainDepartment,manager}'::text[],
+       array_remove(ARRAY['status', CASE WHEN places.shown IS NOT NULL THEN 'departments' END,
+         CASE WHEN main.path_before IS NOT NULL THEN 'mainDepartment' END, CASE WHEN boss.external_id IS NOT NULL THEN 'manager' END], NULL),
+       ${GOING_EDGES}, ${missingReadAt('EMPLOYEE')}, w.updated_at
   FROM due
   JOIN link l ON ${OF_SOURCE} AND l.external_key = due.external_key
   JOIN employee w ON w.id = l.local_id
