@@ -1,3 +1,5 @@
+import { toTypedId } from '../../src/platform/typed-id';
+import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
 import { mutate } from '../setup/organisation-view';
 import {
   change,
@@ -11,6 +13,7 @@ import {
   type TestRollcall,
   untilRow,
   user,
+  watch,
 } from '../setup/rollcall';
 
 describe('a list of departments that comes empty', () => {
@@ -55,6 +58,40 @@ describe('who and what is gone', () => {
       const { rows } = await rollcall.sql.query(`SELECT username FROM employee WHERE status = 'SUSPENDED'`);
       expect(rows).toEqual([{ username: 'zhaoliu' }]);
       expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    } finally {
+      await rollcall.stop();
+    }
+  });
+});
+
+describe('removals by events', () => {
+  it('count together from one full run to the next, whatever is undone in between', async () => {
+    const rollcall = await startRollcall({ environment: PUBLIC_URL });
+    try {
+      const source = await connectWithCallbacks(rollcall);
+      const safeguards = { minimumObjects: 3, maxRemovals: 3, maxRemovalPercent: 1 };
+      await mutate(rollcall, 'configureSynchronization', { id: source, safeguards }, '__typename');
+      const ids = Array.from({ length: 6 }, (_, i) => `leaver${i}`);
+      change(rollcall.sandbox, ({ users }) => {
+        for (const id of ids) users.set(id, user(id, `员工${id}`, [3]));
+      });
+      await synchronize(rollcall, source);
+      const leave = async (id: string) => {
+        change(rollcall.sandbox, ({ users }) => users.delete(id));
+        await eventsSettled(rollcall);
+      };
+      const suspended = async () =>
+        (await rollcall.sql.query(`SELECT count(*)::int AS n FROM employee WHERE status = 'SUSPENDED'`)).rows[0].n;
+      for (const id of ids.slice(0, 3)) await leave(id);
+      expect(await suspended()).toBe(3);
+      change(rollcall.sandbox, ({ users }) => users.set('lisi', user('lisi', '李四改', [3])));
+      await eventsSettled(rollcall);
+      const { rows } = await rollcall.sql.query('SELECT id FROM sync_task ORDER BY id DESC LIMIT 1');
+      const input = { taskId: toTypedId('task', rows[0].id), keepAutomaticSynchronization: true };
+      const { syncTask } = await mutate(rollcall, 'revertSyncTask', input, 'syncTask { id }');
+      await watch(rollcall.api, syncTask.id);
+      await leave('leaver3');
+      expect(await suspended()).toBe(3);
     } finally {
       await rollcall.stop();
     }
@@ -123,6 +160,33 @@ describe('removals over the limits', () => {
     leave([again]);
     await synchronize(rollcall, source);
     expect(await suspended()).toEqual([first?.externalId, again].sort());
+  });
+
+  it('are decided neither by nobody’s name, nor past the safeguards that are saved', async () => {
+    const preview = async (input: Record<string, unknown>) => {
+      const { id } = await synchronize(rollcall, source, { mode: 'PREVIEW', ...input });
+      return async () => (await mutate(rollcall, 'applyPreview', { taskId: id }, 'syncTask { id }')).userErrors;
+    };
+    leave(many.slice(0, 4));
+    const few = await preview({});
+    leave(many);
+    const generous = { minimumObjects: 1_000, maxRemovals: 1_000, maxRemovalPercent: 100, leaverGraceDays: 0 };
+    const all = await preview({ proposed: { id: source, safeguards: generous } });
+    const refused = [
+      { code: 'PREVIEW_STALE', message: expect.stringContaining('safeguards'), field: ['input', 'taskId'] },
+    ];
+    expect(await all()).toEqual(refused);
+    await mutate(
+      rollcall,
+      'configureSynchronization',
+      { id: source, safeguards: { minimumObjects: 1, maxRemovals: 1 } },
+      '__typename',
+    );
+    expect(await few()).toEqual(refused);
+    const task = await synchronize(rollcall, source);
+    expect([task.status, await suspended()]).toEqual(['HELD', []]);
+    const nobody = await decide(rollcall.api, { taskId: task.id, approve: true, recordIds: [] });
+    expect(nobody.userErrors).toMatchObject([{ code: 'INVALID_INPUT', field: ['input', 'recordIds'] }]);
   });
 
   it('lapse when the next run sees the people again, and are taken over when it does not', async () => {

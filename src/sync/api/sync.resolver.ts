@@ -268,6 +268,8 @@ async function toStartPayload(ctx: RequestContext, outcome: StartOutcome): Promi
         'A task of another mode, or a preview of other settings, is open for this source; wait for it to end, or cancel it.',
         ['input', 'mode'],
       );
+    case 'beingCanceled':
+      return refused('TASK_RUNNING', 'A task of this source is being canceled: start again in a moment.', source);
     case 'notFound':
       return refused('NOT_FOUND', 'There is no identity source with this id.', source);
     case 'sourceClosed':
@@ -333,6 +335,12 @@ async function toDecidePayload(ctx: RequestContext, outcome: DecisionOutcome): P
       return { syncTask: await loadTask(ctx, outcome.taskId), userErrors: [] };
     case 'notFound':
       return refused('NOT_FOUND', 'There is no sync task with this id.', ['input', 'taskId']);
+    case 'nothingNamed':
+      return refused(
+        'INVALID_INPUT',
+        'recordIds is empty: name records, or leave it out to decide all that are held.',
+        ['input', 'recordIds'],
+      );
     case 'nothingHeld':
       return refused('NOTHING_HELD', `The task holds nothing (${outcome.status}).`, ['input', 'taskId']);
     case 'notHeld': {

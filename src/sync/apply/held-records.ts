@@ -19,7 +19,7 @@ export interface Decision {
 
 export type DecisionOutcome =
   | { readonly kind: 'decided'; readonly taskId: string }
-  | { readonly kind: 'notFound' }
+  | { readonly kind: 'notFound' | 'nothingNamed' }
   | { readonly kind: 'nothingHeld'; readonly status: SyncTaskStatusName }
   | { readonly kind: 'notHeld'; readonly count: number };
 
@@ -62,6 +62,7 @@ async function decideIn(client: PoolClient, decision: Decision): Promise<Decisio
      SELECT id, ordinal FROM sync_record WHERE task_id = '${taskId}' AND result = 'HELD'`,
   );
   if (recordIds) {
+    if (recordIds.length === 0) return { kind: 'nothingNamed' };
     await client.query('DELETE FROM decided WHERE id <> ALL ($1::uuid[])', [recordIds]);
     const [left] = (await client.query('SELECT count(*)::int AS count FROM decided')).rows;
     const asked = new Set(recordIds).size;

@@ -30,7 +30,7 @@ const KNOWN = `SELECT count(*)::int AS known FROM link WHERE identity_source_id 
 const BY_EVENTS = `
 SELECT count(*)::int AS before FROM sync_record r JOIN sync_task t ON t.id = r.task_id
  WHERE t.identity_source_id = $1 AND t.trigger = 'EVENT' AND r.object_type = $2 AND r.action = $3 AND r.result IS NULL
-   AND t.applied_at > coalesce((SELECT max(f.applied_at) FROM sync_task f WHERE f.identity_source_id = $1 AND f.trigger <> 'EVENT'
+   AND t.applied_at > coalesce((SELECT max(f.applied_at) FROM sync_task f WHERE f.identity_source_id = $1 AND f.trigger NOT IN ('EVENT', 'REVERT')
                                    AND f.applied_at IS NOT NULL), '-infinity')`;
 
 export type RemovableType = keyof typeof REMOVALS;

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { Actor } from '../../access/actor';
@@ -6,7 +7,7 @@ import type { EventLog } from '../../events/event-log';
 import * as sql from '../apply/reversal';
 import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 import { tellRecords } from './record-events';
-import type { SyncTaskModeName, SyncTaskStatusName, SyncTaskTriggerName } from './sync-task.entity';
+import type { SyncTaskModeName, SyncTaskStatusName, SyncTaskTriggerName, TaskSettings } from './sync-task.entity';
 
 export type DerivedOutcome =
   | { readonly kind: 'started'; readonly taskId: string }
@@ -21,6 +22,7 @@ interface Origin {
   readonly trigger: SyncTaskTriggerName;
   readonly status: SyncTaskStatusName;
   readonly settingsVersion: string;
+  readonly settings: TaskSettings;
   readonly includesEmployees: boolean;
 }
 
@@ -43,8 +45,11 @@ export class DerivedTasks {
       }
       if (source.status === 'CLOSED') return { kind: 'sourceClosed' };
       const effective = effectiveSettings(source);
-      if (effective.version !== preview.settingsVersion) {
-        return { kind: 'refused', reason: 'The source’s mappings or scope are not those of the preview.' };
+      if (
+        effective.version !== preview.settingsVersion ||
+        !isDeepStrictEqual(effective.settings.safeguards, preview.settings.safeguards)
+      ) {
+        return { kind: 'refused', reason: 'The source’s mappings, scope or safeguards are not those of the preview.' };
       }
       const stale = await staleReason(client, preview);
       if (stale) return { kind: 'refused', reason: stale };
@@ -99,7 +104,7 @@ export class DerivedTasks {
     try {
       const outcome = await inTransaction(this.dataSource, async (client): Promise<DerivedOutcome> => {
         const { rows } = await client.query<Origin>(
-          `SELECT id, identity_source_id AS "identitySourceId", mode, trigger, status, settings_version AS "settingsVersion",
+          `SELECT id, identity_source_id AS "identitySourceId", mode, trigger, status, settings_version AS "settingsVersion", settings,
                   includes_employees AS "includesEmployees" FROM sync_task WHERE id = $1`,
           [originId],
         );

@@ -40,7 +40,7 @@ export interface Proposal {
 
 export type StartOutcome =
   | { readonly kind: 'started' | 'alreadyRunning'; readonly taskId: string }
-  | { readonly kind: 'anotherRunning'; readonly taskId: string }
+  | { readonly kind: 'anotherRunning' | 'beingCanceled'; readonly taskId: string }
   | { readonly kind: 'notFound' | 'sourceClosed' | 'notApplicable' | 'unauthorized' | 'keyReused' }
   | { readonly kind: 'proposalRefused'; readonly refusals: readonly Refusal[] };
 
@@ -151,18 +151,24 @@ async function startOrFind(client: PoolClient, task: NewTask, effective: Effecti
   return (await openTask(client, task, effective)) ?? startOrFind(client, task, effective);
 }
 
-/** A preview of other settings shows something else, so it is not the one that was asked for. */
+/** A preview of other settings shows something else, and what is being canceled brings nothing: neither is what was asked for. */
 async function openTask(
   client: PoolClient,
   { identitySourceId, mode }: NewTask,
   { version, settings }: EffectiveSettings,
 ): Promise<StartOutcome | undefined> {
   const { rows } = await client.query(
-    `SELECT id AS "taskId", mode = $2 AND (mode = 'APPLY' OR (settings_version = $3 AND settings = $4)) AS same FROM sync_task
+    `SELECT id AS "taskId", mode = $2 AND (mode = 'APPLY' OR (settings_version = $3 AND settings = $4)) AS same,
+            cancel_requested_at IS NOT NULL AS canceled FROM sync_task
       WHERE identity_source_id = $1 AND trigger <> 'EVENT' AND status IN ('QUEUED', 'RUNNING')`,
     [identitySourceId, mode, version, JSON.stringify(settings)],
   );
-  return rows[0] && { kind: rows[0].same ? 'alreadyRunning' : 'anotherRunning', taskId: rows[0].taskId };
+  const open = rows[0];
+  if (!open) return undefined;
+  return {
+    kind: open.canceled ? 'beingCanceled' : open.same ? 'alreadyRunning' : 'anotherRunning',
+    taskId: open.taskId,
+  };
 }
 
 /** Cancels a queued task at once and asks a running one to; in the caller's transaction. */
