@@ -174,7 +174,7 @@ export class SyncTaskResolver {
   @Role('VIEWER')
   @Subscription(() => SyncRecordEvent, {
     description:
-      'A task’s records now, then as they are planned, while the rest of the plan is worked out, and as they are applied, until the task ends; afterSequence resumes. A record whose result changes is told again. A plan that was interrupted, or that is outdated because something changed here, is made again: its records are then told from the first, with a higher `plan`. Of a task that ends before its plan is whole no record stays. Where the events that told the records are no longer kept, the records are told as they stand.',
+      'A task’s records now, then as they are planned, while the rest of the plan is worked out, and as they are applied, until the task ends; afterSequence resumes. A record whose result changes is told again; of a filter by result, those that end it belong to it as well, such as APPLIED and SKIPPED beside HELD. A plan that was interrupted, or that is outdated because something changed here, is made again: its records are then told from the first, with a higher `plan`. Of a task that ends before its plan is whole no record stays. Where the events that told the records are no longer kept, the records are told as they stand.',
     subscribe: ({ args, context }) => {
       const id = uuidOf('task', args['taskId']);
       const after = sequence(args['afterSequence']);
