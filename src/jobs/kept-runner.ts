@@ -16,8 +16,8 @@ interface Kept {
 }
 
 /**
- * A graphile-worker runner that outlives its database: one that gives up is followed by another at once, beside which it ends what
- * it has begun.
+ * A graphile-worker runner that outlives its database: one that gives up, or gets no jobs for errors, is followed by another at once,
+ * beside which it ends what it has begun.
  */
 export class KeptRunner {
   private readonly kept = new Set<Kept>();
@@ -68,11 +68,32 @@ export class KeptRunner {
       }),
       taskList: this.taskList,
     });
+    this.replaceWhereStuck(runner, events);
     const ended = runner.promise.catch((error) => this.log.warn({ err: error }, 'worker.ended'));
     const kept = { runner, givenUp, ended };
     this.kept.add(kept);
     void ended.then(() => this.kept.delete(kept));
     return kept;
+  }
+
+  /**
+   * A runner keeps the outcome of its very first statement, which makes its tasks known, also where it failed: it then asks for jobs
+   * in vain for good, long after the database is back.
+   */
+  private replaceWhereStuck(runner: Runner, events: WorkerEvents): void {
+    let failures = 0;
+    const works = () => {
+      failures = 0;
+    };
+    events.on('worker:getJob:empty', works);
+    events.on('job:start', works);
+    events.on('worker:getJob:error', ({ error }) => {
+      failures += 1;
+      // Of as many askers, one has failed twice with no success in between.
+      if (failures !== this.concurrency + 1) return;
+      this.log.warn({ err: error }, 'worker.gets-no-jobs');
+      void runner.stop().catch(() => undefined);
+    });
   }
 
   private async keepRunning(first: Kept): Promise<void> {
