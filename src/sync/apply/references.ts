@@ -1,3 +1,5 @@
+import { latestOf } from '../plan/fields';
+
 /**
  * Told references that are none here: to departments, a manager, members who are outside what is synchronized or have not come
  * yet. Whoever has one is compared again until it resolves. Parameters as in `statements.ts`.
@@ -35,18 +37,13 @@ recorded AS MATERIALIZED (
   SELECT external_key FROM link WHERE identity_source_id = $2 AND kind = 'EMPLOYEE' AND unresolved IS NOT NULL
   UNION
   SELECT external_key FROM recorded WHERE edges ? 'unresolved'
-), latest AS (
-  SELECT DISTINCT ON (s.external_key) s.external_key, s.status, s.manager_key, s.department_keys, tp.read_at
-    FROM candidate c
-    JOIN staged_employee s ON s.external_key = c.external_key
-    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
-   ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
+), latest AS (${latestOf('candidate')}
 ), compared AS MATERIALIZED (
-  SELECT latest.*, l.local_id, e.manager_id
+  SELECT s.external_key, s.manager_key, s.department_keys, l.local_id, e.manager_id
     FROM latest
-    JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = latest.external_key AND l.read_at <= latest.read_at
+    JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key AND s.status <> 'LEFT'
+    JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = s.external_key AND l.read_at <= latest.read_at
     JOIN employee e ON e.id = l.local_id
-   WHERE latest.status <> 'LEFT'
 ), outside AS MATERIALIZED (
   SELECT s.external_key FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
    WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'

@@ -159,5 +159,18 @@ export function changedFields(objectType: string, row: string): string {
                   AND canonical(f.field, ${row}.after ->> f.field) IS DISTINCT FROM canonical(f.field, ${row}.before ->> f.field)) END`;
 }
 
+/**
+ * The page on which each of some people was read last. By the pages' own lists, and IS TRUE, which keeps the people hashed: the
+ * planner takes a task's pages for two, since it has no figures of a new task, and would look for each of the people on each page.
+ * @param people a table of external keys
+ */
+export function latestOf(people: string): string {
+  return `
+  SELECT DISTINCT ON (k.external_key) k.external_key, tp.page_id, tp.read_at
+    FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
+   WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND (k.external_key IN (SELECT external_key FROM ${people})) IS TRUE
+   ORDER BY k.external_key, tp.read_at DESC, tp.page_id DESC`;
+}
+
 /** What the ordinals of a statement's records come after. */
 export const NEXT_ORDINAL = `(SELECT coalesce(max(ordinal), 0) FROM sync_record WHERE task_id = $1)`;

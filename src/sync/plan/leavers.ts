@@ -1,5 +1,5 @@
 import { workingTable } from '../../database/working-tables';
-import { confirmedGone, employeeFields, missingReadAt, NEXT_ORDINAL, unreadAgain } from './fields';
+import { confirmedGone, employeeFields, latestOf, missingReadAt, NEXT_ORDINAL, unreadAgain } from './fields';
 
 /** The plan's records of people who go, and whom the snapshot names. Parameters: $1 task, $2 identity source. */
 
@@ -52,11 +52,10 @@ const DUE = `due AS MATERIALIZED (
 
 /** Leavers whose grace period has ended, by a complete run that does not see them either, or is told that they have left. */
 export const RECORD_REMOVALS = `
-WITH ${DUE}, told AS (
-  SELECT DISTINCT ON (s.external_key) s.external_key, s.status
-    FROM due JOIN staged_employee s ON s.external_key = due.external_key
-    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
-   ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
+WITH ${DUE}, latest AS (${latestOf('due')}
+), told AS (
+  SELECT s.external_key, s.status
+    FROM latest JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
 )
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, before, after,
                          changed, edges_before, read_at, local_version)
