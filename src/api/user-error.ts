@@ -22,6 +22,7 @@ export enum UserErrorCode {
   TASK_NOT_REVERTIBLE = 'TASK_NOT_REVERTIBLE',
   PREVIEW_STALE = 'PREVIEW_STALE',
   CHANGED_MEANWHILE = 'CHANGED_MEANWHILE',
+  DATABASE_INTERRUPTED = 'DATABASE_INTERRUPTED',
   NOTHING_HELD = 'NOTHING_HELD',
   MAPPING_INVALID = 'MAPPING_INVALID',
   FIELD_MANAGED_BY_SOURCE = 'FIELD_MANAGED_BY_SOURCE',
@@ -82,6 +83,10 @@ registerEnumType(UserErrorCode, {
     CHANGED_MEANWHILE: {
       description:
         'Something here was changed each time that the task had made its plan: start it again when less is edited.',
+    },
+    DATABASE_INTERRUPTED: {
+      description:
+        'The database went away again and again while the task ran: see to it by the server’s log, then start the task again.',
     },
     NOTHING_HELD: {
       description:

@@ -19,6 +19,8 @@ export const APP_ERRORS = {
   PREVIEW_STALE: { retryable: false, log: 'info' },
   /** Something here changed again each time that a plan was made. */
   CHANGED_MEANWHILE: { retryable: true, log: 'warn' },
+  /** The database went away again and again while a task ran. */
+  DATABASE_INTERRUPTED: { retryable: true, log: 'error' },
   /** The sync task was canceled while it ran. */
   TASK_CANCELED: { retryable: false, log: 'info' },
   /** A stored secret cannot be read: the encryption key is not the one it was written with. */

@@ -35,8 +35,9 @@ interface Planned {
 /** Four heartbeats a lease, in milliseconds for each of its seconds. */
 const HEARTBEAT_SHARE = 250;
 
-/** A task that ends its database's connections so often is at fault itself. */
-const MAX_TAKES = 20;
+/** A task that the database interrupts so often, for so long, and that gets nowhere in between, may be at fault itself. */
+const FRUITLESS_TAKES = 20;
+const FRUITLESS_MS = 300_000;
 
 /** So often a plan is made because something changed here meanwhile; then the task fails, and the next run brings everything. */
 const MAX_PLANS = 5;
@@ -47,6 +48,8 @@ export type RunOutcome = SyncTaskStatusName | 'HANDED_ON' | 'NOT_OURS';
 /** Runs one task from where it stands to its end: stage, certify, plan, apply, publish. */
 export class SyncRunner {
   private readonly planner: Planner;
+  /** Tasks that got nowhere before the database interrupted them, the last times one after another. */
+  private readonly fruitless = new Map<string, { readonly times: number; readonly since: number }>();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -73,14 +76,16 @@ export class SyncRunner {
     const heartbeat = this.beat(lease, interrupted, pool);
     const signal = AbortSignal.any([stopping, interrupted.signal]);
     const run: Run = { task, lease, signal };
+    const progress = new ProgressReporter(this.dataSource, this.events, run);
     log.info('sync.started');
     try {
-      const outcome = await this.steps(run);
+      const outcome = await this.steps(run, progress);
       log.info({ status: outcome }, 'sync.finished');
+      this.fruitless.delete(taskId);
       if (task.trigger === 'EVENT') await this.openNextEventTask(task.identitySourceId);
       return outcome;
     } catch (error) {
-      return await this.interruptedBy(error, run, stopping, log);
+      return await this.interruptedBy(error, run, progress, stopping, log);
     } finally {
       clearInterval(heartbeat);
       // What cannot be numbered now is numbered by whoever looks next.
@@ -93,8 +98,7 @@ export class SyncRunner {
     await inTransaction(this.dataSource, (client) => openEventTask(client, identitySourceId));
   }
 
-  private async steps(run: Run): Promise<SyncTaskStatusName> {
-    const progress = new ProgressReporter(this.dataSource, this.events, run);
+  private async steps(run: Run, progress: ProgressReporter): Promise<SyncTaskStatusName> {
     const ahead = new ApplyAhead(this.dataSource, run, this.log);
     try {
       const planned = run.task.plannedAt ? undefined : await this.readAndPlan(run, progress, ahead);
@@ -179,7 +183,13 @@ export class SyncRunner {
     }, this.leaseSeconds * HEARTBEAT_SHARE);
   }
 
-  private async interruptedBy(error: unknown, run: Run, stopping: AbortSignal, log: Logger): Promise<RunOutcome> {
+  private async interruptedBy(
+    error: unknown,
+    run: Run,
+    progress: ProgressReporter,
+    stopping: AbortSignal,
+    log: Logger,
+  ): Promise<RunOutcome> {
     const cause = run.signal.aborted && !stopping.aborted ? run.signal.reason : error;
     if (cause instanceof AppError && cause.code === 'LEASE_LOST') {
       log.warn('sync.lease-lost');
@@ -190,7 +200,8 @@ export class SyncRunner {
       await this.end(run, 'CANCELED', null);
       return 'CANCELED';
     }
-    if (isPassingFault(error) && run.lease.fence < MAX_TAKES) {
+    const isPassing = isPassingFault(error);
+    if (isPassing && this.isWorthAnother(run, progress)) {
       // The task goes on from where it stands, here or elsewhere: when it can be given back, or when its lease has run out.
       log.warn({ err: error }, 'sync.database-away');
       await run.lease.handOn(false).catch(() => undefined);
@@ -202,8 +213,17 @@ export class SyncRunner {
       return 'HANDED_ON';
     }
     log.error({ err: error }, 'sync.failed');
-    await this.end(run, 'FAILED', failureOf(error));
+    this.fruitless.delete(run.task.id);
+    await this.end(run, 'FAILED', isPassing ? INTERRUPTED : failureOf(error));
     return 'FAILED';
+  }
+
+  /** Whether a task that the database has interrupted is tried again: always where it got on, else for some minutes. */
+  private isWorthAnother({ task }: Run, { current }: ProgressReporter): boolean {
+    const former = current.employeesDone > task.progress.employeesDone ? undefined : this.fruitless.get(task.id);
+    const { times, since } = { times: (former?.times ?? 0) + 1, since: former?.since ?? Date.now() };
+    this.fruitless.set(task.id, { times, since });
+    return times < FRUITLESS_TAKES || Date.now() - since < FRUITLESS_MS;
   }
 
   private async end(run: Run, status: SyncTaskStatusName, failure: FailureState | null): Promise<void> {
@@ -227,6 +247,12 @@ function isComplete({ task }: Run, certified: Certified | undefined): boolean {
   const certificate = certified?.certificate ?? task.certificate;
   return certificate ? isProven(certificate) : task.trigger === 'REVERT';
 }
+
+const INTERRUPTED: FailureState = {
+  code: 'DATABASE_INTERRUPTED',
+  message:
+    'The database has interrupted the task again and again for some minutes: see to it by the server log, then start the task again.',
+};
 
 /** What a caller is told; a fault of our own keeps its details for the log. */
 function failureOf(error: unknown): FailureState {

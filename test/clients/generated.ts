@@ -153,6 +153,8 @@ export type UserErrorCode =
   | 'COMPANY_ALREADY_CONNECTED'
   /** As many custom sources as allowed are enabled: disable one, or raise ROLLCALL_CUSTOM_SOURCE_LIMIT. */
   | 'CUSTOM_SOURCE_LIMIT'
+  /** The database went away again and again while the task ran: see to it by the server’s log, then start the task again. */
+  | 'DATABASE_INTERRUPTED'
   /** A department cannot be moved below itself: choose a parent outside of it. */
   | 'DEPARTMENT_CYCLE'
   /** People or departments are in it: move them first. */
