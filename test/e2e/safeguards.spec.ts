@@ -36,6 +36,48 @@ describe('a list of departments that comes empty', () => {
   });
 });
 
+describe('a list that lacks what is there', () => {
+  let rollcall: TestRollcall;
+  let source: string;
+  beforeEach(async () => {
+    rollcall = await startRollcall();
+    source = await connectSource(rollcall);
+    await synchronize(rollcall, source);
+    change(rollcall.sandbox, ({ users }) => users.set('neu', user('neu', '新人', [4])));
+  });
+  afterEach(() => rollcall.stop());
+
+  const outcome = async () => {
+    const { status, certificate } = await synchronize(rollcall, source);
+    const here = await rollcall.sql.query(`SELECT FROM employee WHERE username = 'neu'`);
+    return [status, certificate?.reasons, here.rowCount];
+  };
+
+  it('of departments: their people are read all the same, and the task is not green', async () => {
+    rollcall.sandbox.faults.add({ kind: 'shortened', path: 'department/list', times: 1 });
+    const reasons = ['The list of departments lacked 4, although they are there.'];
+    expect(await outcome()).toEqual(['PARTIALLY_SUCCEEDED', reasons, 1]);
+    expect(await outcome()).toEqual(['SUCCEEDED', [], 1]);
+  });
+
+  it('of a department’s people, once: it is read again, so that newcomers come', async () => {
+    const before = rollcall.sandbox.calls.get('user/list') ?? 0;
+    rollcall.sandbox.faults.add({ kind: 'empty', path: 'user/list', query: { department_id: '4' }, times: 1 });
+    expect(await outcome()).toEqual(['SUCCEEDED', [], 1]);
+    expect((rollcall.sandbox.calls.get('user/list') ?? 0) - before).toBe(5);
+  });
+
+  it('of a department’s people, each time: the task is not green, and nobody leaves', async () => {
+    rollcall.sandbox.faults.add({ kind: 'empty', path: 'user/list', query: { department_id: '4' } });
+    const reasons = ['Lists of people lack somebody who is there: of departments 4.'];
+    expect(await outcome()).toEqual(['PARTIALLY_SUCCEEDED', reasons, 0]);
+    const { rows } = await rollcall.sql.query(`SELECT username FROM employee WHERE status = 'SUSPENDED'`);
+    expect(rows).toEqual([]);
+    rollcall.sandbox.faults.clear();
+    expect(await outcome()).toEqual(['SUCCEEDED', [], 1]);
+  });
+});
+
 describe('who and what is gone', () => {
   it('is believed in whichever words WeCom says it', async () => {
     const rollcall = await startRollcall();
@@ -365,7 +407,7 @@ describe('the end of a grace period', () => {
       await synchronize(rollcall, source);
       await sql.query(`UPDATE employee SET removal_due_at = now() WHERE username = 'back' AND status = 'SUSPENDED'`);
       change(sandbox, ({ users }) => users.set('back', back));
-      sandbox.faults.add({ kind: 'empty', path: 'user/list', query: { department_id: department } });
+      sandbox.faults.add({ kind: 'empty', path: 'user/list', query: { department_id: department }, times: 1 });
       const task = await synchronize(rollcall, source);
       expect([task.status, (await recordsOf(rollcall.api, task.id, { text: 'back' })).map((r) => r.action)]).toEqual([
         'SUCCEEDED',

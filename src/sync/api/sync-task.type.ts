@@ -222,7 +222,8 @@ export class SnapshotCertificate implements CertificateState {
   sourceCalls: number;
 
   @Field(() => Int, {
-    description: 'Objects missing from it that could not be read once more by themselves: they stay as they are.',
+    description:
+      'Objects missing from it that could not be read once more by themselves: they stay as they are; and lists that lacked what is there.',
   })
   unconfirmed: number;
 

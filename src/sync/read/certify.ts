@@ -236,12 +236,14 @@ export async function storeEventCertificate(
 /**
  * Looks at what was read by itself: whatever could not be read stays, and the certificate says so; and where something is gone,
  * the visible range is asked once more, since a range that shrank meanwhile makes people look gone too.
+ * @param doubts lists that lacked what is there, in plain words: what else they lacked is not known
  */
 export async function confirmAbsences(
   dataSource: DataSource,
   connector: DirectoryConnector,
   run: Run,
   { certificate, findings }: Certified,
+  doubts: readonly string[] = [],
 ): Promise<Certified> {
   const [again] = await dataSource.query(
     `SELECT count(problem)::int AS unread, bool_or(problem IS NULL AND p.keys = '{}') AS gone,
@@ -253,9 +255,9 @@ export async function confirmAbsences(
   const shrank = again.gone ? await lostMeanwhile(dataSource, connector, run) : [];
   const lost = [...new Set([...findings.lost, ...shrank])];
   const event = run.task.trigger === 'EVENT';
-  const reasons = [...certificate.reasons, ...(event ? [] : again.problems)];
+  const reasons = [...certificate.reasons, ...(event ? [] : again.problems), ...doubts];
   if (lost.length > findings.lost.length) reasons.push(shrankReason(lost));
-  const confirmed = { ...certificate, reasons, unconfirmed: event ? 0 : again.unread };
+  const confirmed = { ...certificate, reasons, unconfirmed: event ? 0 : again.unread + doubts.length };
   await writeTask(dataSource, run, 'certificate = $3, extent_accepted = extent_accepted AND $4', [
     JSON.stringify(confirmed),
     shrank.length === 0,

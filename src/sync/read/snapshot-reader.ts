@@ -1,11 +1,17 @@
 import type { DataSource } from 'typeorm';
-import { type DirectoryConnector, hasGroups, NotPermitted } from '../../connector/directory-connector';
+import {
+  type DirectoryConnector,
+  type DirectoryExtent,
+  hasGroups,
+  NotPermitted,
+} from '../../connector/directory-connector';
 import type { OpenedConnector } from '../../connector/registry';
 import { inTransaction } from '../../database/transaction';
 import { claimEvents, freeUnreadable } from '../task/event-task';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
 import { type Certified, confirmAbsences, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
+import { departmentsLackingPeople, unlistedDepartments } from './lists-again';
 import { hasGraceEnded, readMissingAgain } from './read-again';
 import { readNamed, typesToRead } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
@@ -16,6 +22,20 @@ import { requireDepartments } from './told-groups';
 interface NamedDepartment {
   readonly id: string;
   readonly name: string;
+}
+
+/** What came of reading lists once more: what is in doubt of them, in plain words. */
+interface ListsAgain {
+  readonly read: boolean;
+  readonly doubts: readonly string[];
+}
+
+const NOTHING_AGAIN: ListsAgain = { read: false, doubts: [] };
+const NAMED = 20;
+
+function named(ids: readonly string[]): string {
+  const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : '';
+  return `${ids.slice(0, NAMED).join(', ')}${more}`;
 }
 
 /** The first two steps of a task: the directory's answers become rows, and the snapshot that they make is certified. */
@@ -80,15 +100,60 @@ export class SnapshotReader {
     const read = await this.readAll();
     let certified = await storeCertificate(dataSource, connector, run, read);
     const types = await this.typesToReadAgain(certified);
+    const again: ListsAgain[] = [];
     for (const type of types) {
-      const stage = await this.stage(type);
-      await stage.write(readMissingAgain(dataSource, connector, run, type), this.showCalls);
+      const missing = await this.readMissing(type);
+      if (missing > 0 && run.task.includesEmployees) again.push(await this.readListsAgain(type, read.extent));
     }
-    if (types.length > 0) certified = await confirmAbsences(dataSource, connector, run, certified);
+    if (again.some((lists) => lists.read)) certified = await storeCertificate(dataSource, connector, run, read);
+    const doubts = again.flatMap((lists) => lists.doubts);
+    if (types.length > 0) certified = await confirmAbsences(dataSource, connector, run, certified, doubts);
     const { employeesRead } = certified.certificate;
     if (run.task.includesEmployees)
       this.progress.update({ employeesDone: employeesRead, employeesTotal: employeesRead });
     return certified;
+  }
+
+  /** @returns how much was missing */
+  private async readMissing(type: StagedType): Promise<number> {
+    const stage = await this.stage(type);
+    let missing = 0;
+    await stage.write(readMissingAgain(this.dataSource, this.connector, this.run, type), ({ pages }) => {
+      missing += pages;
+      this.showCalls();
+    });
+    return missing;
+  }
+
+  /** The lists of people that were not asked for, or not whole, since somebody or something that was missing is there. */
+  private async readListsAgain(type: StagedType, extent: DirectoryExtent): Promise<ListsAgain> {
+    const { dataSource, run } = this;
+    if (type === 'DEPARTMENT') {
+      const tree = await this.departmentsInScope();
+      const unlisted = await unlistedDepartments(
+        dataSource,
+        run,
+        tree.map((department) => department.id),
+      );
+      if (unlisted.length === 0) return NOTHING_AGAIN;
+      await this.readPeopleOf(unlisted, extent);
+      return { read: true, doubts: [`The list of departments lacked ${named(unlisted)}, although they are there.`] };
+    }
+    const lacking = type === 'EMPLOYEE' ? await departmentsLackingPeople(dataSource, run) : [];
+    if (lacking.length === 0) return NOTHING_AGAIN;
+    // Whoever has just moved is on it now.
+    await this.readPeopleOf(lacking, extent);
+    const still = await departmentsLackingPeople(dataSource, run);
+    const doubts =
+      still.length > 0 ? [`Lists of people lack somebody who is there: of departments ${named(still)}.`] : [];
+    return { read: true, doubts };
+  }
+
+  private async readPeopleOf(departmentIds: readonly string[], extent: DirectoryExtent): Promise<void> {
+    const stage = await this.stage('EMPLOYEE');
+    const only = { ...extent, employeeIds: [], groupIds: [] };
+    const options = { ...stage.options(), alreadyRead: () => false };
+    await stage.write(this.connector.employees(only, departmentIds, options), this.showCalls);
   }
 
   /** Of what something may be missing: from the very pages of the former snapshot only whoever is about to be removed. */

@@ -54,7 +54,7 @@ export interface CertificateState {
   groupsRead: number;
   pagesRead: number;
   sourceCalls: number;
-  /** Objects missing from it that could not be read once more by themselves: they stay as they are. */
+  /** Objects missing from it that could not be read once more by themselves: they stay as they are; and lists that lacked what is there. */
   unconfirmed?: number;
   scopeFingerprint: string;
 }

@@ -1,0 +1,38 @@
+import type { DataSource } from 'typeorm';
+import type { Run } from '../task/lease';
+
+/**
+ * What was read by itself shows which lists were not whole: a department that the list of departments lacked, somebody whom the list
+ * of their department's people lacked. Whoever has come since the last run may be missing from these as well, and nobody asks for
+ * them by themselves.
+ */
+
+/** Departments that the list lacked although they are there, of those whose people are to be read. External ids. */
+export async function unlistedDepartments(
+  dataSource: DataSource,
+  run: Run,
+  inScope: readonly string[],
+): Promise<string[]> {
+  const rows = await dataSource.query(
+    `SELECT DISTINCT s.external_id AS id FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
+      WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' AND tp.page_key LIKE 'again:%' AND s.external_id = ANY ($2) ORDER BY 1`,
+    [run.task.id, inScope],
+  );
+  return rows.map((row: { id: string }) => row.id);
+}
+
+/** Departments whose list of people lacks somebody who says to be in them. External ids. */
+export async function departmentsLackingPeople(dataSource: DataSource, run: Run): Promise<string[]> {
+  const rows = await dataSource.query(
+    `WITH lacking AS MATERIALIZED (
+       SELECT DISTINCT k FROM task_page again JOIN staged_employee s ON s.page_id = again.page_id AND s.status <> 'LEFT', unnest(s.department_keys) k
+         JOIN task_page list ON list.task_id = $1 AND list.object_type = 'EMPLOYEE' AND list.page_key = 'employees-of:' || k
+         JOIN snapshot_page p ON p.id = list.page_id
+        WHERE again.task_id = $1 AND again.object_type = 'EMPLOYEE' AND again.page_key LIKE 'again:%' AND s.external_key <> ALL (p.keys)
+     )
+     SELECT DISTINCT d.external_id AS id FROM lacking JOIN staged_department d ON d.external_key = lacking.k
+       JOIN task_page tp ON tp.page_id = d.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' ORDER BY 1`,
+    [run.task.id],
+  );
+  return rows.map((row: { id: string }) => row.id);
+}
