@@ -1,0 +1,249 @@
+import { toTypedId } from '../../src/platform/typed-id';
+import { mutate } from '../setup/organisation-view';
+import {
+  change,
+  connectSource,
+  LOCKS_WAITED_FOR,
+  recordsOf,
+  reorganise,
+  startRollcall,
+  summaries,
+  synchronize,
+  type TestRollcall,
+  untilRow,
+  user,
+  watch,
+} from '../setup/rollcall';
+
+describe('undo', () => {
+  let rollcall: TestRollcall;
+  let source: string;
+
+  beforeEach(async () => {
+    rollcall = await startRollcall();
+    source = await connectSource(rollcall);
+    await synchronize(rollcall, source);
+  });
+  afterEach(() => rollcall.stop());
+
+  const revert = (taskId: string) => mutate(rollcall, 'revertSyncTask', { taskId }, 'syncTask { id }');
+  /** Everything that a synchronization may write, with ids: equal before and after an undo. */
+  const organisation = async () => {
+    const { rows } = await rollcall.sql.query(
+      `SELECT 'e' AS kind, id::text, to_jsonb(e) - '{updated_at,created_at,suspended_at,removal_due_at,since}'::text[] AS row FROM employee e
+        WHERE status <> 'REMOVED'
+       UNION ALL SELECT 'd', id::text, to_jsonb(d) - '{updated_at,created_at,since}'::text[] FROM department d
+       UNION ALL SELECT 'm', employee_id || ' ' || department_id, to_jsonb(m) - 'since' FROM membership m ORDER BY 1, 2`,
+    );
+    return rows;
+  };
+
+  const undo = async (taskId: string) => {
+    const { syncTask, userErrors } = await revert(taskId);
+    expect(userErrors).toEqual([]);
+    return watch(rollcall.api, syncTask.id);
+  };
+  const skipped = async (taskId: string) =>
+    (await recordsOf(rollcall.api, taskId, { result: ['SKIPPED'] })).map((r) => [r.externalId, r.reasonCode]);
+
+  it('undoing a task brings everything back as it was, with the same ids, and switches automatic synchronization off', async () => {
+    const before = await organisation();
+    reorganise(rollcall);
+    const task = await synchronize(rollcall, source);
+    const after = await organisation();
+    expect(after).not.toEqual(before);
+    expect(await undo(task.id)).toMatchObject({ status: 'SUCCEEDED' });
+    expect(await organisation()).toEqual(before);
+    const { rows } = await rollcall.sql.query(`SELECT automatic_enabled FROM identity_source WHERE type = 'WECOM'`);
+    expect(rows).toEqual([{ automatic_enabled: false }]);
+    // The next run sees the directory's side again, and restores the same person with the same id.
+    const again = await synchronize(rollcall, source);
+    expect(again.status).toBe('SUCCEEDED');
+    const ids = (rows: { id: string }[]) => rows.map((row) => row.id).sort();
+    expect(ids((await organisation()).filter((row) => row.kind === 'e'))).toEqual(
+      ids(after.filter((row) => row.kind === 'e')),
+    );
+  });
+
+  it('undoing a first synchronization leaves nobody, also where that was applied while it was planned', async () => {
+    const many = await startRollcall();
+    try {
+      change(many.sandbox, ({ users }) => {
+        for (let i = 0; i < 600; i++) users.set(`u${i}`, user(`u${i}`, `员工${i}`, [2]));
+      });
+      const { id } = await synchronize(many, await connectSource(many));
+      const undone = await mutate(many, 'revertSyncTask', { taskId: id }, 'syncTask { id }');
+      expect(undone.userErrors).toEqual([]);
+      expect(await watch(many.api, undone.syncTask.id)).toMatchObject({ status: 'SUCCEEDED' });
+      const { rows } = await many.sql.query(
+        `SELECT (SELECT count(*) FROM employee WHERE status <> 'REMOVED')::int AS people, (SELECT count(*) FROM department)::int AS departments`,
+      );
+      expect(rows).toEqual([{ people: 0, departments: 0 }]);
+    } finally {
+      await many.stop();
+    }
+  });
+
+  it('undoing a removal brings back somebody who is missing still, and has no second grace period', async () => {
+    change(rollcall.sandbox, ({ users }) => users.delete('zhaoliu'));
+    await synchronize(rollcall, source);
+    await rollcall.sql.query(`UPDATE employee SET removal_due_at = now() WHERE username = 'zhaoliu'`);
+    const removal = await synchronize(rollcall, source);
+    expect(await undo(removal.id)).toMatchObject({ status: 'SUCCEEDED' });
+    const { rows } = await rollcall.sql.query(`SELECT status FROM employee WHERE username = 'zhaoliu'`);
+    expect(rows).toEqual([{ status: 'SUSPENDED' }]);
+    const again = await synchronize(rollcall, source);
+    expect(await summaries(rollcall.api, again.id)).toEqual(['REMOVE employee zhaoliu: status']);
+  });
+
+  it('undoing the end of a department brings back who was in it, with their places', async () => {
+    const before = await organisation();
+    change(rollcall.sandbox, ({ users, departments }) => {
+      departments.delete(4);
+      users.delete('zhaoliu');
+      users.set('wangwu', user('wangwu', '王五', [3]));
+    });
+    const task = await synchronize(rollcall, source);
+    expect((await undo(task.id)).status).toBe('SUCCEEDED');
+    expect(await organisation()).toEqual(before);
+  });
+
+  it('undoing a removal makes no second one of what has come back since', async () => {
+    const back = ({ departments, tags }: Parameters<Parameters<typeof change>[1]>[0]) => {
+      departments.set(5, { id: 5, parentId: 1, name: '空', order: 0 });
+      tags.set(7, { id: 7, name: '协会', users: ['lisi'], departments: [] });
+    };
+    change(rollcall.sandbox, back);
+    change(rollcall.sandbox, ({ departments }) => departments.set(6, { id: 6, parentId: 5, name: '下', order: 0 }));
+    await synchronize(rollcall, source);
+    change(rollcall.sandbox, ({ users, departments, tags }) => {
+      departments.delete(5);
+      departments.delete(6);
+      tags.delete(7);
+      users.set('neu', user('neu', '新人', [4]));
+    });
+    const removal = await synchronize(rollcall, source);
+    change(rollcall.sandbox, back);
+    await synchronize(rollcall, source);
+    const undone = await undo(removal.id);
+    expect((await skipped(undone.id)).sort()).toEqual([
+      ['5', 'CHANGED_SINCE_PLAN'],
+      ['7', 'CHANGED_SINCE_PLAN'],
+    ]);
+    const { rows } = await rollcall.sql.query(
+      `SELECT (SELECT count(*) FROM department WHERE name = '空')::int AS departments, (SELECT count(*) FROM directory_group)::int AS groups,
+              (SELECT count(*) FROM department WHERE name = '下' AND parent_id IS NULL)::int AS below`,
+    );
+    // What was below hangs at the top, since what it hung under is another one now.
+    expect(rows).toEqual([{ departments: 1, groups: 1, below: 1 }]);
+  });
+
+  it('undoing leaves everybody the id that the directory has given them, and brings back what else was changed', async () => {
+    await rollcall.sql.query('UPDATE identity_source SET automatic_enabled = false');
+    change(rollcall.sandbox, ({ users }) => {
+      users.delete('lisi');
+      users.set('lisi2', user('lisi2', '李四', [4], { email: 'lisi@example.com', mobile: '13800000000' }));
+    });
+    await rollcall.sql.query(
+      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
+       SELECT id, 'EMPLOYEE', 'lisi', 'lisi', 'lisi2' FROM identity_source WHERE type = 'WECOM'`,
+    );
+    const renaming = await synchronize(rollcall, source);
+    expect(await summaries(rollcall.api, renaming.id)).toEqual([expect.stringContaining('RENAME_ID employee lisi2')]);
+    const undone = await undo(renaming.id);
+    expect(await recordsOf(rollcall.api, undone.id)).toMatchObject([
+      { externalId: 'lisi2', action: 'MOVE', result: 'APPLIED' },
+    ]);
+    const lisi = async () =>
+      (
+        await rollcall.sql.query(
+          `SELECT e.id, e.username, l.external_id, d.name FROM employee e JOIN link l ON l.local_id = e.id
+             JOIN membership m ON m.employee_id = e.id JOIN department d ON d.id = m.department_id WHERE e.display_name = '李四'`,
+        )
+      ).rows;
+    const [before] = await lisi();
+    expect(before).toMatchObject({ username: 'lisi', external_id: 'lisi2', name: '后端组' });
+    await synchronize(rollcall, source);
+    expect(await lisi()).toEqual([{ ...before, username: 'lisi2', name: '市场部' }]);
+  });
+
+  describe('a circle of departments', () => {
+    const hang = (id: number, parentId: number) =>
+      change(rollcall.sandbox, ({ departments }) => {
+        const department = departments.get(id);
+        if (department) departments.set(id, { ...department, parentId });
+      });
+
+    it('is not made by undoing a move, after what it led from was moved below it', async () => {
+      hang(3, 1);
+      change(rollcall.sandbox, ({ users }) => users.set('neu', user('neu', '新人', [4])));
+      const move = await synchronize(rollcall, source);
+      hang(2, 3);
+      await synchronize(rollcall, source);
+      const undone = await undo(move.id);
+      expect(await skipped(undone.id)).toEqual([['3', 'CHANGED_SINCE_PLAN']]);
+      const { rows } = await rollcall.sql.query(
+        `SELECT d.name, up.name AS parent FROM department d LEFT JOIN department up ON up.id = d.parent_id WHERE d.name IN ('研发中心', '后端组') ORDER BY 1`,
+      );
+      expect(rows).toEqual([
+        { name: '后端组', parent: '示例企业' },
+        { name: '研发中心', parent: '后端组' },
+      ]);
+    });
+
+    it('keeps nobody from being shown', async () => {
+      await rollcall.sql.query(
+        `UPDATE department d SET parent_id = below.id FROM department below WHERE d.name = '研发中心' AND below.name = '后端组'`,
+      );
+      const shown = `{ departments(filter: { text: "后端组" }) { nodes { path employeeCount(includeSubtree: true)
+        employees(includeSubtree: true) { nodes { username memberships { department { path } } } } } } }`;
+      const { departments } = await rollcall.api.request<{ departments: { nodes: { employeeCount: number }[] } }>(
+        shown,
+      );
+      expect(departments.nodes.map(({ employeeCount }) => employeeCount)).toEqual([3]);
+      const { rows } = await rollcall.sql.query(`SELECT id FROM employee WHERE username = 'lisi'`);
+      const edited = await mutate(
+        rollcall,
+        'updateEmployee',
+        { id: toTypedId('employee', rows[0].id), position: '组长' },
+        'employee { position }',
+      );
+      expect(edited).toEqual({ employee: { position: '组长' }, userErrors: [] });
+    });
+  });
+
+  it('undoing brings to the top what hung under a department that goes while it waits', async () => {
+    const hang = (parentId: number) =>
+      change(rollcall.sandbox, ({ departments }) => {
+        departments.set(5, { id: 5, parentId: 1, name: '空', order: 0 });
+        departments.set(6, { id: 6, parentId, name: '下', order: 0 });
+      });
+    hang(5);
+    await synchronize(rollcall, source);
+    hang(1);
+    const move = await synchronize(rollcall, source);
+    await rollcall.sql.query(
+      `SELECT pg_advisory_lock(hashtextextended(id::text, 0)) FROM identity_source WHERE type = 'WECOM'`,
+    );
+    const undone = undo(move.id);
+    await untilRow(rollcall, `SELECT FROM ${LOCKS_WAITED_FOR} WHERE locktype = 'advisory'`);
+    await rollcall.sql.query(
+      `WITH gone AS (DELETE FROM department WHERE name = '空' RETURNING id) DELETE FROM link WHERE local_id IN (SELECT id FROM gone)`,
+    );
+    await rollcall.sql.query('SELECT pg_advisory_unlock_all()');
+    expect(await undone).toMatchObject({ status: 'SUCCEEDED', failure: null });
+    const { rows } = await rollcall.sql.query(`SELECT parent_id FROM department WHERE name = '下'`);
+    expect(rows).toEqual([{ parent_id: null }]);
+  });
+
+  it('undoing leaves alone what was changed since, and names it', async () => {
+    reorganise(rollcall);
+    const task = await synchronize(rollcall, source);
+    await rollcall.sql.query(`UPDATE employee SET position = 'x', updated_at = now() WHERE username = 'lisi'`);
+    const undone = await undo(task.id);
+    expect(undone.status).toBe('PARTIALLY_SUCCEEDED');
+    expect(await skipped(undone.id)).toEqual([['lisi', 'CHANGED_SINCE_PLAN']]);
+    const twice = await revert(task.id);
+    expect(twice.userErrors).toMatchObject([{ code: 'TASK_NOT_REVERTIBLE', field: ['input', 'taskId'] }]);
+  });
+});
