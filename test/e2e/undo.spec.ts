@@ -96,6 +96,96 @@ describe('undo', () => {
     expect(await summaries(rollcall.api, again.id)).toEqual(['REMOVE employee zhaoliu: status']);
   });
 
+  describe('undoing a return', () => {
+    const leave = async () => {
+      change(rollcall.sandbox, ({ users }) => users.delete('lisi'));
+      await synchronize(rollcall, source);
+    };
+    const graceEnds = (moment: string) =>
+      rollcall.sql.query(`UPDATE employee SET removal_due_at = ${moment} WHERE username = 'lisi'`);
+    /** As somebody else, in a department that comes with them. */
+    const comeBack = async () => {
+      change(rollcall.sandbox, ({ users, departments }) => {
+        departments.set(9, { id: 9, parentId: 1, name: '新', order: 0 });
+        users.set('lisi', user('lisi', '李四新', [9], { position: '新职', direct_leader: ['wangwu'] }));
+      });
+      return synchronize(rollcall, source);
+    };
+    const lisi = async () =>
+      (
+        await rollcall.sql.query(
+          `SELECT e.display_name, e.position, e.status, e.email, e.suspended_at, e.removal_due_at, main.name AS main, boss.username AS boss,
+                  ARRAY(SELECT d.name FROM membership m JOIN department d ON d.id = m.department_id WHERE m.employee_id = e.id) AS departments
+             FROM employee e LEFT JOIN department main ON main.id = e.main_department_id LEFT JOIN employee boss ON boss.id = e.manager_id
+            WHERE e.username = 'lisi'`,
+        )
+      ).rows[0];
+
+    it('leaves who was suspended as they were, in their places, with what was left of their grace', async () => {
+      await leave();
+      await graceEnds(`now() + interval '1 day'`);
+      const before = await lisi();
+      expect(before).toMatchObject({ status: 'SUSPENDED', main: '后端组', departments: ['后端组'], boss: 'zhangsan' });
+      const back = await comeBack();
+      const after = await lisi();
+      expect(after).toMatchObject({ display_name: '李四新', status: 'ACTIVE', main: '新', boss: 'wangwu' });
+      const undone = await undo(back.id);
+      expect(undone.status).toBe('SUCCEEDED');
+      expect(await recordsOf(rollcall.api, undone.id, { objectType: 'EMPLOYEE' })).toMatchObject([
+        { externalId: 'lisi', action: 'SUSPEND', result: 'APPLIED' },
+      ]);
+      expect(await lisi()).toEqual(before);
+      expect((await undo(undone.id)).status).toBe('SUCCEEDED');
+      expect(await lisi()).toEqual(after);
+      await synchronize(rollcall, source);
+      expect(await lisi()).toEqual(after);
+    });
+
+    it('removes again who had been removed', async () => {
+      await leave();
+      await graceEnds('now()');
+      await synchronize(rollcall, source);
+      const before = await lisi();
+      expect(before).toMatchObject({ status: 'REMOVED', departments: [] });
+      const undone = await undo((await comeBack()).id);
+      expect(undone.status).toBe('SUCCEEDED');
+      expect(await recordsOf(rollcall.api, undone.id, { objectType: 'EMPLOYEE' })).toMatchObject([
+        { externalId: 'lisi', action: 'REMOVE', result: 'APPLIED' },
+      ]);
+      expect(await lisi()).toEqual(before);
+      const again = await synchronize(rollcall, source);
+      expect(await summaries(rollcall.api, again.id)).toContainEqual(expect.stringContaining('RESTORE employee lisi'));
+    });
+
+    it('that was an undo leaves whoever had gone with a department in those that were left', async () => {
+      change(rollcall.sandbox, ({ users, departments }) => {
+        departments.set(9, { id: 9, parentId: 1, name: '旧', order: 0 });
+        users.set('lisi', user('lisi', '李四', [3, 9], { mainDepartment: 3 }));
+      });
+      await synchronize(rollcall, source);
+      change(rollcall.sandbox, ({ departments }) => departments.delete(9));
+      change(rollcall.sandbox, ({ users }) => users.delete('lisi'));
+      const task = await synchronize(rollcall, source);
+      const before = await lisi();
+      expect(before).toMatchObject({ status: 'SUSPENDED', main: '后端组', departments: ['后端组'] });
+      const undone = await undo(task.id);
+      expect((await lisi()).departments.sort()).toEqual(['后端组', '旧']);
+      expect((await undo(undone.id)).status).toBe('SUCCEEDED');
+      expect(await lisi()).toMatchObject({ status: 'SUSPENDED', main: '后端组', departments: ['后端组'] });
+    });
+
+    it('from undoing a first synchronization leaves nobody', async () => {
+      const everybody = async () =>
+        (await rollcall.sql.query('SELECT status, count(*)::int FROM employee GROUP BY 1')).rows;
+      const { rows } = await rollcall.sql.query('SELECT id FROM sync_task');
+      const undone = await undo(toTypedId('task', rows[0].id));
+      const redone = await undo(undone.id);
+      expect(await everybody()).toContainEqual({ status: 'ACTIVE', count: 3 });
+      expect((await undo(redone.id)).status).toBe('SUCCEEDED');
+      expect(await everybody()).toEqual([{ status: 'REMOVED', count: 4 }]);
+    });
+  });
+
   it('undoing the end of a department brings back who was in it, with their places', async () => {
     const before = await organisation();
     change(rollcall.sandbox, ({ users, departments }) => {
