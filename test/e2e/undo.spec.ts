@@ -186,6 +186,64 @@ describe('undo', () => {
     });
   });
 
+  describe('undoing somebody’s removal', () => {
+    const people = async () =>
+      (
+        await rollcall.sql.query(
+          `SELECT display_name AS name, status, username, extension_values ->> 'badge' AS badge FROM employee WHERE username = 'boss' ORDER BY 1`,
+        )
+      ).rows;
+    const boss = (id: string, name: string) => user(id, name, [2], { alias: 'boss', position: '001' });
+
+    beforeEach(async () => {
+      const field = { key: 'badge', displayName: '工牌', unique: true };
+      await mutate(rollcall, 'createExtensionField', field, 'extensionField { id }');
+      const fieldMappings = [
+        { objectType: 'DEPARTMENT', localField: 'name', thirdPartyField: 'name' },
+        { objectType: 'EMPLOYEE', localField: 'username', thirdPartyField: 'alias' },
+        { objectType: 'EMPLOYEE', localField: 'displayName', thirdPartyField: 'name' },
+        { objectType: 'EMPLOYEE', localField: 'extension.badge', thirdPartyField: 'position' },
+      ];
+      await mutate(rollcall, 'configureSynchronization', { id: source, fieldMappings }, 'identitySource { id }');
+      change(rollcall.sandbox, ({ users }) => {
+        for (const person of [...users.values()])
+          users.set(person.userid, { ...person, alias: person.userid, position: person.userid });
+        users.set('old', boss('old', '旧'));
+      });
+      await synchronize(rollcall, source);
+      change(rollcall.sandbox, ({ users }) => {
+        users.delete('old');
+        users.set('new', boss('new', '新'));
+      });
+      await synchronize(rollcall, source);
+      await rollcall.sql.query(`UPDATE employee SET removal_due_at = now() WHERE status = 'SUSPENDED'`);
+    });
+
+    it('leaves a successor what is theirs: whoever is suspended takes nothing from those present', async () => {
+      const removal = await synchronize(rollcall, source);
+      expect(await summaries(rollcall.api, removal.id)).toEqual(['REMOVE employee old: status']);
+      expect((await undo(removal.id)).status).toBe('SUCCEEDED');
+      expect(await people()).toEqual([
+        { name: '新', status: 'ACTIVE', username: 'boss', badge: '001' },
+        { name: '旧', status: 'SUSPENDED', username: 'boss', badge: '001' },
+      ]);
+    });
+
+    it('brings back a successor who went with the same run', async () => {
+      change(rollcall.sandbox, ({ users }) => users.delete('new'));
+      const both = await synchronize(rollcall, source);
+      expect((await summaries(rollcall.api, both.id)).sort()).toEqual([
+        'REMOVE employee old: status',
+        'SUSPEND employee new: status',
+      ]);
+      expect((await undo(both.id)).status).toBe('SUCCEEDED');
+      expect(await people()).toEqual([
+        { name: '新', status: 'ACTIVE', username: 'boss', badge: '001' },
+        { name: '旧', status: 'SUSPENDED', username: 'boss', badge: '001' },
+      ]);
+    });
+  });
+
   it('undoing the end of a department brings back who was in it, with their places', async () => {
     const before = await organisation();
     change(rollcall.sandbox, ({ users, departments }) => {
