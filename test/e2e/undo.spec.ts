@@ -384,6 +384,109 @@ describe('undo', () => {
     expect(rows).toEqual([{ parent_id: null }]);
   });
 
+  describe('undoing several tasks, the last first', () => {
+    const group = (users: string[]) =>
+      change(rollcall.sandbox, ({ tags }) =>
+        tags.set(7, { id: 7, name: `协会 ${users.length}`, users, departments: [] }),
+      );
+    const lisi = (name: string) =>
+      change(rollcall.sandbox, ({ users }) => users.set('lisi', user('lisi', name, [3], { position: name })));
+    const groups = async () => (await rollcall.sql.query('SELECT name FROM directory_group')).rows;
+    const edit = async (position: string) => {
+      const { rows } = await rollcall.sql.query(`SELECT id FROM employee WHERE username = 'lisi'`);
+      const id = toTypedId('employee', rows[0].id);
+      expect((await mutate(rollcall, 'updateEmployee', { id, position }, 'employee { id }')).userErrors).toEqual([]);
+    };
+
+    it('brings back what was there before each of them', async () => {
+      group(['lisi']);
+      await synchronize(rollcall, source);
+      const states = [await organisation()];
+      const tasks: string[] = [];
+      const run = async () => {
+        tasks.push((await synchronize(rollcall, source)).id);
+        states.push(await organisation());
+      };
+      reorganise(rollcall);
+      group(['lisi', 'neu']);
+      await run();
+      change(rollcall.sandbox, ({ users, departments }) => {
+        users.set('neu', user('neu', '新人新', [4]));
+        users.set('lisi', user('lisi', '李四新', [2]));
+        users.set('zhaoliu', user('zhaoliu', '赵六', [4]));
+        departments.delete(5);
+        departments.set(4, { id: 4, parentId: 1, name: '市场一', order: 3 });
+      });
+      group(['lisi', 'neu', 'zhaoliu']);
+      await run();
+      lisi('李四又');
+      await run();
+      for (const task of tasks.reverse()) {
+        states.pop();
+        expect(await undo(task)).toMatchObject({ status: 'SUCCEEDED' });
+        expect(await organisation()).toEqual(states.at(-1));
+      }
+      expect(await groups()).toEqual([{ name: '协会 1' }]);
+    });
+
+    it('brings back who was suspended by one and removed by another', async () => {
+      const before = await organisation();
+      change(rollcall.sandbox, ({ users }) => users.delete('lisi'));
+      const suspension = await synchronize(rollcall, source);
+      await rollcall.sql.query(`UPDATE employee SET removal_due_at = now() WHERE username = 'lisi'`);
+      const removal = await synchronize(rollcall, source);
+      for (const { id } of [removal, suspension]) expect((await undo(id)).status).toBe('SUCCEEDED');
+      expect(await organisation()).toEqual(before);
+    });
+
+    it('also undoes again what was undone and done again', async () => {
+      lisi('李四甲');
+      const task = await synchronize(rollcall, source);
+      const undone = await undo(task.id);
+      expect((await undo(undone.id)).status).toBe('SUCCEEDED');
+      expect((await undo(task.id)).status).toBe('SUCCEEDED');
+      expect((await revert(task.id)).userErrors).toMatchObject([
+        { code: 'TASK_NOT_REVERTIBLE', message: expect.stringContaining('changed again since') },
+      ]);
+    });
+
+    it('leaves alone what was edited between them, or since', async () => {
+      lisi('李四甲');
+      const first = await synchronize(rollcall, source);
+      await edit('组长');
+      lisi('李四乙');
+      const second = await synchronize(rollcall, source);
+      expect((await undo(second.id)).status).toBe('SUCCEEDED');
+      const refused = [{ code: 'TASK_NOT_REVERTIBLE', message: expect.stringContaining('李四甲') }];
+      expect((await revert(first.id)).userErrors).toMatchObject(refused);
+      lisi('李四丙');
+      const third = await synchronize(rollcall, source);
+      lisi('李四丁');
+      const fourth = await synchronize(rollcall, source);
+      expect((await undo(fourth.id)).status).toBe('SUCCEEDED');
+      await edit('经理');
+      expect((await revert(third.id)).userErrors).toMatchObject([{ code: 'TASK_NOT_REVERTIBLE' }]);
+    });
+
+    it('leaves alone whose id was changed between them', async () => {
+      await rollcall.sql.query('UPDATE identity_source SET automatic_enabled = false');
+      lisi('李四甲');
+      const first = await synchronize(rollcall, source);
+      change(rollcall.sandbox, ({ users }) => {
+        users.delete('lisi');
+        users.set('lisi2', user('lisi2', '李四乙', [4]));
+      });
+      await rollcall.sql.query(
+        `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
+         SELECT id, 'EMPLOYEE', 'lisi', 'lisi', 'lisi2' FROM identity_source WHERE type = 'WECOM'`,
+      );
+      const renaming = await synchronize(rollcall, source);
+      expect(await summaries(rollcall.api, renaming.id)).toEqual([expect.stringContaining('RENAME_ID employee lisi2')]);
+      expect((await undo(renaming.id)).status).toBe('SUCCEEDED');
+      expect((await revert(first.id)).userErrors).toMatchObject([{ code: 'TASK_NOT_REVERTIBLE' }]);
+    });
+  });
+
   it('undoing leaves alone what was changed since, and names it', async () => {
     reorganise(rollcall);
     const task = await synchronize(rollcall, source);

@@ -29,10 +29,24 @@ const isLinked = (source: string) => `EXISTS (
 
 /**
  * The reverse of every applied record, last first. One whose object was changed since is kept as a skipped record, so that it
- * is named. A restored person keeps their id; a department or group that was removed comes back with its id. Who came back is suspended
+ * is named; what was changed and undone since is as it was. A restored person keeps their id; a department or group that was removed comes back with its id. Who came back is suspended
  * or removed again, as they were before. Which id the directory has for somebody is not undone.
  */
 const REVERSE_RECORDS = `
+WITH RECURSIVE given_back AS MATERIALIZED (
+  -- An undo leaves an object as it was before what it undid, but for an id, so that its version stands for the one before.
+  SELECT given.local_id, undo.applied_at AS version, undone.local_version AS former
+    FROM sync_task origin
+    JOIN sync_task undo ON undo.identity_source_id = origin.identity_source_id AND undo.trigger = 'REVERT' AND undo.applied_at > origin.applied_at
+    JOIN sync_record given ON given.task_id = undo.id AND given.result IS NULL
+    JOIN sync_record undone ON undone.task_id = undo.origin_id AND undone.local_id = given.local_id AND undone.action <> 'RENAME_ID'
+   WHERE origin.id = $2
+), stands_for AS (
+  SELECT local_id, version, former FROM given_back
+  UNION
+  SELECT later.local_id, later.version, earlier.former
+    FROM stands_for later JOIN given_back earlier ON earlier.local_id = later.local_id AND earlier.version = later.former
+)
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, result, reason_code,
                          before, after, changed, edges, edges_before, read_at, local_version)
 SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action = 'CREATE') DESC, r.ordinal DESC),
@@ -53,11 +67,12 @@ SELECT $1, row_number() OVER (ORDER BY (r.object_type = 'EMPLOYEE') = (r.action 
   LEFT JOIN employee e ON r.object_type = 'EMPLOYEE' AND e.id = r.local_id
   LEFT JOIN department d ON r.object_type = 'DEPARTMENT' AND d.id = r.local_id
   LEFT JOIN directory_group g ON r.object_type = 'GROUP' AND g.id = r.local_id,
-  LATERAL (SELECT coalesce(e.updated_at, d.updated_at, g.updated_at) AS version) at,
+  LATERAL (SELECT coalesce(e.updated_at, d.updated_at, g.updated_at) AS version, coalesce(r.applied_at, t.applied_at) AS left_with) at,
   LATERAL (SELECT at.version,
                   CASE WHEN r.object_type IN ('DEPARTMENT', 'GROUP') AND r.action = 'REMOVE'
                        THEN at.version IS NULL AND NOT ${isLinked('t.identity_source_id')}
-                       ELSE coalesce(at.version = coalesce(r.applied_at, t.applied_at), false) END AS unchanged) here
+                       ELSE coalesce(at.version = at.left_with, false)
+                            OR (r.local_id, at.version, at.left_with) IN (SELECT local_id, version, former FROM stands_for) END AS unchanged) here
  WHERE r.task_id = $2 AND r.result IS NULL AND t.applied_at IS NOT NULL AND (r.action <> 'RENAME_ID' OR cardinality(r.changed) > 0)`;
 
 /** Who was removed was taken out of their departments too; who was suspended has lost those that are gone, and is in the others. */
