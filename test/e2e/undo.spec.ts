@@ -384,6 +384,115 @@ describe('undo', () => {
     expect(rows).toEqual([{ parent_id: null }]);
   });
 
+  describe('undoing brings back no value that its field does not take', () => {
+    const fields: Record<string, string> = {};
+    const field = async (input: Record<string, unknown>) => {
+      const made = await mutate(
+        rollcall,
+        'createExtensionField',
+        { displayName: '字段', ...input },
+        'extensionField { id }',
+      );
+      fields[String(input['key'])] = made.extensionField.id;
+    };
+    const changeField = async (key: string, input: Record<string, unknown>) => {
+      const changed = await mutate(
+        rollcall,
+        'updateExtensionField',
+        { id: fields[key], ...input },
+        'extensionField { id }',
+      );
+      expect(changed.userErrors).toEqual([]);
+    };
+    const tell = (told: Record<string, unknown>) =>
+      change(rollcall.sandbox, ({ users }) => users.set('lisi', user('lisi', '李四', [3], told)));
+    const configure = (extensions: Record<string, string>, ofDepartments: Record<string, string>[] = []) => {
+      const fieldMappings = [
+        { objectType: 'DEPARTMENT', localField: 'name', thirdPartyField: 'name' },
+        ...ofDepartments,
+        { objectType: 'EMPLOYEE', localField: 'username', thirdPartyField: 'userid' },
+        { objectType: 'EMPLOYEE', localField: 'displayName', thirdPartyField: 'name' },
+        ...Object.entries(extensions).map(([key, thirdPartyField]) => ({
+          objectType: 'EMPLOYEE',
+          localField: `extension.${key}`,
+          thirdPartyField,
+        })),
+      ];
+      return mutate(rollcall, 'configureSynchronization', { id: source, fieldMappings }, 'identitySource { id }');
+    };
+    const values = async () =>
+      (await rollcall.sql.query(`SELECT extension_values AS held FROM employee WHERE username = 'lisi'`)).rows[0].held;
+    const ofLisi = async (taskId: string) => {
+      const [record] = await recordsOf(rollcall.api, taskId, { text: 'lisi' });
+      const kept = record?.comparison.filter((c) => c.kept).map((c) => [c.field, c.saseValueAfter, c.kept]);
+      const changed = record?.comparison.filter((c) => c.changed).map((c) => c.field);
+      return { result: record?.result, reasonCode: record?.reasonCode, kept, changed };
+    };
+
+    it('since its options or its type were changed', async () => {
+      await field({ key: 'grade', type: 'CHOICE', options: ['A', 'B'] });
+      await field({ key: 'size' });
+      await field({ key: 'team' });
+      await configure({ grade: 'position', size: 'alias', team: 'address' });
+      tell({ position: 'A', alias: 'large', address: '甲' });
+      await synchronize(rollcall, source);
+      tell({ position: 'B', alias: '7', address: '乙' });
+      const all = await synchronize(rollcall, source);
+      await changeField('grade', { options: ['B'] });
+      await changeField('size', { type: 'NUMBER' });
+      const undone = await undo(all.id);
+      expect(undone.status).toBe('PARTIALLY_SUCCEEDED');
+      expect(await ofLisi(undone.id)).toEqual({
+        result: 'APPLIED',
+        reasonCode: 'INVALID_VALUE',
+        kept: [
+          ['extension.grade', 'B', 'INVALID'],
+          ['extension.size', '7', 'INVALID'],
+        ],
+        changed: ['extension.team'],
+      });
+      expect(await values()).toEqual({ grade: 'B', size: '7', team: '甲' });
+    });
+
+    it('of a department that comes back either', async () => {
+      const names = ['示例企业', '研发中心', '后端组', '市场部'];
+      await field({ key: 'kind', objectType: 'DEPARTMENT', type: 'CHOICE', options: [...names, '空'] });
+      await configure({}, [{ objectType: 'DEPARTMENT', localField: 'extension.kind', thirdPartyField: 'name' }]);
+      change(rollcall.sandbox, ({ departments }) => departments.set(5, { id: 5, parentId: 1, name: '空', order: 0 }));
+      await synchronize(rollcall, source);
+      change(rollcall.sandbox, ({ departments }) => departments.delete(5));
+      const removal = await synchronize(rollcall, source);
+      await changeField('kind', { options: names });
+      const undone = await undo(removal.id);
+      expect(await recordsOf(rollcall.api, undone.id)).toMatchObject([
+        { action: 'CREATE', externalId: '5', result: 'APPLIED', reasonCode: 'INVALID_VALUE' },
+      ]);
+      const { rows } = await rollcall.sql.query(`SELECT extension_values FROM department WHERE name = '空'`);
+      expect(rows).toEqual([{ extension_values: {} }]);
+    });
+
+    it('nor of a field that was deleted, whatever has its identifier later', async () => {
+      await field({ key: 'grade' });
+      await configure({ grade: 'alias' });
+      tell({ alias: '一级', position: '职员' });
+      await synchronize(rollcall, source);
+      tell({ alias: '二级', position: '组长' });
+      const graded = await synchronize(rollcall, source);
+      change(rollcall.sandbox, ({ users }) => users.delete('lisi'));
+      const left = await synchronize(rollcall, source);
+      await configure({});
+      const deleted = await mutate(rollcall, 'deleteExtensionField', { id: fields['grade'] }, 'extensionField { id }');
+      expect(deleted.userErrors).toEqual([]);
+      // Of whoever comes back nothing is told of it that the undo would have changed.
+      expect((await undo(left.id)).status).toBe('SUCCEEDED');
+      expect(await values()).toEqual({});
+      const undone = await undo(graded.id);
+      expect(await ofLisi(undone.id)).toMatchObject({ result: 'FAILED', reasonCode: 'INVALID_VALUE' });
+      await field({ key: 'grade', type: 'NUMBER' });
+      expect(await values()).toEqual({});
+    });
+  });
+
   describe('undoing several tasks, the last first', () => {
     const group = (users: string[]) =>
       change(rollcall.sandbox, ({ tags }) =>
