@@ -26,7 +26,24 @@ describe('undo', () => {
   });
   afterEach(() => rollcall.stop());
 
-  const revert = (taskId: string) => mutate(rollcall, 'revertSyncTask', { taskId }, 'syncTask { id }');
+  const revert = (taskId: string, more: Record<string, unknown> = {}) =>
+    mutate(rollcall, 'revertSyncTask', { taskId, ...more }, 'syncTask { id }');
+  const automatic = async () =>
+    (
+      await rollcall.sql.query(
+        `SELECT automatic_enabled AS enabled, next_run_at IS NOT NULL AS due FROM identity_source WHERE type = 'WECOM'`,
+      )
+    ).rows[0];
+  /** Whatever applies waits until `meanwhile` is done. */
+  const whileApplyingWaits = async (meanwhile: () => Promise<unknown>) => {
+    await untilRow(rollcall, `SELECT FROM ${LOCKS_WAITED_FOR} WHERE locktype = 'advisory'`);
+    await meanwhile();
+    await rollcall.sql.query('SELECT pg_advisory_unlock_all()');
+  };
+  const holdApplying = () =>
+    rollcall.sql.query(
+      `SELECT pg_advisory_lock(hashtextextended(id::text, 0)) FROM identity_source WHERE type = 'WECOM'`,
+    );
   /** Everything that a synchronization may write, with ids: equal before and after an undo. */
   const organisation = async () => {
     const { rows } = await rollcall.sql.query(
@@ -54,8 +71,7 @@ describe('undo', () => {
     expect(after).not.toEqual(before);
     expect(await undo(task.id)).toMatchObject({ status: 'SUCCEEDED' });
     expect(await organisation()).toEqual(before);
-    const { rows } = await rollcall.sql.query(`SELECT automatic_enabled FROM identity_source WHERE type = 'WECOM'`);
-    expect(rows).toEqual([{ automatic_enabled: false }]);
+    expect(await automatic()).toEqual({ enabled: false, due: false });
     // The next run sees the directory's side again, and restores the same person with the same id.
     const again = await synchronize(rollcall, source);
     expect(again.status).toBe('SUCCEEDED');
@@ -63,6 +79,28 @@ describe('undo', () => {
     expect(ids((await organisation()).filter((row) => row.kind === 'e'))).toEqual(
       ids(after.filter((row) => row.kind === 'e')),
     );
+  });
+
+  describe('leaves automatic synchronization on', () => {
+    it('when it is told to', async () => {
+      reorganise(rollcall);
+      const { id } = await synchronize(rollcall, source);
+      const { syncTask } = await revert(id, { keepAutomaticSynchronization: true });
+      expect((await watch(rollcall.api, syncTask.id)).status).toBe('SUCCEEDED');
+      expect(await automatic()).toEqual({ enabled: true, due: true });
+    });
+
+    it('when it is canceled, and so undoes nothing', async () => {
+      reorganise(rollcall);
+      const { id } = await synchronize(rollcall, source);
+      const before = await organisation();
+      await holdApplying();
+      const { syncTask } = await revert(id);
+      await whileApplyingWaits(() => mutate(rollcall, 'cancelSyncTask', { id: syncTask.id }, 'syncTask { id }'));
+      expect((await watch(rollcall.api, syncTask.id)).status).toBe('CANCELED');
+      expect(await organisation()).toEqual(before);
+      expect(await automatic()).toEqual({ enabled: true, due: true });
+    });
   });
 
   it('undoing a first synchronization leaves nobody, also where that was applied while it was planned', async () => {
@@ -370,15 +408,13 @@ describe('undo', () => {
     await synchronize(rollcall, source);
     hang(1);
     const move = await synchronize(rollcall, source);
-    await rollcall.sql.query(
-      `SELECT pg_advisory_lock(hashtextextended(id::text, 0)) FROM identity_source WHERE type = 'WECOM'`,
-    );
+    await holdApplying();
     const undone = undo(move.id);
-    await untilRow(rollcall, `SELECT FROM ${LOCKS_WAITED_FOR} WHERE locktype = 'advisory'`);
-    await rollcall.sql.query(
-      `WITH gone AS (DELETE FROM department WHERE name = '空' RETURNING id) DELETE FROM link WHERE local_id IN (SELECT id FROM gone)`,
+    await whileApplyingWaits(() =>
+      rollcall.sql.query(
+        `WITH gone AS (DELETE FROM department WHERE name = '空' RETURNING id) DELETE FROM link WHERE local_id IN (SELECT id FROM gone)`,
+      ),
     );
-    await rollcall.sql.query('SELECT pg_advisory_unlock_all()');
     expect(await undone).toMatchObject({ status: 'SUCCEEDED', failure: null });
     const { rows } = await rollcall.sql.query(`SELECT parent_id FROM department WHERE name = '下'`);
     expect(rows).toEqual([{ parent_id: null }]);

@@ -102,6 +102,7 @@ async function applyReversal(client: PoolClient, run: Run): Promise<void> {
   await execute(client, reversal.DROP_LOST_EDGES, run);
   await applyRecords(client, run);
   await execute(client, reversal.FORGET_HASHES, run);
+  if (run.task.settings.switchesAutomaticOff) await execute(client, reversal.SWITCH_AUTOMATIC_OFF, run);
 }
 
 /** What earlier tasks held is taken over or lapses; a task with nothing left to decide ends. */

@@ -151,3 +151,8 @@ UPDATE link l SET hash = NULL, missing_since = CASE WHEN r.action IN ('REMOVE', 
                                                THEN coalesce(l.missing_since, now()) END
   FROM sync_record r
  WHERE r.task_id = $1 AND r.result IS NULL AND l.local_id = r.local_id`;
+
+/** The next automatic run would bring everything back. */
+export const SWITCH_AUTOMATIC_OFF = `
+UPDATE identity_source SET automatic_enabled = false, next_run_at = NULL, version = version + 1, updated_at = now()
+ WHERE id = $2 AND automatic_enabled AND EXISTS (SELECT FROM sync_record r WHERE r.task_id = $1 AND r.result IS NULL)`;

@@ -66,7 +66,9 @@ export class DerivedTasks {
       if (!['SUCCEEDED', 'PARTIALLY_SUCCEEDED', 'HELD'].includes(origin.status)) {
         return { kind: 'refused', reason: `The task is ${origin.status}: it has applied nothing.` };
       }
-      const taskId = await insertTask(client, derivedTask(actor, origin, 'REVERT'), effectiveSettings(source));
+      const effective = effectiveSettings(source);
+      const settings = { ...effective.settings, switchesAutomaticOff: !keepAutomatic };
+      const taskId = await insertTask(client, derivedTask(actor, origin, 'REVERT'), { ...effective, settings });
       if (!taskId) return { kind: 'taskRunning' };
       for (const statement of sql.PLAN_REVERSAL) {
         await client.query(statement, statement.includes('$2') ? [taskId, origin.id] : [taskId]);
@@ -81,13 +83,6 @@ export class DerivedTasks {
       }
       await client.query(sql.FINISH_REVERSAL_PLAN, [taskId]);
       await tellRecords(client, taskId, 'PLANNED');
-      if (!keepAutomatic) {
-        await client.query(
-          `UPDATE identity_source SET automatic_enabled = false, next_run_at = NULL, version = version + 1, updated_at = now()
-            WHERE id = $1 AND automatic_enabled`,
-          [origin.identitySourceId],
-        );
-      }
       return { kind: 'started', taskId };
     });
   }
