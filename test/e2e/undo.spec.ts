@@ -420,6 +420,29 @@ describe('undo', () => {
     expect(rows).toEqual([{ parent_id: null }]);
   });
 
+  it('undoing what a wrong mapping did shows it, also once the mapping is put right', async () => {
+    const configure = async (addressFrom: string) => {
+      const fieldMappings = [
+        { objectType: 'DEPARTMENT', localField: 'name', thirdPartyField: 'name' },
+        { objectType: 'EMPLOYEE', localField: 'username', thirdPartyField: 'userid' },
+        { objectType: 'EMPLOYEE', localField: 'displayName', thirdPartyField: 'name' },
+        ...(addressFrom ? [{ objectType: 'EMPLOYEE', localField: 'address', thirdPartyField: addressFrom }] : []),
+      ];
+      await mutate(rollcall, 'configureSynchronization', { id: source, fieldMappings }, 'identitySource { id }');
+    };
+    await configure('name');
+    const wrong = await synchronize(rollcall, source);
+    await configure('');
+    const undone = await undo(wrong.id);
+    expect(await summaries(rollcall.api, undone.id)).toEqual(
+      ['zhaoliu', 'zhangsan', 'wangwu', 'lisi'].map((id) => `UPDATE employee ${id}: address`),
+    );
+    const [zhaoliu] = await recordsOf(rollcall.api, undone.id, { field: 'address' });
+    expect(zhaoliu?.comparison).toContainEqual(
+      expect.objectContaining({ field: 'address', saseValueBefore: '赵六', saseValueAfter: null, changed: true }),
+    );
+  });
+
   describe('undoing brings back no value that its field does not take', () => {
     const fields: Record<string, string> = {};
     const field = async (input: Record<string, unknown>) => {

@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import type { Actor } from '../../access/actor';
 import { inTransaction } from '../../database/transaction';
 import type { EventLog } from '../../events/event-log';
+import type { FieldMapping } from '../../field-mapping/field-mapping';
 import * as sql from '../apply/reversal';
 import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 import { tellRecords } from './record-events';
@@ -20,6 +21,7 @@ interface Origin {
   readonly mode: SyncTaskModeName;
   readonly trigger: SyncTaskTriggerName;
   readonly status: SyncTaskStatusName;
+  readonly mappings: readonly FieldMapping[];
   readonly settingsVersion: string;
   readonly includesEmployees: boolean;
 }
@@ -66,9 +68,13 @@ export class DerivedTasks {
       if (!['SUCCEEDED', 'PARTIALLY_SUCCEEDED', 'HELD'].includes(origin.status)) {
         return { kind: 'refused', reason: `The task is ${origin.status}: it has applied nothing.` };
       }
-      const effective = effectiveSettings(source);
-      const settings = { ...effective.settings, switchesAutomaticOff: !keepAutomatic };
-      const taskId = await insertTask(client, derivedTask(actor, origin, 'REVERT'), { ...effective, settings });
+      const { settings } = effectiveSettings(source);
+      // The mappings that filled what is undone tell which fields its records have.
+      const taskId = await insertTask(client, derivedTask(actor, origin, 'REVERT'), {
+        mappings: origin.mappings,
+        version: origin.settingsVersion,
+        settings: { ...settings, switchesAutomaticOff: !keepAutomatic },
+      });
       if (!taskId) return { kind: 'taskRunning' };
       for (const statement of sql.PLAN_REVERSAL) {
         await client.query(statement, statement.includes('$2') ? [taskId, origin.id] : [taskId]);
@@ -94,7 +100,7 @@ export class DerivedTasks {
     try {
       const outcome = await inTransaction(this.dataSource, async (client): Promise<DerivedOutcome> => {
         const { rows } = await client.query<Origin>(
-          `SELECT id, identity_source_id AS "identitySourceId", mode, trigger, status, settings_version AS "settingsVersion",
+          `SELECT id, identity_source_id AS "identitySourceId", mode, trigger, status, mappings, settings_version AS "settingsVersion",
                   includes_employees AS "includesEmployees" FROM sync_task WHERE id = $1`,
           [originId],
         );
