@@ -1,8 +1,9 @@
-import { toTypedId } from '../../src/platform/typed-id';
+import { toTypedId, uuidOf } from '../../src/platform/typed-id';
 import { mutate } from '../setup/organisation-view';
 import {
   change,
   connectSource,
+  decide,
   LOCKS_WAITED_FOR,
   recordsOf,
   reorganise,
@@ -664,5 +665,65 @@ describe('undo', () => {
     expect(await skipped(undone.id)).toEqual([['lisi', 'CHANGED_SINCE_PLAN']]);
     const twice = await revert(task.id);
     expect(twice.userErrors).toMatchObject([{ code: 'TASK_NOT_REVERTIBLE', field: ['input', 'taskId'] }]);
+  });
+
+  describe('a refusal says what to do', () => {
+    const close = () => mutate(rollcall, 'disableIdentitySource', { id: source }, 'identitySource { id }');
+    const remove = () => mutate(rollcall, 'deleteIdentitySource', { id: source }, 'identitySource { id }');
+    const refused = (code: string, message: string) => [{ code, message: expect.stringContaining(message) }];
+    /** A task with removals that wait, since no removal goes without approval. */
+    const hold = async () => {
+      const safeguards = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 0, leaverGraceDays: 7 };
+      await mutate(rollcall, 'configureSynchronization', { id: source, safeguards }, 'identitySource { id }');
+      reorganise(rollcall);
+      const held = await synchronize(rollcall, source);
+      expect(held.status).toBe('HELD');
+      return held;
+    };
+
+    it('where the source is closed, as of a preview', async () => {
+      reorganise(rollcall);
+      const { id } = await synchronize(rollcall, source);
+      const preview = await synchronize(rollcall, source, { mode: 'PREVIEW' });
+      await close();
+      const before = await organisation();
+      const message = refused('SOURCE_CLOSED', 'is closed: enable it first');
+      expect((await revert(id)).userErrors).toMatchObject(message);
+      const applied = await mutate(rollcall, 'applyPreview', { taskId: preview.id }, 'syncTask { id }');
+      expect(applied.userErrors).toMatchObject(message);
+      expect(await organisation()).toEqual(before);
+    });
+
+    it('where the source is deleted, as of a preview, and of removals that wait', async () => {
+      const { id } = await hold();
+      const preview = await synchronize(rollcall, source, { mode: 'PREVIEW' });
+      await close();
+      await remove();
+      const before = await organisation();
+      const message = refused('SOURCE_CLOSED', 'is deleted: restore it and enable it first');
+      expect((await revert(id)).userErrors).toMatchObject(message);
+      const applied = await mutate(rollcall, 'applyPreview', { taskId: preview.id }, 'syncTask { id }');
+      expect(applied.userErrors).toMatchObject(message);
+      expect((await decide(rollcall.api, { taskId: id, approve: true })).userErrors).toMatchObject(
+        refused('SOURCE_CLOSED', 'is deleted: restore it first'),
+      );
+      expect(await organisation()).toEqual(before);
+    });
+
+    it('where the records of what is to be undone are no longer kept', async () => {
+      reorganise(rollcall);
+      const { id } = await synchronize(rollcall, source);
+      const idle = await synchronize(rollcall, source);
+      await rollcall.sql.query('DELETE FROM sync_record WHERE task_id = $1', [uuidOf('task', id)]);
+      const message = 'kept no longer than ROLLCALL_RECORD_DAYS';
+      expect((await revert(id)).userErrors).toMatchObject(refused('TASK_NOT_REVERTIBLE', message));
+      expect((await revert(idle.id)).userErrors).toMatchObject(refused('TASK_NOT_REVERTIBLE', 'It changed nothing.'));
+    });
+
+    it('where a task that is to be canceled only waits for approval', async () => {
+      const { id } = await hold();
+      const canceled = await mutate(rollcall, 'cancelSyncTask', { id }, 'syncTask { id }');
+      expect(canceled.userErrors).toMatchObject(refused('TASK_NOT_CANCELABLE', 'decideHeldRecords'));
+    });
   });
 });

@@ -118,9 +118,12 @@ UPDATE sync_record r SET edges = r.edges - 'parent', reason_code = coalesce(reas
 
 export const PLAN_REVERSAL = [REVERSE_RECORDS, BRING_BACK_PLACES, SKIP_CIRCLES, DROP_LOST_PARENTS];
 
+/** How much of the task $2 its reversal can undo. */
 export const COUNT_OPEN = `
 SELECT (count(*) FILTER (WHERE result IS NULL))::int AS open, (count(*) FILTER (WHERE result IS NOT NULL))::int AS skipped,
-       (array_agg(name ORDER BY ordinal) FILTER (WHERE result IS NOT NULL))[1:5] AS names
+       (array_agg(name ORDER BY ordinal) FILTER (WHERE result IS NOT NULL))[1:5] AS names,
+       NOT EXISTS (SELECT FROM sync_record WHERE task_id = $2)
+         AND (SELECT jsonb_path_exists(counters, '$[*] ? (@.applied > 0)') FROM sync_task WHERE id = $2) AS forgotten
   FROM sync_record WHERE task_id = $1`;
 
 export const FINISH_REVERSAL_PLAN = `UPDATE sync_task SET planned_at = now(), plan = 1 WHERE id = $1`;

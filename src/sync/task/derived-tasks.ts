@@ -11,7 +11,7 @@ import type { SyncTaskModeName, SyncTaskStatusName, SyncTaskTriggerName } from '
 
 export type DerivedOutcome =
   | { readonly kind: 'started'; readonly taskId: string }
-  | { readonly kind: 'notFound' | 'sourceClosed' | 'taskRunning' }
+  | { readonly kind: 'notFound' | 'sourceClosed' | 'sourceDeleted' | 'taskRunning' }
   /** The preview no longer fits, or the task cannot be undone; the reason is for people. */
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -43,7 +43,6 @@ export class DerivedTasks {
       if (!['SUCCEEDED', 'PARTIALLY_SUCCEEDED'].includes(preview.status)) {
         return { kind: 'refused', reason: `The preview is ${preview.status}: it has no plan to apply.` };
       }
-      if (source.status === 'CLOSED') return { kind: 'sourceClosed' };
       const effective = effectiveSettings(source);
       if (effective.version !== preview.settingsVersion) {
         return { kind: 'refused', reason: 'The source’s mappings or scope are not those of the preview.' };
@@ -79,14 +78,8 @@ export class DerivedTasks {
       for (const statement of sql.PLAN_REVERSAL) {
         await client.query(statement, statement.includes('$2') ? [taskId, origin.id] : [taskId]);
       }
-      const { rows } = await client.query(sql.COUNT_OPEN, [taskId]);
-      if (rows[0].open === 0) {
-        throw new NothingLeft(
-          rows[0].skipped === 0
-            ? 'It changed nothing.'
-            : `Everything that it changed has been changed again since (${rows[0].names.slice(0, NAMED).join(', ')}).`,
-        );
-      }
+      const [reversals] = (await client.query<OpenReversals>(sql.COUNT_OPEN, [taskId, origin.id])).rows;
+      if (!reversals?.open) throw new NothingLeft(whyNothing(reversals as OpenReversals));
       await client.query(sql.FINISH_REVERSAL_PLAN, [taskId]);
       await tellRecords(client, taskId, 'PLANNED');
       return { kind: 'started', taskId };
@@ -111,7 +104,8 @@ export class DerivedTasks {
           `SELECT ${SETTINGS_COLUMNS} FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE`,
           [origin.identitySourceId],
         );
-        return sources[0] ? make(client, origin, sources[0]) : { kind: 'notFound' };
+        if (!sources[0]) return { kind: 'sourceDeleted' };
+        return sources[0].status === 'CLOSED' ? { kind: 'sourceClosed' } : make(client, origin, sources[0]);
       });
       await this.events.publish();
       return outcome;
@@ -124,6 +118,22 @@ export class DerivedTasks {
 
 /** Rolls the new task back. */
 class NothingLeft extends Error {}
+
+/** How much of a task can be undone. */
+interface OpenReversals {
+  readonly open: number;
+  readonly skipped: number;
+  /** Of some that were skipped. */
+  readonly names: readonly string[] | null;
+  /** It changed something, and its records have been deleted. */
+  readonly forgotten: boolean;
+}
+
+function whyNothing({ skipped, names, forgotten }: OpenReversals): string {
+  if (forgotten) return 'What it changed is not known any more: records are kept no longer than ROLLCALL_RECORD_DAYS.';
+  if (skipped === 0) return 'It changed nothing.';
+  return `Everything that it changed has been changed again since (${names?.slice(0, NAMED).join(', ')}).`;
+}
 
 function derivedTask(actor: Actor, origin: Origin, trigger: 'MANUAL' | 'REVERT') {
   const { identitySourceId, includesEmployees } = origin;
