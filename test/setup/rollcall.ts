@@ -233,6 +233,17 @@ export function change(sandbox: Sandbox, edit: (organization: Organization) => v
   sandbox.company.change(() => edit(sandbox.company.organization));
 }
 
+/** Somebody comes, somebody goes, somebody moves; a department comes, and one is moved and renamed. */
+export function reorganise({ sandbox }: TestRollcall): void {
+  change(sandbox, ({ users, departments }) => {
+    users.set('neu', user('neu', '新人', [5], { direct_leader: ['zhangsan'] }));
+    users.delete('zhaoliu');
+    users.set('lisi', user('lisi', '李四', [4], { email: 'li@example.com', mobile: '13800000000' }));
+    departments.set(5, { id: 5, parentId: 2, name: '前端组', order: 1 });
+    departments.set(4, { id: 4, parentId: 2, name: '市场', order: 10 });
+  });
+}
+
 /** Locks that somebody waits for in this test's database: the server has those of other tests too. */
 export const LOCKS_WAITED_FOR = `
   (SELECT * FROM pg_locks WHERE NOT granted

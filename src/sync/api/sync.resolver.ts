@@ -16,6 +16,7 @@ import { uuidOf } from '../../platform/typed-id';
 import { type DecisionOutcome, decideHeldRecords } from '../apply/held-records';
 import type { DerivedOutcome } from '../task/derived-tasks';
 import type { CancelOutcome, StartOutcome } from '../task/sync.service';
+import type { SyncTaskStatusName } from '../task/sync-task.entity';
 import { listRecords } from './sync-record.list';
 import { SyncRecordConnection, SyncRecordEvent, SyncRecordFilter, SyncRecordObject } from './sync-record.type';
 import { recordStream, taskStream, tasksStream } from './sync-streams';
@@ -301,10 +302,15 @@ async function toCancelPayload(ctx: RequestContext, outcome: CancelOutcome): Pro
     case 'notFound':
       return refused('NOT_FOUND', 'There is no sync task with this id.', ['input', 'id']);
     case 'ended':
-      return refused('TASK_NOT_CANCELABLE', `The task has ended (${outcome.status}).`, ['input', 'id']);
+      return refused('TASK_NOT_CANCELABLE', notCancelable(outcome.status), ['input', 'id']);
     default:
       return assertNever(outcome);
   }
+}
+
+function notCancelable(status: SyncTaskStatusName): string {
+  if (status !== 'HELD') return `The task has ended (${status}).`;
+  return 'The task has applied what was safe, and nothing of it runs; removals wait for approval: reject them with decideHeldRecords.';
 }
 
 async function toDerivedPayload(
@@ -320,6 +326,8 @@ async function toDerivedPayload(
       return refused('NOT_FOUND', 'There is no sync task with this id.', field);
     case 'sourceClosed':
       return refused('SOURCE_CLOSED', 'The identity source is closed: enable it first.', field);
+    case 'sourceDeleted':
+      return refused('SOURCE_CLOSED', 'The identity source is deleted: restore it and enable it first.', field);
     case 'taskRunning':
       return refused('TASK_RUNNING', 'A task is open for this source; wait for it to end, or cancel it.', field);
     case 'refused':
@@ -341,6 +349,8 @@ async function toDecidePayload(ctx: RequestContext, outcome: DecisionOutcome): P
         'recordIds is empty: name records, or leave it out to decide all that are held.',
         ['input', 'recordIds'],
       );
+    case 'sourceDeleted':
+      return refused('SOURCE_CLOSED', 'The identity source is deleted: restore it first.', ['input', 'taskId']);
     case 'nothingHeld':
       return refused('NOTHING_HELD', `The task holds nothing (${outcome.status}).`, ['input', 'taskId']);
     case 'notHeld': {

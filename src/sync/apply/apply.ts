@@ -19,6 +19,7 @@ import { applyRecords, beginApplying, execute } from './apply-records';
 import * as reversal from './reversal';
 import * as settle from './settle';
 import * as sql from './statements';
+import { dropUnfitValues } from './unfit-values';
 
 /** How the task ended, as the apply step leaves it. */
 export interface Applied {
@@ -93,6 +94,7 @@ async function applySnapshot(client: PoolClient, run: Run, basis: number | undef
 /** A reversal follows no snapshot: whatever it brings back, the next run compares anew. */
 async function applyReversal(client: PoolClient, run: Run): Promise<void> {
   await execute(client, reversal.SKIP_CHANGED, run);
+  await dropUnfitValues(client, run);
   while ((await execute(client, reversal.SKIP_CIRCLES, run)) > 0);
   await execute(client, reversal.DROP_LOST_PARENTS, run);
   for (const objectType of ['DEPARTMENT', 'EMPLOYEE'] as const) await refuseTakenValues(client, run, objectType);
@@ -100,6 +102,7 @@ async function applyReversal(client: PoolClient, run: Run): Promise<void> {
   await execute(client, reversal.DROP_LOST_EDGES, run);
   await applyRecords(client, run);
   await execute(client, reversal.FORGET_HASHES, run);
+  if (run.task.settings.switchesAutomaticOff) await execute(client, reversal.SWITCH_AUTOMATIC_OFF, run);
 }
 
 /** What earlier tasks held is taken over or lapses; a task with nothing left to decide ends. */

@@ -19,13 +19,14 @@ export interface Decision {
 
 export type DecisionOutcome =
   | { readonly kind: 'decided'; readonly taskId: string }
-  | { readonly kind: 'notFound' | 'nothingNamed' }
+  | { readonly kind: 'notFound' | 'nothingNamed' | 'sourceDeleted' }
   | { readonly kind: 'nothingHeld'; readonly status: SyncTaskStatusName }
   | { readonly kind: 'notHeld'; readonly count: number };
 
 interface HeldTask {
   readonly identitySourceId: string;
   readonly status: SyncTaskStatusName;
+  readonly sourceDeleted: boolean;
 }
 
 /** The decided records stand in a table of the transaction, so that the same statements apply them that apply a whole task. */
@@ -52,10 +53,12 @@ async function decideIn(client: PoolClient, decision: Decision): Promise<Decisio
   // The same order of locks as a task that applies: first the source, then the task.
   await beginApplying(client, named.id);
   const { rows } = await client.query<HeldTask>(
-    `SELECT identity_source_id AS "identitySourceId", status FROM sync_task WHERE id = $1 FOR UPDATE`,
+    `SELECT t.identity_source_id AS "identitySourceId", t.status, s.deleted_at IS NOT NULL AS "sourceDeleted"
+       FROM sync_task t JOIN identity_source s ON s.id = t.identity_source_id WHERE t.id = $1 FOR UPDATE OF t`,
     [taskId],
   );
   const task = rows[0] as HeldTask;
+  if (task.sourceDeleted) return { kind: 'sourceDeleted' };
   if (task.status !== 'HELD') return { kind: 'nothingHeld', status: task.status };
   await client.query(
     `CREATE TEMP TABLE decided ON COMMIT DROP AS

@@ -125,11 +125,7 @@ SELECT r.local_id, $2, r.after ->> 'username', r.after ->> 'displayName', r.afte
   FROM sync_record r WHERE ${records} ORDER BY r.ordinal`,
   );
 
-export const updateEmployees = (extensions: boolean) =>
-  step(
-    'EMPLOYEE',
-    CHANGES,
-    (records) => `
+const writeEmployees = (records: string, extensions: boolean) => `
 UPDATE employee e SET username = r.after ->> 'username', display_name = r.after ->> 'displayName',
        english_name = r.after ->> 'englishName', position = r.after ->> 'position', email = r.after ->> 'email',
        mobile = r.after ->> 'mobile', telephone = r.after ->> 'telephone', address = r.after ->> 'address',
@@ -139,16 +135,35 @@ UPDATE employee e SET username = r.after ->> 'username', display_name = r.after 
        suspended_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END,
        removal_due_at = CASE r.after ->> 'status' WHEN 'SUSPENDED' THEN now() END, updated_at = now()${extensionParts(extensions).assignment}
   FROM sync_record r
- WHERE ${records} AND e.id = r.local_id`,
+ WHERE ${records} AND e.id = r.local_id`;
+
+export const updateEmployees = (extensions: boolean) =>
+  step('EMPLOYEE', CHANGES, (records) => writeEmployees(records, extensions));
+
+/** Who goes again, since their return is undone, is what they were before that: not only their status. */
+export const giveBackEmployees = (extensions: boolean) =>
+  step('EMPLOYEE', ['SUSPEND', 'REMOVE'], (records) =>
+    writeEmployees(`${records} AND cardinality(r.changed) > 1`, extensions),
   );
 
-/** With the days of grace of the task's settings before the removal. */
+/** When who comes back was suspended, and was to be removed, in case that is undone. */
+export const REMEMBER_GRACE = step(
+  'EMPLOYEE',
+  ['RESTORE', 'RENAME_ID'],
+  (records) => `
+UPDATE sync_record r SET edges_before = coalesce(r.edges_before, '{}') || jsonb_strip_nulls(jsonb_build_object(
+         'suspendedAt', e.suspended_at, 'removalDueAt', e.removal_due_at))
+  FROM employee e WHERE ${records} AND e.id = r.local_id AND e.suspended_at IS NOT NULL`,
+);
+
+/** With the days of grace of the task's settings before the removal, or with those that were left of a return that is undone. */
 export const SUSPEND_EMPLOYEES = step(
   'EMPLOYEE',
   ['SUSPEND'],
   (records) => `
-UPDATE employee e SET status = 'SUSPENDED', suspended_at = now(), updated_at = now(),
-       removal_due_at = now() + make_interval(days => (t.settings #>> '{safeguards,leaverGraceDays}')::int)
+UPDATE employee e SET status = 'SUSPENDED', suspended_at = coalesce((r.edges ->> 'suspendedAt')::timestamptz, now()), updated_at = now(),
+       removal_due_at = coalesce((r.edges ->> 'removalDueAt')::timestamptz,
+                                 now() + make_interval(days => (t.settings #>> '{safeguards,leaverGraceDays}')::int))
   FROM sync_record r JOIN sync_task t ON t.id = r.task_id WHERE ${records} AND e.id = r.local_id`,
 );
 
@@ -156,14 +171,15 @@ export const REMOVE_EMPLOYEES = step(
   'EMPLOYEE',
   ['REMOVE'],
   (records) => `
-UPDATE employee e SET status = 'REMOVED', removal_due_at = NULL, main_department_id = NULL, manager_id = NULL, updated_at = now()
+UPDATE employee e SET status = 'REMOVED', suspended_at = coalesce((r.edges ->> 'suspendedAt')::timestamptz, e.suspended_at),
+       removal_due_at = NULL, main_department_id = NULL, manager_id = NULL, updated_at = now()
   FROM sync_record r WHERE ${records} AND e.id = r.local_id`,
 );
 
 /** Memberships as a difference of edges: what stays the same is not written. */
 export const DELETE_MEMBERSHIPS = step(
   'EMPLOYEE',
-  [...CHANGES, 'REMOVE'],
+  [...CHANGES, 'SUSPEND', 'REMOVE'],
   (records) => `
 DELETE FROM membership m USING sync_record r
  WHERE ${records} AND m.employee_id = r.local_id
@@ -184,7 +200,7 @@ export const CREATE_MEMBERSHIPS = step('EMPLOYEE', ['CREATE'], toldMemberships);
 
 export const WRITE_MEMBERSHIPS = step(
   'EMPLOYEE',
-  CHANGES,
+  [...CHANGES, 'SUSPEND'],
   (records) => `${toldMemberships(records)}
 ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_leader, "order" = excluded."order"
  WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`,

@@ -5,6 +5,9 @@ import { changingPlanned } from '../task/record-events';
 
 /** Values that must be unique and are somebody else's. Parameters: $1 task, $2 identity source. */
 
+/** An undo may bring back somebody as suspended only, who is not present and takes nothing from those who are. */
+const NOT_SUSPENDED = `r.after ->> 'status' IS DISTINCT FROM 'SUSPENDED'`;
+
 /** Somebody who is here and was to get another user name. */
 const KEEPS_USERNAME = `(r.action NOT IN ('CREATE', 'RESTORE') AND 'username' = ANY (r.changed))`;
 
@@ -27,7 +30,7 @@ UPDATE sync_record r
                CASE WHEN 'username' = ANY (r.changed) OR r.action IN ('CREATE', 'RESTORE') THEN 1 ELSE 0 END AS newcomer
           FROM sync_record r
          WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
-           AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID')
+           AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID') AND ${NOT_SUSPENDED}
         UNION ALL
         SELECT NULL, w.username, '', 0
           FROM employee w
@@ -64,7 +67,7 @@ UPDATE sync_record r
         SELECT r.id, ${value('r.after')} AS value, r.external_key, CASE WHEN ${gets} THEN 1 ELSE 0 END AS newcomer
           FROM sync_record r
          WHERE r.task_id = $1 AND r.object_type = '${objectType}' AND r.result IS NULL AND r.action <> 'SUSPEND' AND r.action <> 'REMOVE'
-           AND r.after ? '${field}'
+           AND r.after ? '${field}' AND ${NOT_SUSPENDED}
         UNION ALL
         SELECT NULL, u.value_key, '', 0 FROM extension_unique_value u
          WHERE u.identity_source_id = $2 AND u.field_key = '${key}'

@@ -236,17 +236,17 @@ export async function storeEventCertificate(
 /**
  * Looks at what was read by itself: whatever could not be read stays, and the certificate says so; and where something is gone,
  * the visible range is asked once more, since a range that shrank meanwhile makes people look gone too.
- * @param doubts lists that lacked what is there, in plain words: what else they lacked is not known
+ * @param listsInDoubt lists that lacked what is there, in plain words: what else they lacked is not known
  */
 export async function confirmAbsences(
   dataSource: DataSource,
   connector: DirectoryConnector,
   run: Run,
   { certificate, findings }: Certified,
-  doubts: readonly string[] = [],
+  listsInDoubt: () => Promise<readonly string[]> = async () => [],
 ): Promise<Certified> {
   const [again] = await dataSource.query(
-    `SELECT count(problem)::int AS unread, bool_or(problem IS NULL AND p.keys = '{}') AS gone,
+    `SELECT count(problem)::int AS unread, bool_or(problem IS NULL AND p.keys = '{}') AS gone, bool_or(p.keys <> '{}') AS found,
             coalesce((array_agg(problem ORDER BY tp.page_key) FILTER (WHERE problem IS NOT NULL))[1:${REASONS_SHOWN}], '{}') AS problems
        FROM task_page tp LEFT JOIN snapshot_page p ON p.id = tp.page_id
       WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%'`,
@@ -255,6 +255,7 @@ export async function confirmAbsences(
   const shrank = again.gone ? await lostMeanwhile(dataSource, connector, run) : [];
   const lost = [...new Set([...findings.lost, ...shrank])];
   const event = run.task.trigger === 'EVENT';
+  const doubts = again.found && !event ? await listsInDoubt() : [];
   const reasons = [...certificate.reasons, ...(event ? [] : again.problems), ...doubts];
   if (lost.length > findings.lost.length) reasons.push(shrankReason(lost));
   const confirmed = { ...certificate, reasons, unconfirmed: event ? 0 : again.unread + doubts.length };

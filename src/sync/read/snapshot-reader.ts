@@ -24,13 +24,6 @@ interface NamedDepartment {
   readonly name: string;
 }
 
-/** What came of reading lists once more: what is in doubt of them, in plain words. */
-interface ListsAgain {
-  readonly read: boolean;
-  readonly doubts: readonly string[];
-}
-
-const NOTHING_AGAIN: ListsAgain = { read: false, doubts: [] };
 const NAMED = 20;
 
 function named(ids: readonly string[]): string {
@@ -100,14 +93,13 @@ export class SnapshotReader {
     const read = await this.readAll();
     let certified = await storeCertificate(dataSource, connector, run, read);
     const types = await this.typesToReadAgain(certified);
-    const again: ListsAgain[] = [];
+    let lists = 0;
     for (const type of types) {
       const missing = await this.readMissing(type);
-      if (missing > 0 && run.task.includesEmployees) again.push(await this.readListsAgain(type, read.extent));
+      if (missing > 0 && run.task.includesEmployees) lists += await this.readListsAgain(type, read.extent);
     }
-    if (again.some((lists) => lists.read)) certified = await storeCertificate(dataSource, connector, run, read);
-    const doubts = again.flatMap((lists) => lists.doubts);
-    if (types.length > 0) certified = await confirmAbsences(dataSource, connector, run, certified, doubts);
+    if (lists > 0) certified = await storeCertificate(dataSource, connector, run, read);
+    if (types.length > 0) certified = await confirmAbsences(dataSource, connector, run, certified, this.listsInDoubt);
     const { employeesRead } = certified.certificate;
     if (run.task.includesEmployees)
       this.progress.update({ employeesDone: employeesRead, employeesTotal: employeesRead });
@@ -125,28 +117,35 @@ export class SnapshotReader {
     return missing;
   }
 
-  /** The lists of people that were not asked for, or not whole, since somebody or something that was missing is there. */
-  private async readListsAgain(type: StagedType, extent: DirectoryExtent): Promise<ListsAgain> {
-    const { dataSource, run } = this;
-    if (type === 'DEPARTMENT') {
-      const tree = await this.departmentsInScope();
-      const unlisted = await unlistedDepartments(
-        dataSource,
-        run,
-        tree.map((department) => department.id),
-      );
-      if (unlisted.length === 0) return NOTHING_AGAIN;
-      await this.readPeopleOf(unlisted, extent);
-      return { read: true, doubts: [`The list of departments lacked ${named(unlisted)}, although they are there.`] };
-    }
-    const lacking = type === 'EMPLOYEE' ? await departmentsLackingPeople(dataSource, run) : [];
-    if (lacking.length === 0) return NOTHING_AGAIN;
-    // Whoever has just moved is on it now.
-    await this.readPeopleOf(lacking, extent);
-    const still = await departmentsLackingPeople(dataSource, run);
-    const doubts =
-      still.length > 0 ? [`Lists of people lack somebody who is there: of departments ${named(still)}.`] : [];
-    return { read: true, doubts };
+  /**
+   * The lists of people that were not asked for, or not whole, since somebody or something that was missing is there. Whoever has
+   * just moved is on theirs by now.
+   * @returns how many they are
+   */
+  private async readListsAgain(type: StagedType, extent: DirectoryExtent): Promise<number> {
+    const ids = type === 'DEPARTMENT' ? await this.unlisted() : type === 'EMPLOYEE' ? await this.lacking() : [];
+    if (ids.length > 0) await this.readPeopleOf(ids, extent);
+    return ids.length;
+  }
+
+  /** Which lists are not whole, in plain words. */
+  private readonly listsInDoubt = async (): Promise<string[]> => {
+    if (!this.run.task.includesEmployees) return [];
+    const [unlisted, lacking] = [await this.unlisted(), await this.lacking()];
+    return [
+      ...(unlisted.length > 0 ? [`The list of departments lacked ${named(unlisted)}, although they are there.`] : []),
+      ...(lacking.length > 0 ? [`Lists of people lack somebody who is there: of departments ${named(lacking)}.`] : []),
+    ];
+  };
+
+  private async unlisted(): Promise<string[]> {
+    const tree = await this.departmentsInScope();
+    const ids = tree.map((department) => department.id);
+    return unlistedDepartments(this.dataSource, this.run, ids);
+  }
+
+  private lacking(): Promise<string[]> {
+    return departmentsLackingPeople(this.dataSource, this.run);
   }
 
   private async readPeopleOf(departmentIds: readonly string[], extent: DirectoryExtent): Promise<void> {

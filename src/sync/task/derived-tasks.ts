@@ -4,6 +4,7 @@ import type { DataSource } from 'typeorm';
 import type { Actor } from '../../access/actor';
 import { inTransaction } from '../../database/transaction';
 import type { EventLog } from '../../events/event-log';
+import type { FieldMapping } from '../../field-mapping/field-mapping';
 import * as sql from '../apply/reversal';
 import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 import { tellRecords } from './record-events';
@@ -11,7 +12,7 @@ import type { SyncTaskModeName, SyncTaskStatusName, SyncTaskTriggerName, TaskSet
 
 export type DerivedOutcome =
   | { readonly kind: 'started'; readonly taskId: string }
-  | { readonly kind: 'notFound' | 'sourceClosed' | 'taskRunning' }
+  | { readonly kind: 'notFound' | 'sourceClosed' | 'sourceDeleted' | 'taskRunning' }
   /** The preview no longer fits, or the task cannot be undone; the reason is for people. */
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -21,6 +22,7 @@ interface Origin {
   readonly mode: SyncTaskModeName;
   readonly trigger: SyncTaskTriggerName;
   readonly status: SyncTaskStatusName;
+  readonly mappings: readonly FieldMapping[];
   readonly settingsVersion: string;
   readonly settings: TaskSettings;
   readonly includesEmployees: boolean;
@@ -43,7 +45,6 @@ export class DerivedTasks {
       if (!['SUCCEEDED', 'PARTIALLY_SUCCEEDED'].includes(preview.status)) {
         return { kind: 'refused', reason: `The preview is ${preview.status}: it has no plan to apply.` };
       }
-      if (source.status === 'CLOSED') return { kind: 'sourceClosed' };
       const effective = effectiveSettings(source);
       if (
         effective.version !== preview.settingsVersion ||
@@ -71,28 +72,21 @@ export class DerivedTasks {
       if (!['SUCCEEDED', 'PARTIALLY_SUCCEEDED', 'HELD'].includes(origin.status)) {
         return { kind: 'refused', reason: `The task is ${origin.status}: it has applied nothing.` };
       }
-      const taskId = await insertTask(client, derivedTask(actor, origin, 'REVERT'), effectiveSettings(source));
+      const { settings } = effectiveSettings(source);
+      // The mappings that filled what is undone tell which fields its records have.
+      const taskId = await insertTask(client, derivedTask(actor, origin, 'REVERT'), {
+        mappings: origin.mappings,
+        version: origin.settingsVersion,
+        settings: { ...settings, switchesAutomaticOff: !keepAutomatic },
+      });
       if (!taskId) return { kind: 'taskRunning' };
       for (const statement of sql.PLAN_REVERSAL) {
         await client.query(statement, statement.includes('$2') ? [taskId, origin.id] : [taskId]);
       }
-      const { rows } = await client.query(sql.COUNT_OPEN, [taskId]);
-      if (rows[0].open === 0) {
-        throw new NothingLeft(
-          rows[0].skipped === 0
-            ? 'It changed nothing.'
-            : `Everything that it changed has been changed again since (${rows[0].names.slice(0, NAMED).join(', ')}).`,
-        );
-      }
+      const [reversals] = (await client.query<OpenReversals>(sql.COUNT_OPEN, [taskId, origin.id])).rows;
+      if (!reversals?.open) throw new NothingLeft(whyNothing(reversals as OpenReversals));
       await client.query(sql.FINISH_REVERSAL_PLAN, [taskId]);
       await tellRecords(client, taskId, 'PLANNED');
-      if (!keepAutomatic) {
-        await client.query(
-          `UPDATE identity_source SET automatic_enabled = false, next_run_at = NULL, version = version + 1, updated_at = now()
-            WHERE id = $1 AND automatic_enabled`,
-          [origin.identitySourceId],
-        );
-      }
       return { kind: 'started', taskId };
     });
   }
@@ -104,8 +98,8 @@ export class DerivedTasks {
     try {
       const outcome = await inTransaction(this.dataSource, async (client): Promise<DerivedOutcome> => {
         const { rows } = await client.query<Origin>(
-          `SELECT id, identity_source_id AS "identitySourceId", mode, trigger, status, settings_version AS "settingsVersion", settings,
-                  includes_employees AS "includesEmployees" FROM sync_task WHERE id = $1`,
+          `SELECT id, identity_source_id AS "identitySourceId", mode, trigger, status, mappings, settings_version AS "settingsVersion",
+                  settings, includes_employees AS "includesEmployees" FROM sync_task WHERE id = $1`,
           [originId],
         );
         const origin = rows[0];
@@ -115,7 +109,8 @@ export class DerivedTasks {
           `SELECT ${SETTINGS_COLUMNS} FROM identity_source WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE`,
           [origin.identitySourceId],
         );
-        return sources[0] ? make(client, origin, sources[0]) : { kind: 'notFound' };
+        if (!sources[0]) return { kind: 'sourceDeleted' };
+        return sources[0].status === 'CLOSED' ? { kind: 'sourceClosed' } : make(client, origin, sources[0]);
       });
       await this.events.publish();
       return outcome;
@@ -128,6 +123,22 @@ export class DerivedTasks {
 
 /** Rolls the new task back. */
 class NothingLeft extends Error {}
+
+/** How much of a task can be undone. */
+interface OpenReversals {
+  readonly open: number;
+  readonly skipped: number;
+  /** Of some that were skipped. */
+  readonly names: readonly string[] | null;
+  /** It changed something, and its records have been deleted. */
+  readonly forgotten: boolean;
+}
+
+function whyNothing({ skipped, names, forgotten }: OpenReversals): string {
+  if (forgotten) return 'What it changed is not known any more: records are kept no longer than ROLLCALL_RECORD_DAYS.';
+  if (skipped === 0) return 'It changed nothing.';
+  return `Everything that it changed has been changed again since (${names?.slice(0, NAMED).join(', ')}).`;
+}
 
 function derivedTask(actor: Actor, origin: Origin, trigger: 'MANUAL' | 'REVERT') {
   const { identitySourceId, includesEmployees } = origin;

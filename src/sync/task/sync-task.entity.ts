@@ -102,6 +102,8 @@ export interface TaskSettings {
   readonly safeguards: SafeguardState;
   /** A preview of other settings: the task whose stored snapshot it reads in the directory's place. */
   readonly snapshotTaskId?: string;
+  /** A reversal: automatic synchronization ends where it is applied. */
+  readonly switchesAutomaticOff?: boolean;
 }
 
 /** One synchronization run. */
