@@ -1,4 +1,5 @@
 import { loadConfig } from './config/config';
+import { tryAgain } from './database/passing-fault';
 import { AppError } from './platform/app-error';
 import { createLogger } from './platform/logger';
 import { startServer } from './server';
@@ -9,7 +10,10 @@ const STOP_LIMIT_MS = 30_000;
 async function main(): Promise<void> {
   const config = loadConfig(process.env);
   const log = createLogger(config.logLevel);
-  const server = await startServer(config, log);
+  const server = await tryAgain(
+    () => startServer(config, log),
+    (error) => log.warn({ err: error }, 'server.starting-again'),
+  );
   const address = `http://localhost:${server.port}`;
   if (server.newAdministratorToken) {
     // Once, and on standard error: log collectors read standard output.

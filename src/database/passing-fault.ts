@@ -1,3 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppError } from '../platform/app-error';
+
 /**
  * PostgreSQL's codes for what passes: a connection that is gone or cannot be had (shut down, crashed, starting, too many), a
  * transaction that was idle for too long, a server that is read-only after a failover, a deadlock, or a statement that took too long
@@ -35,4 +38,26 @@ export function isPassingFault(error: unknown): boolean {
     if (driverError instanceof Error && driverError !== at && isPassingFault(driverError)) return true;
   }
   return false;
+}
+
+const TRIES = 5;
+
+/**
+ * Tries again what the database interrupted, as where it fails over just then. What is wrong for good is told at once.
+ * @param onPassing told before each further try
+ */
+export async function tryAgain<T>(
+  work: () => Promise<T>,
+  onPassing: (error: unknown) => void,
+  pauseMs = 1_000,
+): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof AppError || !isPassingFault(error) || tries === TRIES) throw error;
+      onPassing(error);
+      await delay(pauseMs);
+    }
+  }
 }

@@ -2,7 +2,8 @@ import { createServer } from 'node:net';
 import { Client, Pool } from 'pg';
 import { QueryFailedError } from 'typeorm';
 import { DirectoryError } from '../../../src/connector/directory-connector';
-import { isPassingFault } from '../../../src/database/passing-fault';
+import { isPassingFault, tryAgain } from '../../../src/database/passing-fault';
+import { AppError } from '../../../src/platform/app-error';
 
 const coded = (code: string, more: object = {}) => Object.assign(new Error('said in any language'), { code, ...more });
 const thrownBy = (work: Promise<unknown>) =>
@@ -57,4 +58,33 @@ describe('a fault of the database passes', () => {
     ['an answer of a directory', new DirectoryError('UPSTREAM_UNREACHABLE', 'No answer.', undefined, 'Try later.')],
     ['no error at all', 'timeout exceeded when trying to connect'],
   ])('but not %s', (_what, error) => expect(isPassingFault(error)).toBe(false));
+});
+
+describe('what the database interrupts', () => {
+  const lost = () => Object.assign(new Error('terminating connection'), { code: '57P01' });
+  const failing = (errors: Error[]) => {
+    const tried: unknown[] = [];
+    const work = async () => {
+      const error = errors.shift();
+      if (error) throw error;
+      return 'done';
+    };
+    return { tried, outcome: () => tryAgain(work, (error) => tried.push(error), 0) };
+  };
+
+  it('is tried again, a few times', async () => {
+    const twice = failing([lost(), lost()]);
+    expect([await twice.outcome(), twice.tried.length]).toEqual(['done', 2]);
+    const often = failing(Array.from({ length: 9 }, lost));
+    await expect(often.outcome()).rejects.toThrow('terminating connection');
+    expect(often.tried).toHaveLength(4);
+  });
+
+  it('is told at once where it is wrong for good', async () => {
+    const refused = failing([new AppError('CONFIG_INVALID', 'See DATABASE_URL.', { cause: lost() })]);
+    await expect(refused.outcome()).rejects.toThrow('See DATABASE_URL.');
+    const fault = failing([new Error('of our own')]);
+    await expect(fault.outcome()).rejects.toThrow('of our own');
+    expect([...refused.tried, ...fault.tried]).toEqual([]);
+  });
 });
