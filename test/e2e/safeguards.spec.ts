@@ -16,6 +16,20 @@ import {
   watch,
 } from '../setup/rollcall';
 
+/** Sets this process's clock ahead, or behind. @returns what sets it right again */
+function shiftClock(milliseconds: number): () => void {
+  const RealDate = Date;
+  globalThis.Date = class extends RealDate {
+    static override now = () => RealDate.now() + milliseconds;
+    constructor(...given: [] | [number]) {
+      super(...((given.length > 0 ? given : [RealDate.now() + milliseconds]) as [number]));
+    }
+  } as DateConstructor;
+  return () => {
+    globalThis.Date = RealDate;
+  };
+}
+
 describe('a list of departments that comes empty', () => {
   it('is not taken for the whole directory, although somebody can be seen by themselves', async () => {
     const rollcall = await startRollcall();
@@ -79,6 +93,28 @@ describe('a list that lacks what is there', () => {
 });
 
 describe('who and what is gone', () => {
+  it.each([5_000, -5_000])('goes, also where the server’s clock is %s ms ahead of the database’s', async (ahead) => {
+    const back = shiftClock(ahead);
+    const rollcall = await startRollcall();
+    try {
+      const source = await connectSource(rollcall);
+      await synchronize(rollcall, source);
+      change(rollcall.sandbox, ({ departments, users }) => {
+        users.delete('zhaoliu');
+        users.set('wangwu', user('wangwu', '王五', [3]));
+        departments.delete(4);
+      });
+      const { id, status } = await synchronize(rollcall, source);
+      expect([status, await summaries(rollcall.api, id)]).toEqual([
+        'SUCCEEDED',
+        ['MOVE employee wangwu: departments', 'SUSPEND employee zhaoliu: status', 'REMOVE department 4: name'],
+      ]);
+    } finally {
+      await rollcall.stop();
+      back();
+    }
+  });
+
   it('is believed in whichever words WeCom says it', async () => {
     const rollcall = await startRollcall();
     try {

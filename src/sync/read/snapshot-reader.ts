@@ -15,7 +15,7 @@ import { departmentsLackingPeople, unlistedDepartments } from './lists-again';
 import { hasGraceEnded, readMissingAgain } from './read-again';
 import { readNamed, typesToRead } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
-import { COUNTED, Stage, type StagedBatch } from './stage';
+import { type AnyPage, COUNTED, Stage, type StagedBatch } from './stage';
 import type { StagedType } from './staged-rows';
 import { requireDepartments } from './told-groups';
 
@@ -201,7 +201,9 @@ export class SnapshotReader {
   }
 
   private async stage(type: StagedType): Promise<Stage> {
-    const stage = new Stage(this.dataSource, this.connector, this.run, type, this.notTold);
+    // Stored answers have been read by the database's clock already.
+    const readAt = this.connector instanceof SnapshotConnector ? (page: AnyPage) => page.readAt : undefined;
+    const stage = new Stage(this.dataSource, this.connector, this.run, type, this.notTold, readAt);
     await stage.open();
     return stage;
   }

@@ -81,13 +81,17 @@ export class Stage {
   private pageIds: number[] = [];
   private encoder: RowEncoder;
 
-  /** @param notTold by third-party field: values that stand where the directory tells nothing */
+  /**
+   * @param notTold by third-party field: values that stand where the directory tells nothing
+   * @param readAt by the database's clock when a page was read
+   */
   constructor(
     private readonly dataSource: DataSource,
     private readonly connector: DirectoryConnector,
     private readonly run: Run,
     private readonly objectType: StagedType,
     private readonly notTold: RowSettings['notTold'],
+    private readonly readAt: (page: AnyPage) => Date = (page) => this.run.lease.byDatabaseClock(page.readAt),
   ) {
     this.encoder = this.encoderOf({});
   }
@@ -161,7 +165,7 @@ export class Stage {
   }
 
   private async prepare(page: AnyPage): Promise<PageToWrite> {
-    const base = { key: page.key, readAt: page.readAt };
+    const base = { key: page.key, readAt: this.readAt(page) };
     const { content } = page;
     if (content.kind === 'unreadable')
       return { ...base, pageId: null, fresh: undefined, counted: 0, problem: `${page.key}: ${content.error.message}` };

@@ -15,6 +15,8 @@ export class Lease {
     /** How often the task was taken up. */
     readonly fence: number,
     private readonly seconds: number,
+    /** How far this process's clock is ahead of the database's, in milliseconds; negative where it is behind. */
+    private readonly clockAhead: number,
   ) {}
 
   /**
@@ -26,10 +28,20 @@ export class Lease {
       `UPDATE sync_task SET fence = fence + 1, status = 'RUNNING', started_at = coalesce(started_at, now()),
               lease_until = now() + make_interval(secs => $2)
         WHERE id = $1 AND (status = 'QUEUED' OR (status = 'RUNNING' AND (lease_until IS NULL OR lease_until < now())))
-        RETURNING fence`,
+        RETURNING fence, (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "databaseTime"`,
       [taskId, seconds],
     );
-    return rows[0] ? new Lease(dataSource, taskId, rows[0].fence, seconds) : undefined;
+    if (!rows[0]) return undefined;
+    // What is read from now on is read after that moment by the database's clock, too.
+    return new Lease(dataSource, taskId, rows[0].fence, seconds, Date.now() - rows[0].databaseTime);
+  }
+
+  /**
+   * A moment by this process's clock as the database's has it, which every other moment is told by: that of a task's start, of an
+   * event, of what another machine has read.
+   */
+  byDatabaseClock(moment: Date): Date {
+    return new Date(moment.getTime() - this.clockAhead);
   }
 
   /**
