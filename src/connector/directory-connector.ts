@@ -60,7 +60,7 @@ export interface ThirdPartyGroup {
 export interface DirectoryPage<T> {
   /** Such as `departments`, `employees-of:12` (a department's people) or `employee:zhangsan` (one person). */
   readonly key: string;
-  /** When the request was sent: nothing in the answer is older. */
+  /** When the request was sent that was answered, not one that was tried in vain before: nothing in the answer is older. */
   readonly readAt: Date;
   readonly content: PageContent<T>;
 }

@@ -220,6 +220,23 @@ describe('whatever WeCom answers', () => {
     edit(({ users }) => users.delete('neu'));
   });
 
+  it('somebody who moves while the answer about their new department is waited for is moved', async () => {
+    const { faults } = rollcall.sandbox;
+    edit(({ departments, users }) => {
+      for (const id of [10, 11, 12, 13, 14, 15]) departments.set(id, { id, parentId: 1, name: `d${id}`, order: 1 });
+      users.set('movable', user('movable', '孙八', [4]));
+    });
+    // Department 10 is among the first eight that are asked for, 4 is not.
+    const department10 = { path: 'user/list', query: { department_id: '10' } };
+    faults.add({ kind: 'errcode', errcode: 45009, ...department10, times: 3 });
+    faults.add({ kind: 'slow', milliseconds: 300, ...department10 });
+    const [listed, { syncTask }] = [calls('user/list'), await startTask(rollcall.api, source)];
+    await until(() => calls('user/list') > listed + 12);
+    move('movable', 10);
+    const task = await watch(rollcall.api, syncTask?.id ?? '');
+    expect([task.status, await stateOf()]).toEqual(['SUCCEEDED', []]);
+  });
+
   it('a true leaver leaves, another whom nobody could be asked about stays, and the task is not green', async () => {
     edit(({ users }) => {
       users.delete('extra');
