@@ -131,7 +131,10 @@ export interface DirectoryConnector {
   /** One department, read again; undefined once the directory no longer has it or shows it. */
   department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined>;
 
-  /** One person, read again; undefined once the directory no longer has or shows them. */
+  /**
+   * One person, read again; undefined once the directory no longer has or shows them.
+   * @throws GoneUnlessListed where its answer alone does not say so; DirectoryError
+   */
   employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined>;
 
   /**
@@ -213,6 +216,13 @@ export class DirectoryError extends AppError {
 
 /** The directory does not let this app read objects of one kind: they are left alone, and everything else goes on. */
 export class NotPermitted extends DirectoryError {
+  constructor(cause: DirectoryError) {
+    super('UPSTREAM_REFUSED', cause.message, cause.thirdPartyCode, cause.advice, { cause });
+  }
+}
+
+/** What the directory says as well of objects that it has: they are gone only where none of its lists, read whole, names them. */
+export class GoneUnlessListed extends DirectoryError {
   constructor(cause: DirectoryError) {
     super('UPSTREAM_REFUSED', cause.message, cause.thirdPartyCode, cause.advice, { cause });
   }

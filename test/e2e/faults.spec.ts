@@ -299,6 +299,41 @@ describe('whatever WeCom answers', () => {
     expect((await rollcall.sql.query(`SELECT FROM employee WHERE username = 'zoe'`)).rows).toHaveLength(1);
   });
 
+  describe('somebody whom WeCom lists, and does not tell of by themselves', () => {
+    const unshown = (errcode: number) =>
+      rollcall.sandbox.faults.add({ kind: 'errcode', errcode, path: 'user/get', query: { userid: 'listed' } });
+    const isHere = async () => (await suspended()).every((row) => row.username !== 'listed');
+
+    beforeAll(async () => {
+      edit(({ users }) => users.set('listed', user('listed', '周九', [3])));
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    });
+
+    it.each([40003, 60111])('stays, and the task is not green: %d', async (errcode) => {
+      unshown(errcode);
+      rollcall.sandbox.faults.add({
+        kind: 'errcode',
+        errcode: 45029,
+        path: 'user/list',
+        query: { department_id: '3' },
+      });
+      const task = await synchronize(rollcall, source);
+      expect([task.status, await isHere()]).toEqual(['PARTIALLY_SUCCEEDED', true]);
+      expect(task.certificate?.reasons.join()).toContain('employees-of:3: WeCom lists listed');
+    });
+
+    it('stays when an event names them', async () => {
+      unshown(40003);
+      expect([await eventTask(['listed']), await isHere()]).toEqual(['PARTIALLY_SUCCEEDED', true]);
+    });
+
+    it('leaves once no list has them either', async () => {
+      unshown(40003);
+      edit(({ users }) => users.delete('listed'));
+      expect([(await synchronize(rollcall, source)).status, await isHere()]).toEqual(['SUCCEEDED', false]);
+    });
+  });
+
   it('nobody is asked about once WeCom answers nothing at all', async () => {
     await rollcall.sql.query('DELETE FROM directory_event WHERE task_id IS NULL');
     rollcall.sandbox.faults.add({ kind: 'http500' });

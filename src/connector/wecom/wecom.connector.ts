@@ -5,6 +5,7 @@ import {
   DirectoryError,
   type DirectoryExtent,
   type DirectoryPage,
+  GoneUnlessListed,
   type HasGroups,
   type PageContent,
   type ReadOptions,
@@ -31,6 +32,7 @@ import {
   isObject,
   type Json,
   list,
+  PROBLEMS_SHOWN,
   parseDepartment,
   parseEmployee,
   parseGroup,
@@ -49,7 +51,9 @@ const NOT_VISIBLE = 60011;
 const UNKNOWN_DEPARTMENT: ReadonlySet<number> = new Set([60003, 60123]);
 const GONE_DEPARTMENT: ReadonlySet<number> = new Set([...UNKNOWN_DEPARTMENT, NOT_VISIBLE]);
 /** Unknown, left, or outside the visible range, in the words of different pages. */
-const GONE_MEMBER: ReadonlySet<number> = new Set([60111, NOT_VISIBLE, 60021, 40003, 46004, 50002]);
+const GONE_MEMBER: ReadonlySet<number> = new Set([60111, NOT_VISIBLE, 60021, 46004, 50002]);
+/** Said of who has left too, and of an id that WeCom does not like. Source: developer.work.weixin.qq.com/document/path/90313 */
+const INVALID_MEMBER = 40003;
 /** Members read one by one when a department is too large for one answer. */
 const MEMBERS_AT_ONCE = 8;
 
@@ -178,7 +182,9 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   }
 
   private async member(externalId: string, signal: AbortSignal): Promise<Member | undefined> {
-    const answer = await this.readOrGone('user/get', { userid: externalId }, GONE_MEMBER, signal);
+    const answer = await this.readOrGone('user/get', { userid: externalId }, GONE_MEMBER, signal).catch((error) => {
+      throw error instanceof WecomError && error.errcode === INVALID_MEMBER ? new GoneUnlessListed(error) : error;
+    });
     if (!answer) return undefined;
     const employee = this.asked('user/get', externalId, parseMember(answer.body));
     return { readAt: answer.readAt, employee, problems: statusProblems([answer.body]) };
@@ -271,19 +277,30 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     }
   }
 
-  /** For a department whose answer WeCom calls too large. */
+  /** For a department whose answer WeCom calls too large. Who is still listed, and not told of, is no leaver. */
   private async membersOneByOne(departmentId: string, signal: AbortSignal): Promise<Reading> {
+    const { readAt, ids, problems } = await this.memberIds(departmentId, signal);
+    const members: Member[] = [];
+    const untold = new Set<string>();
+    const read = async (id: string) => ({ id, member: await this.member(id, signal).catch(unlessListed) });
+    for await (const { id, member } of mapConcurrently(ids, MEMBERS_AT_ONCE, read)) {
+      if (member) members.push(member);
+      else untold.add(this.keyOf(id));
+    }
+    members.sort((a, b) => (a.employee.externalId < b.employee.externalId ? -1 : 1));
+    if (untold.size === 0) return readOneByOne(readAt, members, problems);
+    const again = await this.memberIds(departmentId, signal);
+    const listed = again.ids.filter((id) => untold.has(this.keyOf(id)));
+    return readOneByOne(readAt, members, [...problems, ...untoldProblems(listed)]);
+  }
+
+  private async memberIds(departmentId: string, signal: AbortSignal) {
     const { readAt, body = {} } = await this.client.get('user/simplelist', { department_id: departmentId }, signal);
     if (!hasList(body, 'userlist')) throw misshapen('user/simplelist', 'an answer without userlist');
     const elements = list(body, 'userlist');
     const ids = identifiers(elements.map((member) => (isObject(member) ? member['userid'] : undefined))).sort();
-    const members: Member[] = [];
-    for await (const member of mapConcurrently(ids, MEMBERS_AT_ONCE, (id) => this.member(id, signal))) {
-      if (member) members.push(member);
-    }
-    members.sort((a, b) => (a.employee.externalId < b.employee.externalId ? -1 : 1));
     const nameless = elements.length - ids.length;
-    return readOneByOne(readAt, members, nameless > 0 ? [`${nameless} members without a userid`] : []);
+    return { readAt, ids, problems: nameless > 0 ? [`${nameless} members without a userid`] : [] };
   }
 
   /** A tag that the visible range names: who is in it can be seen although no department of theirs may be. */
@@ -359,6 +376,18 @@ function parseAll<T>(body: Json | undefined, key: string, parse: (element: unkno
 function parseMembers(body: Json) {
   const { objects, problems } = parseAll(body, 'userlist', parseEmployee);
   return { objects, problems: [...problems, ...statusProblems(list(body, 'userlist'))] };
+}
+
+/** Nothing, where it is to be seen whether the member is listed. @throws any other error */
+function unlessListed(error: unknown): undefined {
+  if (!(error instanceof GoneUnlessListed)) throw error;
+}
+
+function untoldProblems(ids: readonly string[]): string[] {
+  if (ids.length === 0) return [];
+  const shown = ids.slice(0, PROBLEMS_SHOWN);
+  const names = ids.length > shown.length ? [...shown, `${ids.length - shown.length} more`] : shown;
+  return [`WeCom lists ${names.join(', ')}, and does not tell of them by themselves.`];
 }
 
 /** A page of people of whom each had an answer. @param readAt of the first answer that counts */

@@ -159,7 +159,7 @@ function isTold(value: unknown): boolean {
 }
 
 /** How many members one list spells out. */
-const PROBLEMS_SHOWN = 3;
+export const PROBLEMS_SHOWN = 3;
 
 /** What is to be told of members whose status is none that WeCom documents. */
 export function statusProblems(members: readonly unknown[]): string[] {
