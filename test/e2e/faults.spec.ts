@@ -299,6 +299,26 @@ describe('whatever WeCom answers', () => {
     expect((await rollcall.sql.query(`SELECT FROM employee WHERE username = 'zoe'`)).rows).toHaveLength(1);
   });
 
+  it.each([
+    [
+      'is longer than any',
+      Array.from({ length: 3_000 }, (_, i) => String.fromCodePoint(0x4e00 + ((i * 7_919) % 20_000))).join(''),
+    ],
+    ['has a character that cannot be stored', 'a\0b'],
+  ])('an id that %s costs its person, and not the run', async (_how, userid) => {
+    edit(({ users }) => {
+      users.set(userid, user(userid, '某人', [2]));
+      users.set('beside', user('beside', '新人', [2]));
+    });
+    const task = await synchronize(rollcall, source);
+    expect([task.status, task.certificate?.reasons]).toEqual([
+      'PARTIALLY_SUCCEEDED',
+      ['employees-of:2: 1 elements of "userlist" that are not whole'],
+    ]);
+    edit(({ users }) => users.delete(userid));
+    expect([(await synchronize(rollcall, source)).status, await stateOf()]).toEqual(['SUCCEEDED', []]);
+  });
+
   describe('somebody whom WeCom lists, and does not tell of by themselves', () => {
     const unshown = (errcode: number) =>
       rollcall.sandbox.faults.add({ kind: 'errcode', errcode, path: 'user/get', query: { userid: 'listed' } });

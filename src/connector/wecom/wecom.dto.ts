@@ -1,3 +1,4 @@
+import { isStorable } from '../../platform/storable-text';
 import type {
   ThirdPartyDepartment,
   ThirdPartyEmployee,
@@ -53,10 +54,13 @@ export function integer(value: unknown): number | undefined {
   return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
 }
 
-/** An id as text: numbers and non-empty texts. */
+/** Four times as long as WeCom's longest; an index entry of PostgreSQL has room for it in any script. */
+const MAX_ID = 256;
+
+/** An id as text: numbers, and texts that are neither empty nor too long and can be stored as they are. */
 export function identifier(value: unknown): string | undefined {
-  const id = typeof value === 'number' || typeof value === 'string' ? text(value) : undefined;
-  return id ? id : undefined;
+  const id = typeof value === 'number' ? String(value) : value;
+  return typeof id === 'string' && id !== '' && id.length <= MAX_ID && isStorable(id) ? id : undefined;
 }
 
 export function identifiers(values: readonly unknown[]): string[] {

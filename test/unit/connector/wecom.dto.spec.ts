@@ -100,6 +100,21 @@ describe('a WeCom member', () => {
     );
   });
 
+  it.each([
+    ['is empty', ''],
+    ['is longer than any of WeCom’s', 'x'.repeat(257)],
+    ['cannot be stored', 'a\0b'],
+    ['is cut within a character', 'a\uD842'],
+    ['is no text', { a: 1 }],
+  ])('has no id where that %s', (_how, id) => {
+    expect(parseEmployee({ userid: id, department: [1] })).toBeUndefined();
+    expect(parseDepartment({ id, parentid: 1 })).toBeUndefined();
+    expect(parseGroup('1', { userlist: [{ userid: id }], partylist: [id] })).toMatchObject({
+      employeeIds: [],
+      departmentIds: [],
+    });
+  });
+
   it('holds no text that PostgreSQL refuses', () => {
     const name = parseEmployee({ userid: 'a', department: [], name: 'x\0y\uD800z𠀀' })?.fields['name'];
     expect(name).toBe('x\uFFFDy\uFFFDz𠀀');
