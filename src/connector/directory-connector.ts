@@ -11,15 +11,21 @@ export type ThirdPartyValue = string | readonly string[] | null;
 /** Values by the directory's own field names (WeCom: `name`, `mobile`, `extattr.工号`). An absent key was not told. */
 export type ThirdPartyFields = Readonly<Record<string, ThirdPartyValue>>;
 
+/** What is told of a department's or a person's fields. */
+export interface HasFields {
+  readonly fields: ThirdPartyFields;
+  /** Fields whose value is of no type that a field can have, such as an object; `fields` shows it as text. Absent where there are none. */
+  readonly unusable?: readonly string[];
+}
+
 /** One department as the directory tells it. */
-export interface ThirdPartyDepartment {
+export interface ThirdPartyDepartment extends HasFields {
   /** As received; compare by {@link DirectoryConnector.keyOf}. */
   readonly externalId: string;
   /** Null at the top. May name a department that is not visible. */
   readonly parentId: string | null;
   /** Larger comes first; null where the directory has no order. Unsigned 32-bit in WeCom. */
   readonly order: number | null;
-  readonly fields: ThirdPartyFields;
   /** External ids of the people who lead it; undefined where the directory does not say. */
   readonly leaderIds: readonly string[] | undefined;
 }
@@ -37,10 +43,9 @@ export interface ThirdPartyMembership {
 export type ThirdPartyStatus = 'ACTIVE' | 'INACTIVE' | 'DISABLED' | 'LEFT';
 
 /** One person as the directory tells it, whole: every visible department is named, whichever answer it came in. */
-export interface ThirdPartyEmployee {
+export interface ThirdPartyEmployee extends HasFields {
   readonly externalId: string;
   readonly status: ThirdPartyStatus;
-  readonly fields: ThirdPartyFields;
   readonly memberships: readonly ThirdPartyMembership[];
   /** Null when none is told or visible. */
   readonly mainDepartmentId: string | null;
