@@ -88,6 +88,8 @@ const MAX_RATE_WAITS = 5;
 const FREQUENCY_LIMIT = 45009;
 const TOO_MANY_AT_ONCE = 45033;
 const DEFAULT_LIFETIME_S = 7200;
+/** A token that is told to live for longer is asked for again all the same: that costs one call. */
+const MAX_LIFETIME_S = 86_400;
 /** Far less than anybody waits before they try again. */
 const REFUSED_FOR_MS = 500;
 
@@ -179,7 +181,8 @@ export class WecomClient {
     if (typeof token !== 'string' || token === '') {
       throw misshapen(call.path, `an answer without ${tokenParameter}`);
     }
-    return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
+    const lifetime = integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S;
+    return { token, lifetimeMs: Math.min(Math.max(lifetime, 1), MAX_LIFETIME_S) * 1_000 };
   }
 
   /** Tries again where that can help: network failures and "busy" at most three times, limits after waiting. */
