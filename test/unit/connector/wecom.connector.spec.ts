@@ -113,6 +113,13 @@ describe('the WeCom connector', () => {
     await expect(connector.extent(signal)).resolves.toMatchObject({ departmentIds: ['1'] });
   });
 
+  it.each(['marked', 'compressed'] as const)('reads what stands in between makes of an answer: %s', async (kind) => {
+    const connector = await open();
+    fault({ kind });
+    expect(people(await readAll(connector))).toEqual(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
+    expect(waits.filter((ms) => ms > 0)).toEqual([]);
+  });
+
   it('takes an answer that does not end for none', async () => {
     const connector = await open({}, undefined, 50);
     fault({ kind: 'dripping', milliseconds: 5, path: 'agent/get' });
