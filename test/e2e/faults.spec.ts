@@ -237,6 +237,16 @@ describe('whatever WeCom answers', () => {
     expect([task.status, await stateOf()]).toEqual(['SUCCEEDED', []]);
   });
 
+  it('somebody who moves while they are read, and back, is where they came back to', async () => {
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    // Department 4 is answered after the move, 10 before it.
+    expect((await during('4', () => move('movable', 4))).status).toBe('SUCCEEDED');
+    move('movable', 10);
+    for (let i = 0; i < 2; i++)
+      expect([(await synchronize(rollcall, source)).status, await stateOf()]).toEqual(['SUCCEEDED', []]);
+    expect(await lastRecords()).toEqual([]);
+  });
+
   it('a true leaver leaves, another whom nobody could be asked about stays, and the task is not green', async () => {
     edit(({ users }) => {
       users.delete('extra');
