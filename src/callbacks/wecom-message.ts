@@ -1,5 +1,6 @@
 import { XMLParser } from 'fast-xml-parser';
 import { CallbackRefused } from '../connector/wecom/wecom.callback-crypto';
+import { identifier } from '../connector/wecom/wecom.dto';
 import type { SyncObjectTypeName } from '../field-mapping/field-mapping';
 
 /** Texts only, trimmed; no entities beyond XML's own five, no document types. */
@@ -76,28 +77,32 @@ export interface NamedObject {
 }
 
 /**
- * What a message says has changed: always only that it is worth reading again. Undefined for what does not concern us.
+ * What a message says has changed: always only that it is worth reading again. Undefined for what does not concern us, and for what
+ * has no id that could be read.
  * Source: developer.work.weixin.qq.com/document/path/96302 to 96304, 90376
  */
 export function objectOf(message: WecomMessage): NamedObject | undefined {
   if (message['MsgType'] !== 'event') return undefined;
   const event = message['Event'];
-  const person = (externalId: string | undefined, newId?: string): NamedObject | undefined =>
-    externalId ? { objectType: 'EMPLOYEE', externalId, newExternalId: newId || null } : undefined;
-  if (event === 'subscribe' || event === 'unsubscribe') return person(message['FromUserName']);
+  if (event === 'subscribe' || event === 'unsubscribe') return named('EMPLOYEE', message['FromUserName']);
   if (event !== 'change_contact') return undefined;
   switch (message['ChangeType']) {
     case 'create_user':
     case 'update_user':
     case 'delete_user':
-      return person(message['UserID'], message['NewUserID']);
+      return named('EMPLOYEE', message['UserID'], message['NewUserID']);
     case 'create_party':
     case 'update_party':
     case 'delete_party':
-      return message['Id'] ? { objectType: 'DEPARTMENT', externalId: message['Id'], newExternalId: null } : undefined;
+      return named('DEPARTMENT', message['Id']);
     case 'update_tag':
-      return message['TagId'] ? { objectType: 'GROUP', externalId: message['TagId'], newExternalId: null } : undefined;
+      return named('GROUP', message['TagId']);
     default:
       return undefined;
   }
+}
+
+function named(objectType: SyncObjectTypeName, id: string | undefined, newId?: string): NamedObject | undefined {
+  const externalId = identifier(id);
+  return externalId ? { objectType, externalId, newExternalId: identifier(newId) ?? null } : undefined;
 }

@@ -11,15 +11,21 @@ export type ThirdPartyValue = string | readonly string[] | null;
 /** Values by the directory's own field names (WeCom: `name`, `mobile`, `extattr.工号`). An absent key was not told. */
 export type ThirdPartyFields = Readonly<Record<string, ThirdPartyValue>>;
 
+/** What is told of a department's or a person's fields. */
+export interface HasFields {
+  readonly fields: ThirdPartyFields;
+  /** Fields whose value is of no type that a field can have, such as an object; `fields` shows it as text. Absent where there are none. */
+  readonly unusable?: readonly string[];
+}
+
 /** One department as the directory tells it. */
-export interface ThirdPartyDepartment {
+export interface ThirdPartyDepartment extends HasFields {
   /** As received; compare by {@link DirectoryConnector.keyOf}. */
   readonly externalId: string;
   /** Null at the top. May name a department that is not visible. */
   readonly parentId: string | null;
   /** Larger comes first; null where the directory has no order. Unsigned 32-bit in WeCom. */
   readonly order: number | null;
-  readonly fields: ThirdPartyFields;
   /** External ids of the people who lead it; undefined where the directory does not say. */
   readonly leaderIds: readonly string[] | undefined;
 }
@@ -37,10 +43,9 @@ export interface ThirdPartyMembership {
 export type ThirdPartyStatus = 'ACTIVE' | 'INACTIVE' | 'DISABLED' | 'LEFT';
 
 /** One person as the directory tells it, whole: every visible department is named, whichever answer it came in. */
-export interface ThirdPartyEmployee {
+export interface ThirdPartyEmployee extends HasFields {
   readonly externalId: string;
   readonly status: ThirdPartyStatus;
-  readonly fields: ThirdPartyFields;
   readonly memberships: readonly ThirdPartyMembership[];
   /** Null when none is told or visible. */
   readonly mainDepartmentId: string | null;
@@ -60,7 +65,7 @@ export interface ThirdPartyGroup {
 export interface DirectoryPage<T> {
   /** Such as `departments`, `employees-of:12` (a department's people) or `employee:zhangsan` (one person). */
   readonly key: string;
-  /** When the request was sent: nothing in the answer is older. */
+  /** When the request was sent that was answered, not one that was tried in vain before: nothing in the answer is older. */
   readonly readAt: Date;
   readonly content: PageContent<T>;
 }
@@ -131,7 +136,10 @@ export interface DirectoryConnector {
   /** One department, read again; undefined once the directory no longer has it or shows it. */
   department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined>;
 
-  /** One person, read again; undefined once the directory no longer has or shows them. */
+  /**
+   * One person, read again; undefined once the directory no longer has or shows them.
+   * @throws GoneUnlessListed where its answer alone does not say so; DirectoryError
+   */
   employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined>;
 
   /**
@@ -213,6 +221,13 @@ export class DirectoryError extends AppError {
 
 /** The directory does not let this app read objects of one kind: they are left alone, and everything else goes on. */
 export class NotPermitted extends DirectoryError {
+  constructor(cause: DirectoryError) {
+    super('UPSTREAM_REFUSED', cause.message, cause.thirdPartyCode, cause.advice, { cause });
+  }
+}
+
+/** What the directory says as well of objects that it has: they are gone only where none of its lists, read whole, names them. */
+export class GoneUnlessListed extends DirectoryError {
   constructor(cause: DirectoryError) {
     super('UPSTREAM_REFUSED', cause.message, cause.thirdPartyCode, cause.advice, { cause });
   }

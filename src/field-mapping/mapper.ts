@@ -1,12 +1,12 @@
 import { MAX_TEXT } from '../extension-field/extension-value';
 import { type FieldMapping, isFilled, NEVER_EMPTY, type SyncObjectTypeName } from './field-mapping';
-import { compileTransform, INVALID, type Transformed } from './transforms';
+import { compileTransform, INVALID, type Told, type Transformed } from './transforms';
 
 /** What the mappings make of one object. */
 export interface Mapped {
   /** Local values by field. A mapped field that is not in it is empty. */
   readonly values: Readonly<Record<string, string>>;
-  /** Mapped fields whose told value is none of their kind, or too long: they keep what is here. */
+  /** Mapped fields whose told value is none of their kind, or of none that a field can have, or too long: they keep what is here. */
   readonly invalid: readonly string[];
 }
 
@@ -14,7 +14,7 @@ export interface Mapped {
 export type ValueCheck = (text: string) => Transformed;
 
 /** Turns third-party values into local ones. */
-export type Mapper = (externalId: string, told: Readonly<Record<string, string>>) => Mapped;
+export type Mapper = (externalId: string, told: Told) => Mapped;
 
 const GENDERS: Readonly<Record<string, string>> = { '0': 'UNKNOWN', '1': 'MALE', '2': 'FEMALE' };
 const EMPLOYMENT = new Set(['REGULAR', 'PROBATION', 'INTERN', 'CONTRACTOR', 'ON_LEAVE', 'LEFT', 'UNKNOWN']);

@@ -30,7 +30,10 @@ export interface FieldTransform {
 export type Transformed = string | null | typeof INVALID;
 export const INVALID = Symbol('invalid');
 
-type Step = (value: string | null, told: Readonly<Record<string, string>>) => Transformed;
+/** Third-party values by field, as far as they are filled. */
+export type Told = Readonly<Record<string, string | typeof INVALID>>;
+
+type Step = (value: string | null, told: Told) => Transformed;
 
 const MAX_PATTERN = 512;
 const MAX_TEMPLATE = 512;
@@ -120,12 +123,14 @@ function extract(pattern: string): Step {
 function fill(template: string): Step {
   return (value, told) => {
     let any = false;
+    let unusable = false;
     const text = template.replace(PLACEHOLDER, (_, name: string) => {
       const found = name === 'value' ? value : told[name];
-      if (found) any = true;
-      return found ?? '';
+      if (found === INVALID) unusable = true;
+      else if (found) any = true;
+      return found === INVALID ? '' : (found ?? '');
     });
-    if (text.length > MAX_FILLED) return INVALID;
+    if (unusable || text.length > MAX_FILLED) return INVALID;
     return any ? text : null;
   };
 }

@@ -181,7 +181,7 @@ const COVERAGE = ['DEPARTMENT', 'EMPLOYEE']
   SELECT '${type}' AS "objectType", f.key AS name, count(*)::int AS filled, (SELECT count(*)::int FROM latest) AS total,
          (array_agg(DISTINCT f.value))[1:${SAMPLES}] AS samples
     FROM latest, jsonb_each_text(latest.third_party) f
-   WHERE f.key NOT IN ('status', 'departments', 'mainDepartment', 'parent', 'order') AND f.value <> '' GROUP BY f.key)`,
+   WHERE f.key NOT IN ('status', 'departments', 'mainDepartment', 'parent', 'order', 'unusable') AND f.value <> '' GROUP BY f.key)`,
   )
   .join(' UNION ALL ');
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /**
  * What can be made to go wrong, for calls that match. `empty`: every list empty; `listless`: success without the lists; `bare`:
  * success and nothing else; `shortened`: every list without its last element; `texts`: every number, also the errcode, as text; `nulls`: null instead of an empty list; `trimmed`:
- * without what is empty; `html` and `huge` come with HTTP status 200; `dripping`: a byte now and then, without an end.
+ * without what is empty; `marked`: with a byte order mark; `compressed`: by gzip, for callers that do not refuse it; `html` and `huge` come with HTTP status 200; `dripping`: a byte now and then, without an end.
  */
 export const faultSchema = z.strictObject({
   kind: z.enum([
@@ -23,6 +23,8 @@ export const faultSchema = z.strictObject({
     'texts',
     'nulls',
     'trimmed',
+    'marked',
+    'compressed',
     'errcode',
     'tokenRevoked',
     'scopeShrunk',

@@ -1,6 +1,7 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { Company, type CompanySettings, DEFAULT_COMPANY } from './company';
 import { controlRequest, readJson } from './control';
 import { type Answer, ENDPOINTS } from './endpoints';
@@ -85,11 +86,15 @@ async function handle(request: IncomingMessage, response: ServerResponse, state:
   const path = url.pathname.slice(PREFIX.length);
   state.calls.set(path, (state.calls.get(path) ?? 0) + 1);
   const fault = state.faults.next(path, url.searchParams);
-  const address = (request.socket.remoteAddress ?? '127.0.0.1').replace(/^::ffff:/, '');
+  const address = addressOf(request);
   // WeCom half parses what is no JSON; here it counts as nothing.
   const body = request.method === 'POST' ? await readJson(request).catch(() => undefined) : undefined;
   const answer = await answerTo({ path, query: url.searchParams, body, address }, state, fault);
-  send(response, answer, fault, address);
+  send(response, answer, fault, request);
+}
+
+function addressOf(request: IncomingMessage): string {
+  return (request.socket.remoteAddress ?? '127.0.0.1').replace(/^::ffff:/, '');
 }
 
 interface Call {
@@ -210,7 +215,12 @@ const FOREIGN: Readonly<Record<string, (response: ServerResponse, fault: Fault) 
 };
 
 /** Errors come with HTTP status 200 and say so in headers. */
-function send(response: ServerResponse, answer: Answer | WecomRefusal, fault: Fault | undefined, ip: string): void {
+function send(
+  response: ServerResponse,
+  answer: Answer | WecomRefusal,
+  fault: Fault | undefined,
+  to: IncomingMessage,
+): void {
   const foreign = FOREIGN[fault?.kind ?? ''];
   if (foreign && fault) {
     foreign(response, fault);
@@ -218,15 +228,18 @@ function send(response: ServerResponse, answer: Answer | WecomRefusal, fault: Fa
   }
   const refusal = answer instanceof WecomRefusal ? answer : undefined;
   const code = refusal?.errcode ?? 0;
-  const message = refusal ? errmsg(refusal, ip) : 'ok';
+  const message = refusal ? errmsg(refusal, addressOf(to)) : 'ok';
   const body = refusal
     ? JSON.stringify({ ...refusal.payload, errcode: code, errmsg: message })
     : typeof answer === 'string'
       ? answer
       : JSON.stringify({ errcode: 0, errmsg: 'ok', ...answer });
   const shown = fault?.kind === 'malformed' ? body.replaceAll('"', "'") : body;
-  const bytes = Buffer.from(shown);
+  const isCompressed = fault?.kind === 'compressed' && to.headers['accept-encoding'] !== 'identity';
+  const plain = Buffer.from(fault?.kind === 'marked' ? `\uFEFF${shown}` : shown);
+  const bytes = isCompressed ? gzipSync(plain) : plain;
   response.writeHead(200, {
+    ...(isCompressed ? { 'Content-Encoding': 'gzip' } : {}),
     'Content-Type': 'application/json; charset=UTF-8',
     'Content-Length': bytes.length,
     Server: 'nginx',

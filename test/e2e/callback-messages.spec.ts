@@ -4,6 +4,7 @@ import { freePort } from '../../src/demo/free-port';
 import { connectWithCallbacks, CALLBACK_KEYS as KEYS } from '../setup/callbacks';
 import { startRollcall, type TestRollcall } from '../setup/rollcall';
 
+const longId = Array.from({ length: 3_000 }, (_, i) => String.fromCodePoint(0x4e00 + ((i * 7_919) % 20_000))).join('');
 const secondsFromNow = (seconds: number) => String(Math.floor(Date.now() / 1_000) + seconds);
 
 describe('a callback address', () => {
@@ -108,6 +109,24 @@ describe('a callback address', () => {
     it('reads messages', async () => {
       expect(await post(JSON.stringify(event), json)).toEqual([200, 'success']);
       expect(await noted()).toContain('77');
+    });
+
+    it.each([
+      ['is longer than any', { UserID: longId }],
+      ['cannot be stored', { UserID: 'a\0b' }],
+      ['cannot be stored, of a department', { ChangeType: 'update_party', Id: 'a\uD800' }],
+      ['cannot be stored, of a tag', { ChangeType: 'update_tag', TagId: 'a\0' }],
+    ])('notes nothing under an id that %s', async (_how, fields) => {
+      const before = await noted();
+      const message = JSON.stringify({ ...event, ChangeType: 'update_user', ...fields });
+      expect(await post(message, json)).toEqual([200, 'success']);
+      expect(await noted()).toEqual(before);
+    });
+
+    it('notes who changed, although their new id cannot be one', async () => {
+      const message = { ...event, ChangeType: 'update_user', UserID: 'wangwu', NewUserID: longId };
+      expect(await post(JSON.stringify(message), json)).toEqual([200, 'success']);
+      expect(await noted()).toContain('wangwu');
     });
 
     it.each<[string, (encrypted: string) => string]>([

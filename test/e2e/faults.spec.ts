@@ -221,6 +221,33 @@ describe('whatever WeCom answers', () => {
     edit(({ users }) => users.delete('neu'));
   });
 
+  it('somebody who moves while the answer about their new department is waited for is moved', async () => {
+    const { faults } = rollcall.sandbox;
+    edit(({ departments, users }) => {
+      for (const id of [10, 11, 12, 13, 14, 15]) departments.set(id, { id, parentId: 1, name: `d${id}`, order: 1 });
+      users.set('movable', user('movable', '孙八', [4]));
+    });
+    // Department 10 is among the first eight that are asked for, 4 is not.
+    const department10 = { path: 'user/list', query: { department_id: '10' } };
+    faults.add({ kind: 'errcode', errcode: 45009, ...department10, times: 3 });
+    faults.add({ kind: 'slow', milliseconds: 300, ...department10 });
+    const [listed, { syncTask }] = [calls('user/list'), await startTask(rollcall.api, source)];
+    await until(() => calls('user/list') > listed + 12);
+    move('movable', 10);
+    const task = await watch(rollcall.api, syncTask?.id ?? '');
+    expect([task.status, await stateOf()]).toEqual(['SUCCEEDED', []]);
+  });
+
+  it('somebody who moves while they are read, and back, is where they came back to', async () => {
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    // Department 4 is answered after the move, 10 before it.
+    expect((await during('4', () => move('movable', 4))).status).toBe('SUCCEEDED');
+    move('movable', 10);
+    for (let i = 0; i < 2; i++)
+      expect([(await synchronize(rollcall, source)).status, await stateOf()]).toEqual(['SUCCEEDED', []]);
+    expect(await lastRecords()).toEqual([]);
+  });
+
   it('a true leaver leaves, another whom nobody could be asked about stays, and the task is not green', async () => {
     edit(({ users }) => {
       users.delete('extra');
@@ -281,6 +308,76 @@ describe('whatever WeCom answers', () => {
     edit(({ users }) => users.set('zoe', user('zoe', '新人', [2])));
     expect(await eventTask([...people(30), 'zoe'])).toBe('PARTIALLY_SUCCEEDED');
     expect((await rollcall.sql.query(`SELECT FROM employee WHERE username = 'zoe'`)).rows).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      'is longer than any',
+      Array.from({ length: 3_000 }, (_, i) => String.fromCodePoint(0x4e00 + ((i * 7_919) % 20_000))).join(''),
+    ],
+    ['has a character that cannot be stored', 'a\0b'],
+  ])('an id that %s costs its person, and not the run', async (_how, userid) => {
+    edit(({ users }) => {
+      users.set(userid, user(userid, '某人', [2]));
+      users.set('beside', user('beside', '新人', [2]));
+    });
+    const task = await synchronize(rollcall, source);
+    expect([task.status, task.certificate?.reasons]).toEqual([
+      'PARTIALLY_SUCCEEDED',
+      ['employees-of:2: 1 elements of "userlist" that are not whole'],
+    ]);
+    edit(({ users }) => users.delete(userid));
+    expect([(await synchronize(rollcall, source)).status, await stateOf()]).toEqual(['SUCCEEDED', []]);
+  });
+
+  describe('somebody whom WeCom lists, and does not tell of by themselves', () => {
+    const unshown = (errcode: number) =>
+      rollcall.sandbox.faults.add({ kind: 'errcode', errcode, path: 'user/get', query: { userid: 'listed' } });
+    const isHere = async () => (await suspended()).every((row) => row.username !== 'listed');
+
+    beforeAll(async () => {
+      edit(({ users }) => users.set('listed', user('listed', '周九', [3])));
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    });
+
+    it.each([40003, 60111])('stays, and the task is not green: %d', async (errcode) => {
+      unshown(errcode);
+      rollcall.sandbox.faults.add({
+        kind: 'errcode',
+        errcode: 45029,
+        path: 'user/list',
+        query: { department_id: '3' },
+      });
+      const task = await synchronize(rollcall, source);
+      expect([task.status, await isHere()]).toEqual(['PARTIALLY_SUCCEEDED', true]);
+      expect(task.certificate?.reasons.join()).toContain('employees-of:3: WeCom lists listed');
+    });
+
+    /** An event about them, and the full run that reads the lists since it left doubts. */
+    const byEvent = async () => {
+      expect([await eventTask(['listed']), await isHere()]).toEqual(['PARTIALLY_SUCCEEDED', true]);
+      const [{ id }] = (
+        await rollcall.sql.query(`SELECT id FROM sync_task WHERE trigger = 'EVENT' ORDER BY id DESC LIMIT 1`)
+      ).rows;
+      const run = `SELECT status FROM sync_task WHERE id > $1 AND trigger = 'SCHEDULED' AND finished_at IS NOT NULL`;
+      await untilRow(rollcall, run, [id]);
+      expect((await rollcall.sql.query(run, [id])).rows).toEqual([{ status: 'SUCCEEDED' }]);
+      const waiting = `SELECT FROM directory_event WHERE task_id IS NULL AND external_id = 'listed'`;
+      expect((await rollcall.sql.query(waiting)).rows).toEqual([]);
+    };
+
+    it('stays when an event names them', async () => {
+      unshown(40003);
+      await byEvent();
+      expect(await isHere()).toBe(true);
+    });
+
+    it('leaves once no list has them either', async () => {
+      unshown(40003);
+      edit(({ users }) => users.delete('listed'));
+      await byEvent();
+      expect(await isHere()).toBe(false);
+    });
   });
 
   it('nobody is asked about once WeCom answers nothing at all', async () => {

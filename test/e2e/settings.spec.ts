@@ -159,6 +159,47 @@ describe('the settings of a source', () => {
     ]);
   });
 
+  it('keep what is here where a value of another type is told, and say so', async () => {
+    const fields = ['mobile', 'email', 'position'].map((field) => mapping(field, field));
+    await configure({ fieldMappings: [...needed, ...fields, mapping('manager', 'extattr.上级')] });
+    const leader = (value: unknown) => ({ extattr: [{ name: '上级', value }] });
+    const usual = { mobile: '13800000001', email: 'w@example.com', position: '组员', ...leader('lisi') };
+    const odd = { name: { zh: '王五' }, mobile: ['13800000001'], email: true, position: {}, ...leader(['lisi']) };
+    const tell = (more: Record<string, unknown>, name: unknown) =>
+      change(rollcall.sandbox, ({ users, departments }) => {
+        users.set('wangwu', user('wangwu', '王五', [3], more) as SandboxUser);
+        departments.set(4, { id: 4, parentId: 1, name, order: 10 } as never);
+      });
+    tell(usual, '市场部');
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    tell(odd, { zh: '市场部' });
+    const read = async (more: Record<string, unknown> = {}) => {
+      const task = await synchronize(rollcall, source, more);
+      const records = await recordsOf(rollcall.api, task.id);
+      expect(records.map((r) => [r.externalId, r.result, r.reasonCode])).toEqual([
+        ['4', 'FAILED', 'INVALID_VALUE'],
+        ['wangwu', 'FAILED', 'INVALID_VALUE'],
+      ]);
+      const kept = records.map((r) => r.comparison.filter((c) => c.kept === 'INVALID' && !c.changed));
+      return kept.map((of) => of.map((c) => [c.field, c.thirdPartyValue, c.saseValueBefore, c.saseValueAfter]));
+    };
+    const expected = [
+      [['name', '{"zh":"市场部"}', '市场部', '市场部']],
+      [
+        ['displayName', '{"zh":"王五"}', '王五', '王五'],
+        ['mobile', '["13800000001"]', '13800000001', '13800000001'],
+        ['email', 'true', 'w@example.com', 'w@example.com'],
+        ['position', '{}', '组员', '组员'],
+        ['manager', '["lisi"]', 'lisi', 'lisi'],
+      ],
+    ];
+    expect(await read()).toEqual(expected);
+    expect(await read()).toEqual(expected);
+    // So it is read from the stored snapshot, too.
+    const scope = { mode: 'PARTIAL', departmentIds: ['1'] };
+    expect(await read({ mode: 'PREVIEW', proposed: { id: source, scope } })).toEqual(expected);
+  });
+
   it('tell of a bad value also where there was none before, of people and departments, as often as it is read', async () => {
     await configure({
       fieldMappings: [

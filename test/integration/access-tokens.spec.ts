@@ -49,6 +49,20 @@ describe('access tokens', () => {
     expect(fetched()).toBe(1);
   });
 
+  it.each([1e15, 1e9])(
+    'are fetched again after a day where they are told to live for %d seconds',
+    async (tokenLifetime) => {
+      const call = await open({ tokenLifetime });
+      for (let i = 0; i < 2; i++) await call();
+      expect(fetched()).toBe(1);
+      const now = Date.now();
+      const clock = jest.spyOn(Date, 'now').mockReturnValue(now + 25 * 3_600_000);
+      await call();
+      clock.mockRestore();
+      expect(fetched()).toBe(2);
+    },
+  );
+
   it('are fetched again before they expire', async () => {
     const call = await open({ tokenLifetime: 60 });
     await call();

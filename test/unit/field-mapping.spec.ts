@@ -1,9 +1,15 @@
 import fc from 'fast-check';
 import { type FieldMapping, filledFields, plainMapping, supplyingField } from '../../src/field-mapping/field-mapping';
 import { compileMapper } from '../../src/field-mapping/mapper';
-import { FIELD_TRANSFORM_KINDS, type FieldTransform, transformProblem } from '../../src/field-mapping/transforms';
+import {
+  FIELD_TRANSFORM_KINDS,
+  type FieldTransform,
+  INVALID,
+  type Told,
+  transformProblem,
+} from '../../src/field-mapping/transforms';
 
-const through = (transforms: FieldTransform[], told: Record<string, string>, localField = 'position') => {
+const through = (transforms: FieldTransform[], told: Told, localField = 'position') => {
   const mapping: FieldMapping = {
     objectType: 'EMPLOYEE',
     thirdPartyField: 'x',
@@ -87,6 +93,21 @@ describe('a mapping', () => {
   it('lets the id stand where a name is not told', () => {
     const map = compileMapper('EMPLOYEE', [plainMapping('EMPLOYEE', 'displayName', 'name')]);
     expect(map('zhangsan', {}).values).toEqual({ displayName: 'zhangsan' });
+  });
+
+  it.each<[string, FieldTransform[], Told, string]>([
+    ['its own field', [{ kind: 'TRIM' }], { x: INVALID }, 'INVALID'],
+    ['its own field, whatever others have', [{ kind: 'FALLBACK', fields: ['y'] }], { x: INVALID, y: 'b' }, 'INVALID'],
+    ['the field that it falls back to', [{ kind: 'FALLBACK', fields: ['y', 'z'] }], { y: INVALID, z: 'b' }, 'INVALID'],
+    ['a field that it does not come to', [{ kind: 'FALLBACK', fields: ['y'] }], { x: 'a', y: INVALID }, 'a'],
+    [
+      'a field that its template names',
+      [{ kind: 'TEMPLATE', template: '{value} {y}' }],
+      { x: 'a', y: INVALID },
+      'INVALID',
+    ],
+  ])('has no value where one cannot be used of %s', (_what, transforms, told, expected) => {
+    expect(through(transforms, told)).toBe(expected);
   });
 
   it('tells which field supplied the value', () => {

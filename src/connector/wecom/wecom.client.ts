@@ -88,6 +88,11 @@ const MAX_RATE_WAITS = 5;
 const FREQUENCY_LIMIT = 45009;
 const TOO_MANY_AT_ONCE = 45033;
 const DEFAULT_LIFETIME_S = 7200;
+/** A token that is told to live for longer is asked for again all the same: that costs one call. */
+const MAX_LIFETIME_S = 86_400;
+/** Nothing is decompressed here, so that what stands in between is asked not to compress either. */
+const PLAIN = { 'accept-encoding': 'identity' };
+const AS_JSON = { 'content-type': 'application/json' };
 /** Far less than anybody waits before they try again. */
 const REFUSED_FOR_MS = 500;
 
@@ -179,7 +184,8 @@ export class WecomClient {
     if (typeof token !== 'string' || token === '') {
       throw misshapen(call.path, `an answer without ${tokenParameter}`);
     }
-    return { token, lifetimeMs: (integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S) * 1000 };
+    const lifetime = integer(body?.['expires_in']) ?? DEFAULT_LIFETIME_S;
+    return { token, lifetimeMs: Math.min(Math.max(lifetime, 1), MAX_LIFETIME_S) * 1_000 };
   }
 
   /** Tries again where that can help: network failures and "busy" at most three times, limits after waiting. */
@@ -282,8 +288,8 @@ export class WecomClient {
     try {
       const sent =
         json === undefined
-          ? {}
-          : ({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(json) } as const);
+          ? { headers: PLAIN }
+          : ({ method: 'POST', headers: { ...PLAIN, ...AS_JSON }, body: JSON.stringify(json) } as const);
       const { statusCode, headers, body } = await request(url, { dispatcher: this.http, signal, ...sent });
       if (statusCode !== 200) {
         await body.dump();
@@ -307,7 +313,8 @@ export class WecomClient {
   private parse(path: string, bytes: Buffer): Json {
     let body: unknown;
     try {
-      body = JSON.parse(bytes.toString('utf8'));
+      // Some servers and proxies put a byte order mark before it.
+      body = JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''));
     } catch {
       throw this.unusable(path, 'an answer that is not whole JSON');
     }

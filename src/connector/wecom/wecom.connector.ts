@@ -5,6 +5,7 @@ import {
   DirectoryError,
   type DirectoryExtent,
   type DirectoryPage,
+  GoneUnlessListed,
   type HasGroups,
   type PageContent,
   type ReadOptions,
@@ -31,6 +32,7 @@ import {
   isObject,
   type Json,
   list,
+  PROBLEMS_SHOWN,
   parseDepartment,
   parseEmployee,
   parseGroup,
@@ -49,14 +51,20 @@ const NOT_VISIBLE = 60011;
 const UNKNOWN_DEPARTMENT: ReadonlySet<number> = new Set([60003, 60123]);
 const GONE_DEPARTMENT: ReadonlySet<number> = new Set([...UNKNOWN_DEPARTMENT, NOT_VISIBLE]);
 /** Unknown, left, or outside the visible range, in the words of different pages. */
-const GONE_MEMBER: ReadonlySet<number> = new Set([60111, NOT_VISIBLE, 60021, 40003, 46004, 50002]);
+const GONE_MEMBER: ReadonlySet<number> = new Set([60111, NOT_VISIBLE, 60021, 46004, 50002]);
+/** Said of who has left too, and of an id that WeCom does not like. Source: developer.work.weixin.qq.com/document/path/90313 */
+const INVALID_MEMBER = 40003;
 /** Members read one by one when a department is too large for one answer. */
 const MEMBERS_AT_ONCE = 8;
 
 type EmployeePage = DirectoryPage<ThirdPartyEmployee>;
 
+/** What was read, by the answer that counts: others may have been asked for while it was tried again. */
+type Reading = Omit<EmployeePage, 'key'>;
+
 /** Somebody read by themselves. */
 interface Member {
+  readonly readAt: Date;
   readonly employee: ThirdPartyEmployee;
   readonly problems: readonly string[];
 }
@@ -127,7 +135,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const { objects, problems } = parseAll(answer.body, 'department', parseDepartment);
     for (const department of objects) this.parents.set(department.externalId, department.parentId);
     if (options.alreadyRead(page.key)) return;
-    yield { ...page, content: { kind: 'read', digest: answer.digest, objects, problems } };
+    yield { ...page, readAt: answer.readAt, content: { kind: 'read', digest: answer.digest, objects, problems } };
   }
 
   async *employees(
@@ -165,8 +173,8 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   }
 
   async department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined> {
-    const body = await this.readOrGone('department/get', { id: externalId }, GONE_DEPARTMENT, signal);
-    return body && this.asked('department/get', externalId, parseDepartment(body['department']));
+    const answer = await this.readOrGone('department/get', { id: externalId }, GONE_DEPARTMENT, signal);
+    return answer && this.asked('department/get', externalId, parseDepartment(answer.body?.['department']));
   }
 
   async employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined> {
@@ -174,9 +182,12 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   }
 
   private async member(externalId: string, signal: AbortSignal): Promise<Member | undefined> {
-    const body = await this.readOrGone('user/get', { userid: externalId }, GONE_MEMBER, signal);
-    if (!body) return undefined;
-    return { employee: this.asked('user/get', externalId, parseMember(body)), problems: statusProblems([body]) };
+    const answer = await this.readOrGone('user/get', { userid: externalId }, GONE_MEMBER, signal).catch((error) => {
+      throw error instanceof WecomError && error.errcode === INVALID_MEMBER ? new GoneUnlessListed(error) : error;
+    });
+    if (!answer) return undefined;
+    const employee = this.asked('user/get', externalId, parseMember(answer.body));
+    return { readAt: answer.readAt, employee, problems: statusProblems([answer.body]) };
   }
 
   /** An answer about nobody, or about somebody else, says nothing about who was asked for: least of all that they are gone. */
@@ -227,35 +238,33 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const wanted = ids.filter((id) => !options.alreadyRead(`employee:${id}`));
     return mapConcurrently(wanted, CONCURRENCY, (id) =>
       this.page(`employee:${id}`, options, async () => {
+        const askedAt = new Date();
         const member = await this.member(id, options.signal);
-        return readPage(member ? [member] : []);
+        return readOneByOne(member?.readAt ?? askedAt, member ? [member] : []);
       }),
     );
   }
 
   /** One page, whatever happens to it, unless going on makes no sense. */
-  private async page(
-    key: string,
-    options: ReadOptions,
-    read: () => Promise<PageContent<ThirdPartyEmployee>>,
-  ): Promise<EmployeePage> {
-    const page = { key, readAt: new Date() };
+  private async page(key: string, options: ReadOptions, read: () => Promise<Reading>): Promise<EmployeePage> {
+    const askedAt = new Date();
     try {
-      return { ...page, content: await read() };
+      return { key, ...(await read()) };
     } catch (error) {
-      return { ...page, content: unreadable(error, options.signal) };
+      return { key, readAt: askedAt, content: unreadable(error, options.signal) };
     }
   }
 
-  private async departmentMembers(
-    id: string,
-    key: string,
-    options: ReadOptions,
-  ): Promise<PageContent<ThirdPartyEmployee>> {
+  private async departmentMembers(id: string, key: string, options: ReadOptions): Promise<Reading> {
     const known = options.knownDigest(key);
+    const askedAt = new Date();
     try {
-      const { body, digest } = await this.client.get('user/list', { department_id: id }, options.signal, known);
-      return body ? { kind: 'read', digest, ...parseMembers(body) } : { kind: 'unchanged', digest };
+      const answer = await this.client.get('user/list', { department_id: id }, options.signal, known);
+      const { readAt, body, digest } = answer;
+      return {
+        readAt,
+        content: body ? { kind: 'read', digest, ...parseMembers(body) } : { kind: 'unchanged', digest },
+      };
     } catch (error) {
       if (!(error instanceof WecomError)) throw error;
       if (error.errcode === TOO_LARGE) return this.membersOneByOne(id, options.signal);
@@ -263,23 +272,35 @@ class WecomConnector implements DirectoryConnector, HasGroups {
       const outside = error.errcode === NOT_VISIBLE && !this.isWithin(id);
       const gone = isUnknownDepartment(error) && (await this.department(id, options.signal)) === undefined;
       if (!outside && !gone) throw error;
-      return { kind: 'read', digest: `error ${error.errcode}`, objects: [], problems: [] };
+      const digest = `error ${error.errcode}`;
+      return { readAt: askedAt, content: { kind: 'read', digest, objects: [], problems: [] } };
     }
   }
 
-  /** For a department whose answer WeCom calls too large. */
-  private async membersOneByOne(departmentId: string, signal: AbortSignal): Promise<PageContent<ThirdPartyEmployee>> {
-    const body = await this.read('user/simplelist', { department_id: departmentId }, signal);
+  /** For a department whose answer WeCom calls too large. Who is still listed, and not told of, is no leaver. */
+  private async membersOneByOne(departmentId: string, signal: AbortSignal): Promise<Reading> {
+    const { readAt, ids, problems } = await this.memberIds(departmentId, signal);
+    const members: Member[] = [];
+    const untold = new Set<string>();
+    const read = async (id: string) => ({ id, member: await this.member(id, signal).catch(unlessListed) });
+    for await (const { id, member } of mapConcurrently(ids, MEMBERS_AT_ONCE, read)) {
+      if (member) members.push(member);
+      else untold.add(this.keyOf(id));
+    }
+    members.sort((a, b) => (a.employee.externalId < b.employee.externalId ? -1 : 1));
+    if (untold.size === 0) return readOneByOne(readAt, members, problems);
+    const again = await this.memberIds(departmentId, signal);
+    const listed = again.ids.filter((id) => untold.has(this.keyOf(id)));
+    return readOneByOne(readAt, members, [...problems, ...untoldProblems(listed)]);
+  }
+
+  private async memberIds(departmentId: string, signal: AbortSignal) {
+    const { readAt, body = {} } = await this.client.get('user/simplelist', { department_id: departmentId }, signal);
     if (!hasList(body, 'userlist')) throw misshapen('user/simplelist', 'an answer without userlist');
     const elements = list(body, 'userlist');
     const ids = identifiers(elements.map((member) => (isObject(member) ? member['userid'] : undefined))).sort();
-    const members: Member[] = [];
-    for await (const member of mapConcurrently(ids, MEMBERS_AT_ONCE, (id) => this.member(id, signal))) {
-      if (member) members.push(member);
-    }
-    members.sort((a, b) => (a.employee.externalId < b.employee.externalId ? -1 : 1));
     const nameless = elements.length - ids.length;
-    return readPage(members, nameless > 0 ? [`${nameless} members without a userid`] : []);
+    return { readAt, ids, problems: nameless > 0 ? [`${nameless} members without a userid`] : [] };
   }
 
   /** A tag that the visible range names: who is in it can be seen although no department of theirs may be. */
@@ -317,9 +338,9 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     query: Readonly<Record<string, string>>,
     gone: ReadonlySet<number>,
     signal: AbortSignal,
-  ): Promise<Json | undefined> {
+  ): Promise<WecomAnswer | undefined> {
     try {
-      return await this.read(path, query, signal);
+      return await this.client.get(path, query, signal);
     } catch (error) {
       if (error instanceof WecomError && gone.has(error.errcode)) return undefined;
       throw error;
@@ -357,10 +378,23 @@ function parseMembers(body: Json) {
   return { objects, problems: [...problems, ...statusProblems(list(body, 'userlist'))] };
 }
 
-function readPage(members: readonly Member[], problems: readonly string[] = []): PageContent<ThirdPartyEmployee> {
+/** Nothing, where it is to be seen whether the member is listed. @throws any other error */
+function unlessListed(error: unknown): undefined {
+  if (!(error instanceof GoneUnlessListed)) throw error;
+}
+
+function untoldProblems(ids: readonly string[]): string[] {
+  if (ids.length === 0) return [];
+  const shown = ids.slice(0, PROBLEMS_SHOWN);
+  const names = ids.length > shown.length ? [...shown, `${ids.length - shown.length} more`] : shown;
+  return [`WeCom lists ${names.join(', ')}, and does not tell of them by themselves.`];
+}
+
+/** A page of people of whom each had an answer. @param readAt of the first answer that counts */
+function readOneByOne(readAt: Date, members: readonly Member[], problems: readonly string[] = []): Reading {
   const objects = members.map(({ employee }) => employee);
   const all = [...problems, ...members.flatMap((member) => member.problems)];
-  return { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems: all };
+  return { readAt, content: { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems: all } };
 }
 
 function digestOf(text: string): string {

@@ -1,4 +1,6 @@
+import { isStorable } from '../../platform/storable-text';
 import type {
+  HasFields,
   ThirdPartyDepartment,
   ThirdPartyEmployee,
   ThirdPartyGroup,
@@ -53,10 +55,13 @@ export function integer(value: unknown): number | undefined {
   return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
 }
 
-/** An id as text: numbers and non-empty texts. */
+/** Four times as long as WeCom's longest; an index entry of PostgreSQL has room for it in any script. */
+const MAX_ID = 256;
+
+/** An id as text: numbers, and texts that are neither empty nor too long and can be stored as they are. */
 export function identifier(value: unknown): string | undefined {
-  const id = typeof value === 'number' || typeof value === 'string' ? text(value) : undefined;
-  return id ? id : undefined;
+  const id = typeof value === 'number' ? String(value) : value;
+  return typeof id === 'string' && id !== '' && id.length <= MAX_ID && isStorable(id) ? id : undefined;
 }
 
 export function identifiers(values: readonly unknown[]): string[] {
@@ -91,7 +96,7 @@ export function parseDepartment(element: unknown): ThirdPartyDepartment | undefi
     // The root's parent is printed as 0, or not at all.
     parentId: externalId === ROOT_DEPARTMENT || parent === undefined || parent === '0' ? null : parent,
     order: integer(element['order']) ?? null,
-    fields: textFields(element, DEPARTMENT_FIELDS),
+    ...new FieldCollector().texts(element, DEPARTMENT_FIELDS).all(),
     leaderIds: Array.isArray(element['department_leader']) ? identifiers(element['department_leader']) : undefined,
   };
 }
@@ -117,13 +122,11 @@ export function parseEmployee(element: unknown): ThirdPartyEmployee | undefined 
   if (externalId === undefined) return undefined;
   const memberships = parseMemberships(element);
   const main = identifier(element['main_department']);
-  const leaders = element['direct_leader'];
-  const fields: Record<string, ThirdPartyValue> = { ...textFields(element, EMPLOYEE_FIELDS), ...customFields(element) };
-  if (Array.isArray(leaders)) fields['direct_leader'] = identifiers(leaders);
+  const told = new FieldCollector().texts(element, EMPLOYEE_FIELDS).ids(element, 'direct_leader').custom(element);
   return {
     externalId,
     status: parseStatus(element),
-    fields,
+    ...told.all(),
     memberships,
     mainDepartmentId: memberships.some((m) => m.departmentId === main) ? (main ?? null) : null,
   };
@@ -159,7 +162,7 @@ function isTold(value: unknown): boolean {
 }
 
 /** How many members one list spells out. */
-const PROBLEMS_SHOWN = 3;
+export const PROBLEMS_SHOWN = 3;
 
 /** What is to be told of members whose status is none that WeCom documents. */
 export function statusProblems(members: readonly unknown[]): string[] {
@@ -198,29 +201,64 @@ function parseMemberships(element: Json): ThirdPartyMembership[] {
   return [...found.values()];
 }
 
-function textFields(element: Json, names: readonly string[]): Record<string, ThirdPartyValue> {
-  const fields: Record<string, ThirdPartyValue> = {};
-  for (const name of names) {
-    const value = text(element[name]);
-    if (value !== undefined) fields[name] = value;
+/** How much is shown of a value that cannot be used. */
+const MAX_SHOWN = 200;
+
+/** Collects what is told of somebody's or something's fields. What is absent is not told. */
+class FieldCollector {
+  private readonly fields: Record<string, ThirdPartyValue> = {};
+  private readonly unusable: string[] = [];
+
+  texts(element: Json, names: readonly string[]): this {
+    for (const name of names) this.note(name, element[name]);
+    return this;
   }
-  return fields;
+
+  /** Several ids; a list of other things only is none. */
+  ids(element: Json, name: string): this {
+    const value = element[name];
+    const ids = Array.isArray(value) ? identifiers(value) : [];
+    if (Array.isArray(value) && (ids.length > 0 || value.length === 0)) this.fields[name] = ids;
+    else if (isTold(value)) this.refuse(name, value);
+    return this;
+  }
+
+  /** `extattr.<name>`: the text, or for a link its address. Source: developer.work.weixin.qq.com/document/path/100111 */
+  custom(element: Json): this {
+    const attributes = element['extattr'];
+    for (const attribute of isObject(attributes) ? list(attributes, 'attrs') : []) {
+      if (!isObject(attribute)) continue;
+      const name = text(attribute['name']);
+      if (!name) continue;
+      const [plain, link] = [attribute['text'], attribute['web']];
+      const value = isObject(plain) ? plain['value'] : isObject(link) ? link['url'] : attribute['value'];
+      this.note(`extattr.${name}`, value);
+    }
+    return this;
+  }
+
+  all(): HasFields {
+    const { fields, unusable } = this;
+    return unusable.length > 0 ? { fields, unusable } : { fields };
+  }
+
+  private note(name: string, value: unknown): void {
+    const known = text(value);
+    if (known !== undefined) this.fields[name] = known;
+    else if (value !== undefined) this.refuse(name, value);
+  }
+
+  private refuse(name: string, value: unknown): void {
+    this.fields[name] = shownAs(value);
+    this.unusable.push(name);
+  }
 }
 
-/** `extattr.<name>`: the text, or for a link its address. Source: developer.work.weixin.qq.com/document/path/100111 */
-function customFields(element: Json): Record<string, ThirdPartyValue> {
-  const fields: Record<string, ThirdPartyValue> = {};
-  const attributes = element['extattr'];
-  for (const attribute of isObject(attributes) ? list(attributes, 'attrs') : []) {
-    if (!isObject(attribute)) continue;
-    const name = text(attribute['name']);
-    const [plain, link] = [attribute['text'], attribute['web']];
-    const value = isObject(plain)
-      ? text(plain['value'])
-      : isObject(link)
-        ? text(link['url'])
-        : text(attribute['value']);
-    if (name && value !== undefined) fields[`extattr.${name}`] = value;
+function shownAs(value: unknown): string {
+  try {
+    return text(JSON.stringify(value).slice(0, MAX_SHOWN)) ?? '';
+  } catch {
+    // Nested deeper than can be written.
+    return Array.isArray(value) ? '[…]' : '{…}';
   }
-  return fields;
 }

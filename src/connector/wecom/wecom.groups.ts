@@ -50,7 +50,7 @@ export class WecomGroups {
       yield { ...page, content: group.content };
       return;
     }
-    yield { ...page, content: { kind: 'read', digest: answer.digest, objects: [], problems } };
+    yield { ...page, readAt: answer.readAt, content: { kind: 'read', digest: answer.digest, objects: [], problems } };
   }
 
   /** As {@link HasGroups.group} says. */
@@ -74,8 +74,8 @@ export class WecomGroups {
     const page = { key: pageKey(id), readAt: new Date() };
     const known = options.knownDigest(page.key);
     try {
-      const { body, digest } = await this.client.get('tag/get', { tagid: id }, options.signal, known);
-      return { ...page, content: body ? readContent(id, body, digest) : { kind: 'unchanged', digest } };
+      const { readAt, body, digest } = await this.client.get('tag/get', { tagid: id }, options.signal, known);
+      return { ...page, readAt, content: body ? readContent(id, body, digest) : { kind: 'unchanged', digest } };
     } catch (error) {
       // Deleted since it was listed: seen no more.
       if (isUnknownTag(error))

@@ -22,8 +22,24 @@ SELECT e.external_key FROM directory_event e
  WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL AND e.received_at > (SELECT min(read_at) FROM task_page WHERE task_id = $1)`;
 
 /**
+ * People of whom two pages tell different things: they have changed between the two reads, and the later counts. A page that was
+ * behind may tell tomorrow what it told today, and be right then. Where every page is one that was applied, there is nobody.
+ */
+const TOLD_DIFFERENTLY = `
+SELECT s.external_key
+  FROM (SELECT k, unnest(array_agg(p.id)) AS page_id
+          FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+         WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
+           AND EXISTS (SELECT FROM task_page fresh JOIN snapshot_page f ON f.id = fresh.page_id AND NOT f.applied
+                        WHERE fresh.task_id = $1 AND fresh.object_type = 'EMPLOYEE')
+         GROUP BY k HAVING count(*) > 1 AND NOT bool_and(p.applied)) shared
+  JOIN staged_employee s ON s.page_id = shared.page_id AND s.external_key = shared.k
+ GROUP BY s.external_key
+HAVING count(DISTINCT (s.hash, s.status, s.main_department_key, s.department_keys, s.leader_flags, s.orders)) > 1`;
+
+/**
  * The local organisation now reflects this snapshot's pages and no others. A page with a failed object, or one that is behind an
- * event, is compared again.
+ * event or another page, is compared again.
  */
 export const MARK_PAGES_APPLIED = `
 UPDATE snapshot_page p SET applied = now_applied.applied
@@ -34,6 +50,7 @@ UPDATE snapshot_page p SET applied = now_applied.applied
       (SELECT coalesce(array_agg(external_key), '{}') AS keys FROM (
          SELECT external_key FROM sync_record r WHERE r.task_id = $1 AND r.result IS NOT NULL
          UNION ALL ${READ_LATER}
+         UNION ALL ${TOLD_DIFFERENTLY}
          UNION ALL ${RENAMED_LATER}
          UNION ALL SELECT external_key FROM (${READ_SINCE}) since) open) failed
      WHERE page.identity_source_id = $2

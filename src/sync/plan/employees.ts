@@ -229,7 +229,8 @@ SELECT e.*, told.third_party, told.mapped, told.invalid, known.missing_since,
        known.external_key = e.external_key AND known.read_at > e.read_at AS older, ${PLACED},
        here.departments AS departments_before, here.places AS places_before, here.edges AS edges_before,
        w.main_department_id AS main_before, w.manager_id AS manager_before, w.edited_fields, w.updated_at AS local_version,
-       mf.field IS NULL OR ${withheldFrom('mf', 'e')} OR (mf.owner = 'SET_ONCE' AND w.manager_id IS NOT NULL) AS manager_kept,
+       mf.field IS NULL OR ${withheldFrom('mf', 'e')} OR (mf.owner = 'SET_ONCE' AND w.manager_id IS NOT NULL)
+         OR coalesce('manager' = ANY (told.invalid), false) AS manager_kept,
        ${employeeFields('w', 'old_boss.external_id', 'here.shown', 'old_main.path_before')} AS before
   FROM plan_employee e ${places(turns)}
   JOIN employee w ON w.id = e.local_id

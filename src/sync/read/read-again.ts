@@ -1,5 +1,10 @@
 import type { DataSource } from 'typeorm';
-import { type DirectoryConnector, DirectoryError, hasGroups } from '../../connector/directory-connector';
+import {
+  type DirectoryConnector,
+  DirectoryError,
+  GoneUnlessListed,
+  hasGroups,
+} from '../../connector/directory-connector';
 import { mapConcurrently } from '../../connector/map-concurrently';
 import { UnreadableGuard } from '../../connector/unreadable-guard';
 import type { Run } from '../task/lease';
@@ -27,7 +32,7 @@ export async function* readMissingAgain(
     const missing = await nextMissing(dataSource, run, objectType, after);
     const last = missing.at(-1);
     if (!last) return;
-    yield* readObjects(dataSource, connector, run, objectType, missing);
+    yield* readObjects(dataSource, connector, run, objectType, missing, true);
     after = last.key;
   }
 }
@@ -91,6 +96,7 @@ export interface Missing {
 
 /**
  * Each object read by itself, in any order.
+ * @param unlisted whether they are in none of the directory's lists, which were all read
  * @throws DirectoryError when reading on makes no sense
  */
 export async function* readObjects(
@@ -99,9 +105,12 @@ export async function* readObjects(
   run: Run,
   objectType: StagedType,
   objects: readonly Missing[],
+  unlisted = false,
 ): AsyncIterable<AnyPage> {
   const guard = new UnreadableGuard(() => connector.extent(run.signal));
-  const read = mapConcurrently(objects, CONCURRENCY, (object) => readObject(connector, run, objectType, object));
+  const read = mapConcurrently(objects, CONCURRENCY, (object) =>
+    readObject(connector, run, objectType, object, unlisted),
+  );
   for await (const page of requireDepartments(dataSource, connector, run, read)) yield await guard.pass(page);
 }
 
@@ -111,10 +120,14 @@ async function readObject(
   run: Run,
   objectType: StagedType,
   missing: Missing,
+  unlisted: boolean,
 ): Promise<AnyPage> {
   const page = { key: `again:${missing.key}`, readAt: new Date() };
   try {
-    const object = await readOne(connector, objectType, missing.id, run.signal);
+    const object = await readOne(connector, objectType, missing.id, run.signal).catch((error) => {
+      if (!(unlisted && error instanceof GoneUnlessListed)) throw error;
+      return undefined;
+    });
     const objects = object ? [object] : [];
     // Never shared with another run: the answer counts for this one alone.
     const content = { kind: 'read' as const, digest: `once:${run.task.id}`, objects, problems: [] };

@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import type { DirectoryConnector } from '../../connector/directory-connector';
+import { type DirectoryConnector, GoneUnlessListed } from '../../connector/directory-connector';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Run } from '../task/lease';
 import { readObjects } from './read-again';
@@ -78,6 +78,9 @@ export async function typesToRead(
   return types.filter((type) => row[type]);
 }
 
+/** Whether somebody in doubt has gone, only the directory's lists can tell. */
+const MAKE_FULL_RUN_DUE = `UPDATE identity_source SET next_run_at = now() WHERE id = $1 AND automatic_enabled`;
+
 /**
  * Each object that a task's events name, or that it leads to, read from the directory by itself: the event only says that it is
  * worth reading.
@@ -96,7 +99,12 @@ export async function* readNamed(
     );
     const last = named.at(-1);
     if (!last) return;
-    yield* readObjects(dataSource, connector, run, objectType, named);
+    let inDoubt = false;
+    for await (const page of readObjects(dataSource, connector, run, objectType, named)) {
+      inDoubt ||= page.content.kind === 'unreadable' && page.content.error instanceof GoneUnlessListed;
+      yield page;
+    }
+    if (inDoubt) await dataSource.query(MAKE_FULL_RUN_DUE, [run.task.identitySourceId]);
     after = last.key;
   }
 }

@@ -5,6 +5,7 @@ import {
   type DirectoryExtent,
   type DirectoryPage,
   GROUP_LIST_PAGE,
+  type HasFields,
   type HasGroups,
   NotPermitted,
   type PageContent,
@@ -144,21 +145,28 @@ interface StoredPage {
   readonly problem: string | null;
 }
 
+/** What is shown of a row as it was told: of fields, and of what is no field. */
+type StoredFields = Record<string, string> & { readonly unusable?: readonly string[] };
+
+function toFields({ unusable, ...fields }: StoredFields): HasFields {
+  return unusable ? { fields, unusable } : { fields };
+}
+
 interface StoredDepartment {
   readonly externalId: string;
-  readonly told: Record<string, string>;
+  readonly told: StoredFields;
   readonly order: number | null;
   readonly leaderIds: string[] | null;
 }
 
 function toDepartment({ externalId, told, order, leaderIds }: StoredDepartment): ThirdPartyDepartment {
   const { parent, order: _, ...fields } = told;
-  return { externalId, parentId: parent ?? null, order, fields, leaderIds: leaderIds ?? undefined };
+  return { externalId, parentId: parent ?? null, order, ...toFields(fields), leaderIds: leaderIds ?? undefined };
 }
 
 interface StoredEmployee {
   readonly externalId: string;
-  readonly told: Record<string, string>;
+  readonly told: StoredFields;
   readonly status: ThirdPartyStatus;
   readonly departments: string[];
   readonly leaders: (boolean | null)[];
@@ -170,7 +178,7 @@ function toEmployee(row: StoredEmployee): ThirdPartyEmployee {
   return {
     externalId: row.externalId,
     status: row.status,
-    fields,
+    ...toFields(fields),
     mainDepartmentId: mainDepartment ?? null,
     memberships: row.departments.map((departmentId, i) => ({
       departmentId,

@@ -1,13 +1,15 @@
 import { hash } from 'node:crypto';
 import type {
   DirectoryConnector,
+  HasFields,
   ThirdPartyDepartment,
   ThirdPartyEmployee,
   ThirdPartyGroup,
 } from '../../connector/directory-connector';
 import { type CopyValue, copyLine } from '../../database/copy';
 import { filledFields, type SyncObjectTypeName } from '../../field-mapping/field-mapping';
-import type { Mapper } from '../../field-mapping/mapper';
+import type { Mapped, Mapper } from '../../field-mapping/mapper';
+import { INVALID } from '../../field-mapping/transforms';
 
 export type StagedType = SyncObjectTypeName;
 
@@ -89,16 +91,17 @@ export class RowEncoder {
   }
 
   private departmentRow(d: ThirdPartyDepartment, told: Record<string, string>): readonly CopyValue[] {
-    const { values, invalid } = this.settings.map(d.externalId, told);
+    const { values, invalid } = this.mapped(d, told);
     const leaders = d.leaderIds ? d.leaderIds.map((id) => this.connector.keyOf(id)) : null;
     const parent = d.parentId === null ? null : this.connector.keyOf(d.parentId);
     const mapped = JSON.stringify(values);
-    const shown = JSON.stringify({ ...told, parent: d.parentId, order: d.order === null ? null : String(d.order) });
+    const { unusable, parentId, order } = d;
+    const shown = JSON.stringify({ ...told, unusable, parent: parentId, order: order === null ? null : String(order) });
     return [parent, d.order, leaders, shown, mapped, this.hash(mapped, invalid), noneAsNull(invalid)];
   }
 
   private employeeRow(e: ThirdPartyEmployee, told: Record<string, string>): readonly CopyValue[] {
-    const { values, invalid } = this.settings.map(e.externalId, told);
+    const { values, invalid } = this.mapped(e, told);
     const manager = values['manager'] === undefined ? null : this.connector.keyOf(values['manager']);
     const main = e.mainDepartmentId === null ? null : this.connector.keyOf(e.mainDepartmentId);
     const departments = e.memberships.map((m) => this.connector.keyOf(m.departmentId));
@@ -107,10 +110,22 @@ export class RowEncoder {
     const mapped = JSON.stringify(values);
     const places = e.memberships.map((m) => m.departmentId).join('\n');
     const shown = JSON.stringify(
-      Object.assign(told, { status: e.status, mainDepartment: e.mainDepartmentId, departments: places }),
+      Object.assign(told, {
+        unusable: e.unusable,
+        status: e.status,
+        mainDepartment: e.mainDepartmentId,
+        departments: places,
+      }),
     );
     const place = [e.status, manager, main, departments, leaders, orders];
     return [...place, shown, mapped, this.hash(mapped, invalid), noneAsNull(invalid)];
+  }
+
+  private mapped(object: HasFields & { readonly externalId: string }, told: Record<string, string>): Mapped {
+    const { externalId, unusable } = object;
+    if (!unusable) return this.settings.map(externalId, told);
+    const none = Object.fromEntries(unusable.map((name) => [name, INVALID] as const));
+    return this.settings.map(externalId, { ...told, ...none });
   }
 
   /** With what cannot be used, which is to be told, and the settings, which decide as well what is made of the values. */

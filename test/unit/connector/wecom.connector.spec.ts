@@ -1,5 +1,6 @@
 import {
   type DirectoryPage,
+  GoneUnlessListed,
   hasGroups,
   NotPermitted,
   type ReadOptions,
@@ -112,6 +113,13 @@ describe('the WeCom connector', () => {
     await expect(connector.extent(signal)).resolves.toMatchObject({ departmentIds: ['1'] });
   });
 
+  it.each(['marked', 'compressed'] as const)('reads what stands in between makes of an answer: %s', async (kind) => {
+    const connector = await open();
+    fault({ kind });
+    expect(people(await readAll(connector))).toEqual(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
+    expect(waits.filter((ms) => ms > 0)).toEqual([]);
+  });
+
   it('takes an answer that does not end for none', async () => {
     const connector = await open({}, undefined, 50);
     fault({ kind: 'dripping', milliseconds: 5, path: 'agent/get' });
@@ -156,6 +164,38 @@ describe('the WeCom connector', () => {
   it('reads a department that is too large for one answer person by person', async () => {
     const connector = await open({ maxMembersPerAnswer: 1 });
     expect(people(await readAll(connector))).toEqual(['lisi', 'wangwu', 'zhangsan', 'zhaoliu']);
+  });
+
+  describe('of a department that is too large, and of a member whom WeCom does not tell of by themselves', () => {
+    const openWithLargeDepartment = async () => {
+      const connector = await open({ maxMembersPerAnswer: 1 });
+      change(sandbox, ({ users }) => users.set('neu', user('neu', '新人', [3])));
+      sandbox.company.setRange({ departments: [3], users: [], tags: [] });
+      return connector;
+    };
+    const onlyPage = async (reading: ReturnType<typeof readAll>) => {
+      const [page, ...others] = await reading;
+      expect(others).toEqual([]);
+      return page?.content;
+    };
+
+    it.each([60111, 40003])('tells that WeCom still lists them: %d', async (errcode) => {
+      const connector = await openWithLargeDepartment();
+      fault({ kind: 'errcode', errcode, path: 'user/get', query: { userid: 'lisi' } });
+      expect(await onlyPage(readAll(connector))).toMatchObject({
+        objects: [{ externalId: 'neu' }, { externalId: 'wangwu' }],
+        problems: ['WeCom lists lisi, and does not tell of them by themselves.'],
+      });
+    });
+
+    it('tells nothing where they have gone since', async () => {
+      const connector = await openWithLargeDepartment();
+      fault({ kind: 'slow', milliseconds: 50, path: 'user/get', query: { userid: 'lisi' } });
+      const page = onlyPage(readAll(connector));
+      while (!sandbox.calls.get('user/get')) await new Promise(setImmediate);
+      change(sandbox, ({ users }) => users.delete('lisi'));
+      expect(await page).toMatchObject({ objects: [{ externalId: 'neu' }, { externalId: 'wangwu' }], problems: [] });
+    });
   });
 
   it('names the page that could not be read and goes on', async () => {
@@ -339,10 +379,16 @@ describe('the WeCom connector', () => {
       await expect(connector.employee('nobody', signal)).rejects.toMatchObject({ thirdPartyCode: String(errcode) });
     });
 
-    it.each([60111, 60011, 60021, 40003, 46004, 50002])('but a member: %d', async (errcode) => {
+    it.each([60111, 60011, 60021, 46004, 50002])('but a member: %d', async (errcode) => {
       const connector = await open();
       fault({ kind: 'errcode', errcode, path: 'user/get' });
       expect(await connector.employee('lisi', signal)).toBeUndefined();
+    });
+
+    it('and a member in doubt where their id is called invalid', async () => {
+      const connector = await open();
+      fault({ kind: 'errcode', errcode: 40003, path: 'user/get' });
+      await expect(connector.employee('lisi', signal)).rejects.toBeInstanceOf(GoneUnlessListed);
     });
   });
 

@@ -100,6 +100,62 @@ describe('a WeCom member', () => {
     );
   });
 
+  it.each([
+    ['is empty', ''],
+    ['is longer than any of WeCom’s', 'x'.repeat(257)],
+    ['cannot be stored', 'a\0b'],
+    ['is cut within a character', 'a\uD842'],
+    ['is no text', { a: 1 }],
+  ])('has no id where that %s', (_how, id) => {
+    expect(parseEmployee({ userid: id, department: [1] })).toBeUndefined();
+    expect(parseDepartment({ id, parentid: 1 })).toBeUndefined();
+    expect(parseGroup('1', { userlist: [{ userid: id }], partylist: [id] })).toMatchObject({
+      employeeIds: [],
+      departmentIds: [],
+    });
+  });
+
+  it('says which values are none that a field can have, and shows them', () => {
+    const attrs = [
+      { name: '工号', text: { value: ['A'] } },
+      { name: '级别', text: {} },
+    ];
+    const odd = {
+      userid: 'a',
+      department: [],
+      name: { zh: '张三' },
+      email: true,
+      alias: 7,
+      direct_leader: [{}],
+      extattr: { attrs },
+    };
+    expect(parseEmployee(odd)).toMatchObject({
+      fields: {
+        userid: 'a',
+        name: '{"zh":"张三"}',
+        email: 'true',
+        alias: '7',
+        direct_leader: '[{}]',
+        'extattr.工号': '["A"]',
+      },
+      unusable: ['name', 'email', 'direct_leader', 'extattr.工号'],
+    });
+    expect(parseDepartment({ id: 4, name: ['市场部'] })).toMatchObject({
+      fields: { name: '["市场部"]' },
+      unusable: ['name'],
+    });
+    const none = { userid: 'a', department: [], name: '', email: null, direct_leader: null };
+    expect(parseEmployee(none)).not.toHaveProperty('unusable');
+    expect(String(parseEmployee({ userid: 'a', department: [], name: ['𠀀'.repeat(1_000)] })?.fields['name'])).toMatch(
+      /^\["(𠀀)+�?$/,
+    );
+  });
+
+  it('shows also of a value that is nested without end that there is one', () => {
+    const name = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
+    expect(parseEmployee({ userid: 'a', department: [], name })?.fields['name']).toBe('[…]');
+  });
+
   it('holds no text that PostgreSQL refuses', () => {
     const name = parseEmployee({ userid: 'a', department: [], name: 'x\0y\uD800z𠀀' })?.fields['name'];
     expect(name).toBe('x\uFFFDy\uFFFDz𠀀');
