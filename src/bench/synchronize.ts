@@ -34,12 +34,18 @@ export async function measureSynchronization(people: number): Promise<Synchroniz
     const first = await measureRun(bench, source);
     // People's search text is made after a large run has ended; it must not count for the next one.
     await untilSearchable(databaseUrl, people);
-    const unchanged = await measureRun(bench, source);
+    const unchanged = faster(await measureRun(bench, source), await measureRun(bench, source));
     const fetchAfter = await fetchAndParse(wecomUrl);
     const copy = await copySameRows(databaseUrl, emptyUrl);
     const departments = Math.max(2, Math.ceil(people / 50));
     return { people, departments, fetch: Math.min(fetchBefore, fetchAfter), copy, first, unchanged };
   });
+}
+
+/** Of two runs as of two reads of the pages: what else the machine did in one of them is neither's cost. */
+function faster(one: RunFigures, other: RunFigures): RunFigures {
+  const best = one.milliseconds <= other.milliseconds ? one : other;
+  return { ...best, memoryPeak: Math.max(one.memoryPeak, other.memoryPeak) };
 }
 
 export function synchronizationFigures(all: readonly SynchronizationFigures[]): Figure[] {
