@@ -1,5 +1,6 @@
 import { differences } from '../../src/demo/compare';
 import { openOrganization } from '../../src/sandbox/organization';
+import { mutate } from '../setup/organisation-view';
 import {
   change,
   connectSource,
@@ -242,6 +243,26 @@ describe('synchronizing a WeCom company', () => {
     expect(shrunk.status).toBe('HELD');
     expect(shrunk.certificate?.reasons.join()).toContain('What can be seen shrank');
     expect(await present()).toBe(organization.users.size);
+  });
+});
+
+describe('a task that is being canceled', () => {
+  it('is not what a start answers, since it brings nothing any more', async () => {
+    // Nobody works on tasks here.
+    const rollcall = await startRollcall({ environment: { ROLLCALL_ROLE: 'api' } });
+    try {
+      const source = await connectSource(rollcall);
+      const id = (await startTask(rollcall.api, source)).syncTask?.id;
+      await rollcall.sql.query(`UPDATE sync_task SET status = 'RUNNING', lease_until = now() + interval '1 hour'`);
+      const again = await startTask(rollcall.api, source);
+      expect([again.syncTask?.id, again.userErrors]).toEqual([id, []]);
+      await mutate(rollcall, 'cancelSyncTask', { id }, 'syncTask { id }');
+      expect((await startTask(rollcall.api, source)).userErrors).toMatchObject([
+        { code: 'TASK_RUNNING', message: expect.stringContaining('is being canceled') },
+      ]);
+    } finally {
+      await rollcall.stop();
+    }
   });
 });
 

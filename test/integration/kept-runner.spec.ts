@@ -19,6 +19,8 @@ async function poolOfItsOwn() {
 describe('a runner that cannot make its tasks known when it starts', () => {
   it('is followed by another, which works once the database lets it', async () => {
     const { pool, drop } = await poolOfItsOwn();
+    // graphile-worker prints what refused it.
+    const printed = jest.spyOn(console, 'error').mockImplementation(() => undefined);
     const jobs = new EventTarget();
     const done = once(jobs, 'done');
     const runner = new KeptRunner(pool, 1, { job: async () => void jobs.dispatchEvent(new Event('done')) }, log);
@@ -38,6 +40,7 @@ describe('a runner that cannot make its tasks known when it starts', () => {
     } finally {
       await runner.stop();
       await drop();
+      printed.mockRestore();
     }
   });
 });
