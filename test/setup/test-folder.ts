@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
-import { freemem, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const IN_MEMORY = '/dev/shm';
@@ -22,7 +22,7 @@ export function makeTestFolder(): string {
 function hasRoom(folder: string): boolean {
   if (process.platform !== 'linux' || !existsSync(folder)) return false;
   const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize >= ENOUGH && freemem() >= ENOUGH;
+  return bavail * bsize >= ENOUGH && process.availableMemory() >= ENOUGH;
 }
 
 /** Of runs that were killed. */
