@@ -272,7 +272,7 @@ describe('a real organisation', () => {
     const rollcall = await startRollcall({ organization });
     try {
       const source = await connectSource(rollcall, '立法院');
-      for (let revision = 0; revision <= organization.lastRevision; revision += 5) {
+      for (let revision = 0; revision <= organization.lastRevision; revision += 2) {
         organization.advanceTo(revision);
         rollcall.sandbox.company.changed();
         const task = await synchronize(rollcall, source);

@@ -1,10 +1,9 @@
 import { mutate, organisationView } from '../setup/organisation-view';
 import {
   change,
-  connectSource,
   recordsOf,
   reorganise,
-  startRollcall,
+  startSynchronized,
   startTask,
   summaries,
   synchronize,
@@ -23,9 +22,7 @@ describe('previews', () => {
   let source: string;
 
   beforeEach(async () => {
-    rollcall = await startRollcall();
-    source = await connectSource(rollcall);
-    await synchronize(rollcall, source);
+    ({ rollcall, source } = await startSynchronized());
   });
   afterEach(() => rollcall.stop());
 

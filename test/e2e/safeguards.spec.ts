@@ -8,6 +8,7 @@ import {
   LOCKS_WAITED_FOR,
   recordsOf,
   startRollcall,
+  startSynchronized,
   summaries,
   synchronize,
   type TestRollcall,
@@ -54,9 +55,7 @@ describe('a list that lacks what is there', () => {
   let rollcall: TestRollcall;
   let source: string;
   beforeEach(async () => {
-    rollcall = await startRollcall();
-    source = await connectSource(rollcall);
-    await synchronize(rollcall, source);
+    ({ rollcall, source } = await startSynchronized());
     change(rollcall.sandbox, ({ users }) => users.set('neu', user('neu', '新人', [4])));
   });
   afterEach(() => rollcall.stop());

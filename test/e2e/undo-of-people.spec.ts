@@ -2,9 +2,8 @@ import { toTypedId } from '../../src/platform/typed-id';
 import { mutate } from '../setup/organisation-view';
 import {
   change,
-  connectSource,
   recordsOf,
-  startRollcall,
+  startSynchronized,
   summaries,
   synchronize,
   type TestRollcall,
@@ -17,9 +16,7 @@ describe('undo, of people', () => {
   let source: string;
 
   beforeEach(async () => {
-    rollcall = await startRollcall();
-    source = await connectSource(rollcall);
-    await synchronize(rollcall, source);
+    ({ rollcall, source } = await startSynchronized());
   });
   afterEach(() => rollcall.stop());
 

@@ -8,6 +8,7 @@ import {
   recordsOf,
   reorganise,
   startRollcall,
+  startSynchronized,
   summaries,
   synchronize,
   type TestRollcall,
@@ -22,9 +23,7 @@ describe('undo', () => {
   let source: string;
 
   beforeEach(async () => {
-    rollcall = await startRollcall();
-    source = await connectSource(rollcall);
-    await synchronize(rollcall, source);
+    ({ rollcall, source } = await startSynchronized());
   });
   afterEach(() => rollcall.stop());
 

@@ -244,6 +244,14 @@ export function reorganise({ sandbox }: TestRollcall): void {
   });
 }
 
+/** A server with a small company that has been synchronized. */
+export async function startSynchronized(): Promise<{ rollcall: TestRollcall; source: string }> {
+  const rollcall = await startRollcall();
+  const source = await connectSource(rollcall);
+  await synchronize(rollcall, source);
+  return { rollcall, source };
+}
+
 /** Locks that somebody waits for in this test's database: the server has those of other tests too. */
 export const LOCKS_WAITED_FOR = `
   (SELECT * FROM pg_locks WHERE NOT granted

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   type ConnectorCheck,
   type DirectoryConnector,
@@ -32,9 +31,7 @@ import {
   isObject,
   type Json,
   list,
-  PROBLEMS_SHOWN,
   parseDepartment,
-  parseEmployee,
   parseGroup,
   parseMember,
   statusProblems,
@@ -42,6 +39,15 @@ import {
 import { WecomError } from './wecom.errors';
 import { isUnknownTag, mayNotReadTags, saysWhoIsIn, WecomGroups } from './wecom.groups';
 import { wecomKey } from './wecom.ids';
+import {
+  type Member,
+  parseAll,
+  parseMembers,
+  type Reading,
+  readOneByOne,
+  unlessListed,
+  untoldProblems,
+} from './wecom.pages';
 
 const CONCURRENCY = 8;
 const EXTENT_KEYS = ['allow_userinfos', 'allow_partys', 'allow_tags'];
@@ -58,16 +64,6 @@ const INVALID_MEMBER = 40003;
 const MEMBERS_AT_ONCE = 8;
 
 type EmployeePage = DirectoryPage<ThirdPartyEmployee>;
-
-/** What was read, by the answer that counts: others may have been asked for while it was tried again. */
-type Reading = Omit<EmployeePage, 'key'>;
-
-/** Somebody read by themselves. */
-interface Member {
-  readonly readAt: Date;
-  readonly employee: ThirdPartyEmployee;
-  readonly problems: readonly string[];
-}
 
 /** Opens WeCom for one app, self-built or customised. Nothing is called before the first read. */
 export function openWecomConnector(settings: WecomCredentials, options: WecomClientOptions): DirectoryConnector {
@@ -361,42 +357,4 @@ function isUnknownDepartment(error: unknown): boolean {
 
 function departmentKey(id: string): string {
   return `employees-of:${id}`;
-}
-
-function parseAll<T>(body: Json | undefined, key: string, parse: (element: unknown) => T | undefined) {
-  if (!body || !hasList(body, key)) {
-    return { objects: [], problems: [`The answer has no list "${key}".`] };
-  }
-  const elements = list(body, key);
-  const objects = elements.map(parse).filter((object) => object !== undefined);
-  const nameless = elements.length - objects.length;
-  return { objects, problems: nameless > 0 ? [`${nameless} elements of "${key}" that are not whole`] : [] };
-}
-
-function parseMembers(body: Json) {
-  const { objects, problems } = parseAll(body, 'userlist', parseEmployee);
-  return { objects, problems: [...problems, ...statusProblems(list(body, 'userlist'))] };
-}
-
-/** Nothing, where it is to be seen whether the member is listed. @throws any other error */
-function unlessListed(error: unknown): undefined {
-  if (!(error instanceof GoneUnlessListed)) throw error;
-}
-
-function untoldProblems(ids: readonly string[]): string[] {
-  if (ids.length === 0) return [];
-  const shown = ids.slice(0, PROBLEMS_SHOWN);
-  const names = ids.length > shown.length ? [...shown, `${ids.length - shown.length} more`] : shown;
-  return [`WeCom lists ${names.join(', ')}, and does not tell of them by themselves.`];
-}
-
-/** A page of people of whom each had an answer. @param readAt of the first answer that counts */
-function readOneByOne(readAt: Date, members: readonly Member[], problems: readonly string[] = []): Reading {
-  const objects = members.map(({ employee }) => employee);
-  const all = [...problems, ...members.flatMap((member) => member.problems)];
-  return { readAt, content: { kind: 'read', digest: digestOf(JSON.stringify(objects)), objects, problems: all } };
-}
-
-function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

@@ -62,8 +62,9 @@ export interface Verdict {
 export function certify(facts: SnapshotFacts): Verdict {
   const reasons = spelledOut(facts);
   if (facts.unlistedDepartments.length > 0) {
-    const names = facts.unlistedDepartments.slice(0, REASONS_SHOWN).join(', ');
-    reasons.push(`Departments of the visible range are not in the list of departments: ${names}.`);
+    reasons.push(
+      `Departments of the visible range are not in the list of departments: ${firstOf(facts.unlistedDepartments)}.`,
+    );
   }
   if (isEmptyRange(facts.extent)) {
     reasons.push(
@@ -97,8 +98,13 @@ function spelledOut({ problems, problemCount }: Pick<SnapshotFacts, 'problems' |
 }
 
 function shrankReason(lost: readonly string[]): string {
-  const names = lost.slice(0, REASONS_SHOWN).join(', ');
-  return `What can be seen shrank: ${names} no longer can. Removals wait for approval.`;
+  return `What can be seen shrank: ${firstOf(lost)} no longer can. Removals wait for approval.`;
+}
+
+/** As many as a reason names. Pure. */
+export function firstOf(names: readonly string[]): string {
+  const more = names.length > REASONS_SHOWN ? ` and ${names.length - REASONS_SHOWN} more` : '';
+  return `${names.slice(0, REASONS_SHOWN).join(', ')}${more}`;
 }
 
 function lostFrom(former: SnapshotExtent, now: SnapshotExtent, scope: ScopeState): string[] {

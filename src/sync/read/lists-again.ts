@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { Run } from '../task/lease';
+import { firstOf } from './certify';
 
 /**
  * What was read by itself shows which lists were not whole: a department that the list of departments lacked, somebody whom the list
@@ -8,7 +9,7 @@ import type { Run } from '../task/lease';
  */
 
 /** Departments that the list lacked although they are there, of those whose people are to be read. External ids. */
-export async function unlistedDepartments(
+export async function departmentsFoundAgain(
   dataSource: DataSource,
   run: Run,
   inScope: readonly string[],
@@ -35,4 +36,14 @@ export async function departmentsLackingPeople(dataSource: DataSource, run: Run)
     [run.task.id],
   );
   return rows.map((row: { id: string }) => row.id);
+}
+
+/** Which lists are not whole, in plain words. Pure. */
+export function tellDoubts(foundAgain: readonly string[], lackingPeople: readonly string[]): string[] {
+  const doubts: string[] = [];
+  if (foundAgain.length > 0)
+    doubts.push(`The list of departments lacked ${firstOf(foundAgain)}, although they are there.`);
+  if (lackingPeople.length > 0)
+    doubts.push(`Lists of people lack somebody who is there: of departments ${firstOf(lackingPeople)}.`);
+  return doubts;
 }

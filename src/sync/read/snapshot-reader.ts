@@ -11,7 +11,7 @@ import { claimEvents, freeUnreadable } from '../task/event-task';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
 import { type Certified, confirmAbsences, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
-import { departmentsLackingPeople, unlistedDepartments } from './lists-again';
+import { departmentsFoundAgain, departmentsLackingPeople, tellDoubts } from './lists-again';
 import { hasGraceEnded, readMissingAgain } from './read-again';
 import { readNamed, typesToRead } from './read-named';
 import { SnapshotConnector } from './snapshot-connector';
@@ -22,13 +22,6 @@ import { requireDepartments } from './told-groups';
 interface NamedDepartment {
   readonly id: string;
   readonly name: string;
-}
-
-const NAMED = 20;
-
-function named(ids: readonly string[]): string {
-  const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : '';
-  return `${ids.slice(0, NAMED).join(', ')}${more}`;
 }
 
 /** The first two steps of a task: the directory's answers become rows, and the snapshot that they make is certified. */
@@ -93,10 +86,13 @@ export class SnapshotReader {
     const read = await this.readAll();
     let certified = await storeCertificate(dataSource, connector, run, read);
     const types = await this.typesToReadAgain(certified);
+    // An earlier attempt may have read what was missing, and not the lists that this leads to.
+    const isResumed = run.lease.fence > 1;
     let lists = 0;
     for (const type of types) {
       const missing = await this.readMissing(type);
-      if (missing > 0 && run.task.includesEmployees) lists += await this.readListsAgain(type, read.extent);
+      if ((missing > 0 || isResumed) && run.task.includesEmployees)
+        lists += await this.readListsAgain(type, read.extent);
     }
     if (lists > 0) certified = await storeCertificate(dataSource, connector, run, read);
     if (types.length > 0) certified = await confirmAbsences(dataSource, connector, run, certified, this.listsInDoubt);
@@ -128,20 +124,13 @@ export class SnapshotReader {
     return ids.length;
   }
 
-  /** Which lists are not whole, in plain words. */
-  private readonly listsInDoubt = async (): Promise<string[]> => {
-    if (!this.run.task.includesEmployees) return [];
-    const [unlisted, lacking] = [await this.unlisted(), await this.lacking()];
-    return [
-      ...(unlisted.length > 0 ? [`The list of departments lacked ${named(unlisted)}, although they are there.`] : []),
-      ...(lacking.length > 0 ? [`Lists of people lack somebody who is there: of departments ${named(lacking)}.`] : []),
-    ];
-  };
+  private readonly listsInDoubt = async (): Promise<string[]> =>
+    this.run.task.includesEmployees ? tellDoubts(await this.unlisted(), await this.lacking()) : [];
 
   private async unlisted(): Promise<string[]> {
     const tree = await this.departmentsInScope();
     const ids = tree.map((department) => department.id);
-    return unlistedDepartments(this.dataSource, this.run, ids);
+    return departmentsFoundAgain(this.dataSource, this.run, ids);
   }
 
   private lacking(): Promise<string[]> {
