@@ -17,6 +17,7 @@ import { ManagersDeferred1809000000000 } from '../../migrations/1809000000000-ma
 import { SearchInBulk1810000000000 } from '../../migrations/1810000000000-search-in-bulk';
 import { DecidedAt1813000000000 } from '../../migrations/1813000000000-decided-at';
 import { PhonesWithoutDigits1814000000000 } from '../../migrations/1814000000000-phones-without-digits';
+import { VersionsPlannedAnew1815000000000 } from '../../migrations/1815000000000-versions-planned-anew';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -70,6 +71,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       SearchInBulk1810000000000,
       DecidedAt1813000000000,
       PhonesWithoutDigits1814000000000,
+      VersionsPlannedAnew1815000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

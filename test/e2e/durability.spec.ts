@@ -137,7 +137,7 @@ describe('a task that nobody works on', () => {
       await rollcall.sql.query(`UPDATE sync_task SET tidied_at = NULL, applied_at = now() - interval '10 minutes'`);
       await untilRow(
         rollcall,
-        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%identity_source%FOR NO KEY UPDATE%'`,
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%identity_source%FOR SHARE%'`,
       );
       await rollcall.sql.query(
         `UPDATE sync_task SET status = 'QUEUED', queued_at = now() - interval '1 minute', planned_at = NULL, applied_at = NULL`,

@@ -72,6 +72,27 @@ describe('former versions', () => {
     }
   });
 
+  it('of many rows are not found by the plan that a session made for one', async () => {
+    const client = await connect();
+    await client.query(
+      `INSERT INTO employee (identity_source_id, username, display_name, status)
+       SELECT '${source}', 'user' || i, '', 'ACTIVE' FROM generate_series(1, 2000) i`,
+    );
+    await client.query('ANALYZE employee');
+    await rename('user1', 'A', client);
+    // The plans of statements within functions are seen by this module alone; it tells the client of them.
+    await client.query(`LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;
+                        SET auto_explain.log_level = notice`);
+    const plans: string[] = [];
+    client.on('notice', ({ message }) => plans.push(message ?? ''));
+    await client.query(`UPDATE employee SET display_name = 'B'`);
+    const [plan, ...more] = plans.filter((text) => text.includes('INSERT INTO employee_version'));
+    expect(more).toEqual([]);
+    expect(plan).toContain('Named Tuplestore Scan');
+    expect(plan).not.toContain('Nested Loop');
+    expect(await versions()).toBe(2001);
+  });
+
   it('are kept from the migration on in a database that has an organisation, and that database goes back as well', async () => {
     const exists = async (): Promise<boolean> =>
       (await dataSource.query(`SELECT to_regclass('organisation_change') IS NOT NULL AS here`))[0].here;

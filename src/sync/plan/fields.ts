@@ -98,10 +98,15 @@ export const READ_SINCE = `
     JOIN snapshot_page p ON p.id = tp.page_id AND p.keys = '{}'
    WHERE t.id = $1`;
 
-/** Whether that is so of something of which there is no link. */
+/**
+ * Whether that is so of something of which there is no link. In this order: only who is not here is looked for, among all of them at
+ * once; joined, everybody would be compared with everything that was found gone.
+ */
 export function goneSince(objectType: string, key: string, readAt: string): string {
-  return `EXISTS (SELECT FROM (${READ_SINCE}) since
-    WHERE since.object_type = '${objectType}' AND since.external_key = ${key} AND since.received_at > ${readAt} AND l.local_id IS NULL)`;
+  const of = (which: string) =>
+    `SELECT since.external_key FROM (${READ_SINCE}) since WHERE since.object_type = '${objectType}'${which}`;
+  return `(l.local_id IS NULL AND (${key} IN (${of('')})) IS TRUE
+    AND EXISTS (${of(` AND since.external_key = ${key} AND since.received_at > ${readAt}`)}))`;
 }
 
 /** A department's fields as a comparison shows them. */

@@ -51,7 +51,8 @@ async function deletePages(client: PoolClient, task: AppliedTask): Promise<numbe
 
 /**
  * Nothing goes while a task reads a snapshot: it counts on what is stored, also before it refers to it. Whoever makes such a task locks
- * its source, and so does this, so that none begins until the transaction ends. What an event task reads it shares with nobody.
+ * its source, and so does this, so that none begins until the transaction ends. What an event task reads it shares with nobody: the lock
+ * is one that lets it be opened, since a callback that comes meanwhile would wait for the scheduler's next look.
  * @param butFor a task that has read already
  * @returns whether nobody reads
  */
@@ -60,7 +61,7 @@ async function holdSnapshotsStill(
   identitySourceId: string,
   butFor: string | null,
 ): Promise<boolean> {
-  await client.query('SELECT FROM identity_source WHERE id = $1 FOR NO KEY UPDATE', [identitySourceId]);
+  await client.query('SELECT FROM identity_source WHERE id = $1 FOR SHARE', [identitySourceId]);
   const { rows } = await client.query(
     `SELECT FROM sync_task
       WHERE identity_source_id = $1 AND id IS DISTINCT FROM $2 AND trigger <> 'EVENT' AND status IN ('QUEUED', 'RUNNING') LIMIT 1`,
