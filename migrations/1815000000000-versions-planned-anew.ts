@@ -3,7 +3,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 /**
  * Former versions are found by a plan made for the rows at hand. PL/pgSQL keeps the plan of a statement for as long as a session lasts,
  * also where it joins the rows of a trigger: made for one person whom a callback named, it looked for each of 20,000 by going
- * through all of them (60 seconds, where it is half of one).
+ * through all of them, for a minute.
  */
 export class VersionsPlannedAnew1815000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {

@@ -4,6 +4,7 @@ import { inTransaction } from '../../src/database/transaction';
 import { closeSource } from '../../src/identity-source/close-source';
 import { claimEvents, openEventTask } from '../../src/sync/task/event-task';
 import { Lease, type Run } from '../../src/sync/task/lease';
+import { tidy } from '../../src/sync/task/tidy';
 import { createTestDatabase } from '../setup/databases';
 
 describe('an event task', () => {
@@ -67,4 +68,28 @@ describe('an event task', () => {
     expect(await open()).toBeUndefined();
     expect(await dataSource.query('SELECT FROM sync_task')).toEqual([]);
   });
+
+  it('is opened while another task is tidied up after', async () => {
+    const { task } = await take();
+    await dataSource.query(`UPDATE sync_task SET status = 'SUCCEEDED', applied_at = now(), finished_at = now()`);
+    await dataSource.query(
+      `INSERT INTO sync_task (identity_source_id, mode, trigger, includes_employees, mappings, settings_version, settings, progress, status)
+       SELECT identity_source_id, mode, 'MANUAL', true, mappings, settings_version, settings, progress, 'FAILED' FROM sync_task`,
+    );
+    await dataSource.query(
+      `INSERT INTO task_page (task_id, object_type, page_key, read_at) SELECT id, 'EMPLOYEE', 'page', now() FROM sync_task WHERE status = 'FAILED'`,
+    );
+    let tidied: Promise<void> | undefined;
+    await inTransaction(dataSource, async (client) => {
+      await client.query('SELECT FROM task_page FOR UPDATE');
+      tidied = tidy(dataSource, task);
+      // It has locked the source, and waits for the page.
+      while ((await dataSource.query(WAITS_FOR_PAGE)).length === 0) await new Promise((next) => setTimeout(next, 5));
+      expect(await open()).toEqual(expect.any(String));
+    });
+    await tidied;
+    expect(await dataSource.query('SELECT FROM task_page')).toEqual([]);
+  });
 });
+
+const WAITS_FOR_PAGE = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%DELETE FROM task_page%'`;

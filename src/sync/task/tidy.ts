@@ -51,8 +51,9 @@ async function deletePages(client: PoolClient, task: AppliedTask): Promise<numbe
 
 /**
  * Nothing goes while a task reads a snapshot: it counts on what is stored, also before it refers to it. Whoever makes such a task locks
- * its source, and so does this, so that none begins until the transaction ends. What an event task reads it shares with nobody: the lock
- * is one that lets it be opened, since a callback that comes meanwhile would wait for the scheduler's next look.
+ * its source, and so does this, so that none begins until the transaction ends. What an event task reads it shares with nobody: that lock
+ * lets it be opened, since a callback that comes meanwhile would wait for the scheduler's next look. It lets others tidy up as well, who
+ * would meet in the same rows: the first lock is against them.
  * @param butFor a task that has read already
  * @returns whether nobody reads
  */
@@ -61,6 +62,7 @@ async function holdSnapshotsStill(
   identitySourceId: string,
   butFor: string | null,
 ): Promise<boolean> {
+  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 3))', [identitySourceId]);
   await client.query('SELECT FROM identity_source WHERE id = $1 FOR SHARE', [identitySourceId]);
   const { rows } = await client.query(
     `SELECT FROM sync_task
