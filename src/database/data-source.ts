@@ -18,6 +18,7 @@ import { SearchInBulk1810000000000 } from '../../migrations/1810000000000-search
 import { DecidedAt1813000000000 } from '../../migrations/1813000000000-decided-at';
 import { PhonesWithoutDigits1814000000000 } from '../../migrations/1814000000000-phones-without-digits';
 import { VersionsPlannedAnew1815000000000 } from '../../migrations/1815000000000-versions-planned-anew';
+import { RenamesByIndex1816000000000 } from '../../migrations/1816000000000-renames-by-index';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -72,6 +73,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       DecidedAt1813000000000,
       PhonesWithoutDigits1814000000000,
       VersionsPlannedAnew1815000000000,
+      RenamesByIndex1816000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

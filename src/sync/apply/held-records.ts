@@ -29,8 +29,11 @@ interface HeldTask {
   readonly sourceDeleted: boolean;
 }
 
-/** The decided records stand in a table of the transaction, so that the same statements apply them that apply a whole task. */
-const DECIDED = 'r.task_id = $1 AND r.id IN (SELECT id FROM decided) AND r.result IS NULL';
+/**
+ * The decided records stand in a table of the transaction, so that the same statements apply them that apply a whole task. IS TRUE
+ * keeps them hashed: the planner expects one record, and would go through all that are decided for each.
+ */
+const DECIDED = 'r.task_id = $1 AND (r.id IN (SELECT id FROM decided)) IS TRUE AND r.result IS NULL';
 
 /**
  * Approves or rejects removals that wait, in whole or by item. Approved ones are applied at once; what came back or was changed

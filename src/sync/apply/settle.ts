@@ -37,23 +37,28 @@ SELECT s.external_key
  GROUP BY s.external_key
 HAVING count(DISTINCT (s.hash, s.status, s.main_department_key, s.department_keys, s.leader_flags, s.orders)) > 1`;
 
+/** Whether a page names any of some objects. Their keys are hashed; to compare the lists as such, each name would be tried with each object. */
+function namesAnyOf(objects: string, page: string): string {
+  return `(EXISTS (SELECT FROM ${objects})
+    AND EXISTS (SELECT FROM unnest(${page}.keys) k WHERE k IN (SELECT external_key FROM ${objects})))`;
+}
+
 /**
  * The local organisation now reflects this snapshot's pages and no others. A page with a failed object, or one that is behind an
  * event or another page, is compared again.
  */
 export const MARK_PAGES_APPLIED = `
+WITH open AS MATERIALIZED (
+  SELECT external_key FROM sync_record r WHERE r.task_id = $1 AND r.result IS NOT NULL
+  UNION ALL ${READ_LATER}
+  UNION ALL ${TOLD_DIFFERENTLY}
+  UNION ALL ${RENAMED_LATER}
+  UNION ALL SELECT external_key FROM (${READ_SINCE}) since
+)
 UPDATE snapshot_page p SET applied = now_applied.applied
   FROM (
-    SELECT page.id, used.page_id IS NOT NULL AND NOT (page.keys && failed.keys) AS applied
-      FROM snapshot_page page
-      LEFT JOIN (SELECT DISTINCT page_id FROM task_page WHERE task_id = $1) used ON used.page_id = page.id,
-      (SELECT coalesce(array_agg(external_key), '{}') AS keys FROM (
-         SELECT external_key FROM sync_record r WHERE r.task_id = $1 AND r.result IS NOT NULL
-         UNION ALL ${READ_LATER}
-         UNION ALL ${TOLD_DIFFERENTLY}
-         UNION ALL ${RENAMED_LATER}
-         UNION ALL SELECT external_key FROM (${READ_SINCE}) since) open) failed
-     WHERE page.identity_source_id = $2
+    SELECT page.id, (page.id IN (SELECT page_id FROM task_page WHERE task_id = $1)) IS TRUE AND NOT ${namesAnyOf('open', 'page')} AS applied
+      FROM snapshot_page page WHERE page.identity_source_id = $2
   ) now_applied
  WHERE now_applied.id = p.id AND now_applied.applied <> p.applied`;
 
@@ -87,46 +92,52 @@ SELECT EXISTS (
  */
 export const FORGET_REJECTIONS = `
 WITH RECURSIVE rejected AS MATERIALIZED (
-  SELECT l.kind, l.external_key, t.settings #>> '{scope,mode}' IS NOT DISTINCT FROM 'PARTIAL' AS partial, t.settings #> '{scope,departmentIds}' AS chosen
-    FROM link l JOIN sync_task t ON t.id = $1 WHERE l.identity_source_id = $2 AND l.rejected_at IS NOT NULL
+  SELECT kind, external_key FROM link WHERE identity_source_id = $2 AND rejected_at IS NOT NULL
+), named AS MATERIALIZED (
+  SELECT tp.object_type AS kind, k AS external_key, tp.page_id
+    FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+   WHERE tp.task_id = $1 AND EXISTS (SELECT FROM rejected) AND ((tp.object_type, k) IN (SELECT kind, external_key FROM rejected)) IS TRUE
+), scope AS MATERIALIZED (
+  SELECT settings #>> '{scope,mode}' IS NOT DISTINCT FROM 'PARTIAL' AS partial, settings #> '{scope,departmentIds}' AS chosen FROM sync_task WHERE id = $1
 ), up AS (
-  SELECT r.external_key AS start, s.external_id, s.parent_key, r.chosen
-    FROM rejected r JOIN staged_department s ON s.external_key = r.external_key
-    JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' WHERE r.kind = 'DEPARTMENT'
+  SELECT s.external_key AS start, s.external_id, s.parent_key
+    FROM named JOIN staged_department s ON s.page_id = named.page_id AND s.external_key = named.external_key WHERE named.kind = 'DEPARTMENT'
   UNION
-  SELECT up.start, s.external_id, s.parent_key, up.chosen
+  SELECT up.start, s.external_id, s.parent_key
     FROM up JOIN staged_department s ON s.external_key = up.parent_key
     JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
+), seen AS (
+  SELECT 'DEPARTMENT' AS kind, up.start AS external_key FROM up, scope WHERE NOT scope.partial OR scope.chosen ? up.external_id
+  UNION ALL
+  SELECT named.kind, named.external_key
+    FROM scope, named JOIN staged_employee s ON s.page_id = named.page_id AND s.external_key = named.external_key
+   WHERE named.kind = 'EMPLOYEE' AND s.status <> 'LEFT'
+     AND (NOT scope.partial OR EXISTS (SELECT FROM link d WHERE d.identity_source_id = $2 AND d.kind = 'DEPARTMENT'
+                                          AND d.external_key = ANY (s.department_keys) AND d.rejected_at IS NULL))
+  UNION ALL
+  SELECT kind, external_key FROM named WHERE kind = 'GROUP'
 )
 UPDATE link l SET rejected_at = NULL
-  FROM rejected r
- WHERE l.identity_source_id = $2 AND l.kind = r.kind AND l.external_key = r.external_key
-   AND CASE r.kind
-     WHEN 'DEPARTMENT' THEN EXISTS (SELECT FROM up WHERE up.start = r.external_key AND (NOT r.partial OR r.chosen ? up.external_id))
-     WHEN 'EMPLOYEE' THEN EXISTS (
-       SELECT FROM staged_employee s JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
-        WHERE s.external_key = r.external_key AND s.status <> 'LEFT'
-          AND (NOT r.partial OR EXISTS (SELECT FROM link d WHERE d.identity_source_id = $2 AND d.kind = 'DEPARTMENT'
-                                           AND d.external_key = ANY (s.department_keys) AND d.rejected_at IS NULL)))
-     ELSE EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
-                   WHERE tp.task_id = $1 AND tp.object_type = r.kind AND r.external_key = ANY (p.keys)) END`;
+ WHERE l.identity_source_id = $2 AND l.rejected_at IS NOT NULL AND ((l.kind, l.external_key) IN (SELECT kind, external_key FROM seen)) IS TRUE`;
 
 /**
  * What former tasks held and this one settles: it plans the same removal itself, or the object is there after all. What an event
  * names outside a partial scope is there, and still to go. Returns the tasks it touched.
  */
 export const SETTLE_FORMER_HOLDS = `
-WITH scope_here AS MATERIALIZED (${COLLECT_SCOPE_HERE.rows}), settled AS (
-  UPDATE sync_record held
-     SET result = 'SKIPPED', reason_code = CASE WHEN again.id IS NOT NULL THEN 'TAKEN_OVER' ELSE 'LAPSED' END
-    FROM sync_task t, sync_record h
-    LEFT JOIN sync_record again ON again.task_id = $1 AND again.object_type = h.object_type AND again.external_key = h.external_key
-                               AND again.action IN ('SUSPEND', 'REMOVE')
-   WHERE h.id = held.id AND t.id = h.task_id AND t.identity_source_id = $2 AND t.status = 'HELD' AND h.task_id <> $1
-     AND h.result = 'HELD'
-     AND (again.id IS NOT NULL
-          OR (EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
-                       WHERE tp.task_id = $1 AND tp.object_type = h.object_type AND h.external_key = ANY (p.keys))
+WITH scope_here AS MATERIALIZED (${COLLECT_SCOPE_HERE.rows}), waiting AS MATERIALIZED (
+  SELECT h.id, h.object_type, h.external_key, h.local_id,
+         ((h.object_type, h.external_key) IN (SELECT object_type, external_key FROM sync_record
+                                               WHERE task_id = $1 AND action IN ('SUSPEND', 'REMOVE'))) IS TRUE AS again
+    FROM sync_task t JOIN sync_record h ON h.task_id = t.id AND h.result = 'HELD'
+   WHERE t.identity_source_id = $2 AND t.status = 'HELD' AND t.id <> $1
+), settled AS (
+  UPDATE sync_record held SET result = 'SKIPPED', reason_code = CASE WHEN h.again THEN 'TAKEN_OVER' ELSE 'LAPSED' END
+    FROM waiting h
+   WHERE h.id = held.id
+     AND (h.again
+          OR ((h.object_type, h.external_key) IN (SELECT tp.object_type, k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+                                                   WHERE tp.task_id = $1)
               AND CASE WHEN h.object_type = 'GROUP' OR (SELECT trigger <> 'EVENT' OR settings #>> '{scope,mode}' = 'ALL' FROM sync_task WHERE id = $1)
                          THEN true
                        WHEN h.object_type = 'DEPARTMENT' THEN h.external_key IN (SELECT external_key FROM scope_here)
@@ -145,15 +156,16 @@ UPDATE link l SET read_at = tp.read_at
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
  WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%' AND l.identity_source_id = $2 AND l.kind = tp.object_type
    AND l.external_key = substr(tp.page_key, 7) AND l.read_at < tp.read_at AND (p.keys = '{}') = (l.missing_since IS NOT NULL)
-   AND NOT EXISTS (SELECT FROM sync_task held JOIN sync_record h ON h.task_id = held.id
-                    WHERE held.identity_source_id = $2 AND held.status = 'HELD' AND h.result = 'HELD' AND h.object_type = l.kind
-                      AND h.external_key = l.external_key)`;
+   AND ((l.kind, l.external_key) IN (SELECT h.object_type, h.external_key FROM sync_task held JOIN sync_record h ON h.task_id = held.id
+                                      WHERE held.identity_source_id = $2 AND held.status = 'HELD' AND h.result = 'HELD')) IS NOT TRUE`;
 
 /** What an event task read by itself is newer than the pages that it was on: the next full run compares these again. */
 export const REOPEN_PAGES = `
+WITH read AS MATERIALIZED (
+  SELECT substr(tp.page_key, 7) AS external_key FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%'
+)
 UPDATE snapshot_page p SET applied = false
- WHERE p.identity_source_id = $2 AND p.applied
-   AND p.keys && ARRAY(SELECT substr(tp.page_key, 7) FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key LIKE 'again:%')`;
+ WHERE p.identity_source_id = $2 AND p.applied AND ${namesAnyOf('read', 'p')}`;
 
 /**
  * A department that enters a partial scope or leaves it takes along whoever and whatever is below it, of which no event tells: the

@@ -6,6 +6,7 @@ import {
   employeeFields,
   goneSince,
   keptFields,
+  latestOf,
   mappedOver,
   NEXT_ORDINAL,
   withheldFrom,
@@ -30,28 +31,30 @@ export const COLLECT_RENAMES = workingTable(
   'renamed',
   `
 WITH RECURSIVE told AS MATERIALIZED (
-  SELECT external_key, new_external_key, received_at FROM directory_event WHERE identity_source_id = $2 AND new_external_key IS NOT NULL
+  SELECT DISTINCT e.new_external_key AS external_key FROM directory_event e
+   WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL AND NOT ${isLinked('e.new_external_key')}
+), latest AS (${latestOf('told')}
 ), walk AS (
-  SELECT DISTINCT new_external_key, new_external_key AS at, 'infinity'::timestamptz AS told_at FROM told
+  SELECT external_key AS new_external_key, page_id, external_key AS at, 'infinity'::timestamptz AS told_at FROM latest
   UNION ALL
-  SELECT w.new_external_key, t.external_key, t.received_at
+  SELECT w.new_external_key, w.page_id, t.external_key, t.received_at
     FROM walk w
-    CROSS JOIN LATERAL (SELECT * FROM told WHERE told.new_external_key = w.at AND told.received_at < w.told_at
-                         ORDER BY told.received_at DESC LIMIT 1) t
+    CROSS JOIN LATERAL (SELECT e.external_key, e.received_at FROM directory_event e
+                         WHERE e.identity_source_id = $2 AND e.new_external_key = w.at AND e.received_at < w.told_at
+                         ORDER BY e.received_at DESC LIMIT 1) t
    WHERE NOT ${isLinked('w.at')}
-     AND NOT EXISTS (SELECT FROM told onward WHERE onward.external_key = w.at AND onward.received_at >= t.received_at
-                                              AND onward.received_at < w.told_at)
+     AND NOT EXISTS (SELECT FROM directory_event onward
+                      WHERE onward.identity_source_id = $2 AND onward.new_external_key IS NOT NULL AND onward.external_key = w.at
+                        AND onward.received_at >= t.received_at AND onward.received_at < w.told_at)
 )
 SELECT DISTINCT ON (l.external_key) w.new_external_key, l.external_key AS old_external_key, w.told_at
   FROM walk w
   JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = w.at
              AND (l.missing_since IS NOT NULL OR l.read_at < w.told_at OR ${confirmedGone('EMPLOYEE')})
-  CROSS JOIN LATERAL (
-    SELECT s.status, s.department_keys
-      FROM staged_employee s JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
-     WHERE s.external_key = w.new_external_key ORDER BY tp.read_at DESC, s.page_id DESC LIMIT 1) s
+  JOIN staged_employee s ON s.page_id = w.page_id AND s.external_key = w.new_external_key
  WHERE w.at <> w.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
  ORDER BY l.external_key, w.told_at DESC`,
+  ['new_external_key', 'old_external_key'],
 );
 
 /**
@@ -91,9 +94,14 @@ SELECT l.external_key
 export const COLLECT_EMPLOYEES = workingTable(
   'plan_employee',
   `
-WITH latest AS (
-  SELECT DISTINCT ON (s.external_key) s.external_key, s.page_id, tp.read_at
+WITH called AS MATERIALIZED (
+  SELECT c.external_key, r.old_external_key, former.told_at AS gave_up_at
     FROM candidate c
+    LEFT JOIN renamed r ON r.new_external_key = c.external_key
+    LEFT JOIN renamed former ON former.old_external_key = c.external_key
+), latest AS (
+  SELECT DISTINCT ON (s.external_key) s.external_key, s.page_id, tp.read_at, c.old_external_key, c.gave_up_at
+    FROM called c
     JOIN staged_employee s ON s.external_key = c.external_key
     JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
    ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
@@ -101,16 +109,14 @@ WITH latest AS (
 SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys,
        s.leader_flags, s.orders, s.hash, latest.read_at,
        l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
-       row_number() OVER (ORDER BY l.local_id IS NOT NULL, s.external_key) AS turn, r.old_external_key
+       row_number() OVER (ORDER BY l.local_id IS NOT NULL, s.external_key) AS turn, latest.old_external_key
   FROM latest
   JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
-  LEFT JOIN renamed r ON r.new_external_key = s.external_key
-  LEFT JOIN renamed former ON former.old_external_key = s.external_key
-  LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(r.old_external_key, s.external_key)
-                  AND former.old_external_key IS NULL
+  LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(latest.old_external_key, s.external_key)
+                  AND latest.gave_up_at IS NULL
  WHERE ${inScope('s')}
    -- Under an id that was changed afterwards somebody was read who is not there any more.
-   AND (former.told_at < latest.read_at) IS NOT FALSE
+   AND (latest.gave_up_at < latest.read_at) IS NOT FALSE
    AND NOT ${goneSince('EMPLOYEE', 's.external_key', 'latest.read_at')}`,
   ['turn', 'external_key', 'page_id', 'local_id', 'manager_key', 'linked', 'status'],
 );

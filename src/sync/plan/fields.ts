@@ -173,7 +173,8 @@ export function latestOf(people: string): string {
   return `
   SELECT DISTINCT ON (k.external_key) k.external_key, tp.page_id, tp.read_at
     FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
-   WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND (k.external_key IN (SELECT external_key FROM ${people})) IS TRUE
+   WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND EXISTS (SELECT FROM ${people})
+     AND (k.external_key IN (SELECT external_key FROM ${people})) IS TRUE
    ORDER BY k.external_key, tp.read_at DESC, tp.page_id DESC`;
 }
 

@@ -38,7 +38,8 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
   LEFT JOIN outside_scope elsewhere ON elsewhere.external_key = l.external_key
   ${GOING}
  WHERE ${OF_SOURCE} AND l.missing_since IS NULL AND l.rejected_at IS NULL
-   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND l.external_key IN (e.old_external_key, e.external_key))
+   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND e.external_key = l.external_key)
+   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND e.old_external_key = l.external_key)
    AND (gone.external_key IS NOT NULL
         OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
         OR (t.trigger <> 'EVENT' AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at

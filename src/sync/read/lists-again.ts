@@ -22,14 +22,21 @@ export async function departmentsFoundAgain(
   return rows.map((row: { id: string }) => row.id);
 }
 
-/** Departments whose list of people lacks somebody who says to be in them. External ids. */
+/**
+ * Departments whose list of people lacks somebody who says to be in them. External ids. OFFSET 0 and EXCEPT: each list is looked up
+ * once and compared as a set, since the planner has no figures of a task that has just read, and would try each person with each list.
+ */
 export async function departmentsLackingPeople(dataSource: DataSource, run: Run): Promise<string[]> {
   const rows = await dataSource.query(
-    `WITH lacking AS MATERIALIZED (
-       SELECT DISTINCT k FROM task_page again JOIN staged_employee s ON s.page_id = again.page_id AND s.status <> 'LEFT', unnest(s.department_keys) k
-         JOIN task_page list ON list.task_id = $1 AND list.object_type = 'EMPLOYEE' AND list.page_key = 'employees-of:' || k
-         JOIN snapshot_page p ON p.id = list.page_id
-        WHERE again.task_id = $1 AND again.object_type = 'EMPLOYEE' AND again.page_key LIKE 'again:%' AND s.external_key <> ALL (p.keys)
+    `WITH told AS MATERIALIZED (
+       SELECT k, s.external_key FROM task_page again JOIN staged_employee s ON s.page_id = again.page_id AND s.status <> 'LEFT', unnest(s.department_keys) k
+        WHERE again.task_id = $1 AND again.object_type = 'EMPLOYEE' AND again.page_key LIKE 'again:%'
+     ), list AS MATERIALIZED (
+       SELECT told.k, listed.keys FROM (SELECT DISTINCT k FROM told) told CROSS JOIN LATERAL (
+         SELECT p.keys FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+          WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND tp.page_key = 'employees-of:' || told.k OFFSET 0) listed
+     ), lacking AS MATERIALIZED (
+       SELECT DISTINCT k FROM (SELECT k, external_key FROM told EXCEPT SELECT k, unnest(keys) FROM list) unlisted WHERE k IN (SELECT k FROM list)
      )
      SELECT DISTINCT d.external_id AS id FROM lacking JOIN staged_department d ON d.external_key = lacking.k
        JOIN task_page tp ON tp.page_id = d.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT' ORDER BY 1`,

@@ -7,13 +7,17 @@ import {
 } from '../../connector/directory-connector';
 import { mapConcurrently } from '../../connector/map-concurrently';
 import { UnreadableGuard } from '../../connector/unreadable-guard';
+import { inTransaction } from '../../database/transaction';
 import type { Run } from '../task/lease';
 import type { AnyPage } from './stage';
 import type { StagedObject, StagedType } from './staged-rows';
 import { requireDepartments } from './told-groups';
 
-/** Missing objects are read in batches of this size, so that a whole company missing is never held in memory. */
-const BATCH = 500;
+/**
+ * So many objects are looked for at once that are to be read by themselves: their ids take little room, a whole company's would not,
+ * and looking for them goes through all that was read.
+ */
+export const BATCH = 10_000;
 const CONCURRENCY = 8;
 
 /**
@@ -38,13 +42,13 @@ export async function* readMissingAgain(
 }
 
 /** People all of whose departments are still in the directory but no longer chosen: reading them again would prove nothing. */
-const LEFT_SCOPE = `ARRAY(
+const LEFT_SCOPE = `
   SELECT m.employee_id FROM membership m JOIN link d ON d.local_id = m.department_id
    WHERE d.identity_source_id = $2 AND EXISTS (SELECT FROM sync_task t WHERE t.id = $1 AND t.settings #>> '{scope,mode}' = 'PARTIAL')
    GROUP BY m.employee_id
   HAVING bool_and(EXISTS (SELECT FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
                            WHERE tp.task_id = $1 AND s.external_key = d.external_key)
-                  AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key = 'employees-of:' || d.external_key)))`;
+                  AND NOT EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.page_key = 'employees-of:' || d.external_key))`;
 
 /** A group that has members here and was told to have none: an answer that came empty looks the same. */
 const EMPTIED = `EXISTS (SELECT FROM directory_group_employee m WHERE m.group_id = l.local_id
@@ -72,22 +76,28 @@ async function nextMissing(
   objectType: StagedType,
   after: string,
 ): Promise<Missing[]> {
-  return dataSource.query(
-    `WITH seen AS (
-       SELECT k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
-        WHERE tp.task_id = $1 AND tp.object_type = $3
-     )
-     SELECT l.external_key AS key, l.external_id AS id FROM link l
-      WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.external_key > $4
-        AND ((l.missing_since IS NULL AND l.rejected_at IS NULL)
-             OR EXISTS (SELECT FROM employee w WHERE w.id = l.local_id AND ${GRACE_ENDED}))
-        AND (NOT EXISTS (SELECT FROM seen WHERE seen.k = l.external_key) OR (l.kind = 'GROUP' AND ${EMPTIED}))
-        AND NOT (l.kind = 'EMPLOYEE' AND l.local_id = ANY (${LEFT_SCOPE}))
-        AND NOT EXISTS (SELECT FROM task_page a WHERE a.task_id = $1 AND a.object_type = $3 AND a.page_key = 'again:' || l.external_key)
-      ORDER BY l.external_key LIMIT ${BATCH}`,
-    [run.task.id, run.task.identitySourceId, objectType, after],
-  );
+  return inTransaction(dataSource, async (client) => {
+    await client.query(`SET LOCAL work_mem = '64MB'`);
+    const values = [run.task.id, run.task.identitySourceId, objectType, after];
+    return (await client.query<Missing>(MISSING, values)).rows;
+  });
 }
+
+/** Parameters: $1 task, $2 identity source, $3 object type, $4 the key to go on after. Sets are hashed, for which they need room. */
+const MISSING = `
+WITH seen AS (
+  SELECT k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+   WHERE tp.task_id = $1 AND tp.object_type = $3
+), left_scope AS MATERIALIZED (${LEFT_SCOPE}
+)
+SELECT l.external_key AS key, l.external_id AS id FROM link l
+ WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.external_key > $4
+   AND ((l.missing_since IS NULL AND l.rejected_at IS NULL)
+        OR EXISTS (SELECT FROM employee w WHERE w.id = l.local_id AND ${GRACE_ENDED}))
+   AND (NOT EXISTS (SELECT FROM seen WHERE seen.k = l.external_key) OR (l.kind = 'GROUP' AND ${EMPTIED}))
+   AND NOT EXISTS (SELECT FROM left_scope s WHERE s.employee_id = l.local_id)
+   AND ('again:' || l.external_key IN (SELECT page_key FROM task_page WHERE task_id = $1 AND object_type = $3)) IS NOT TRUE
+ ORDER BY l.external_key LIMIT ${BATCH}`;
 
 export interface Missing {
   readonly key: string;

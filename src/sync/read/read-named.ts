@@ -2,12 +2,9 @@ import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, GoneUnlessListed } from '../../connector/directory-connector';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Run } from '../task/lease';
-import { readObjects } from './read-again';
+import { BATCH, readObjects } from './read-again';
 import type { AnyPage } from './stage';
 import type { StagedType } from './staged-rows';
-
-/** Named objects are taken in batches of this size, so that a storm is never held in memory. */
-const BATCH = 500;
 
 /** An event task with what it has read of a type. */
 const readOf = (objectType: MappedObjectType) => `
@@ -36,20 +33,20 @@ SELECT place.key, place.id
    AND (t.settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' OR ${isHere('EMPLOYEE', 's.external_key')})`;
 
 /** What an event task brings, in the form of \`link.unresolved\`; of people outside a partial scope nobody waits for what is told here. */
-const BROUGHT = `ARRAY(
+const BROUGHT = `
 SELECT 'D:' || s.external_key FROM ${readOf('DEPARTMENT')} WHERE t.id = $1
 UNION ALL
 SELECT 'E:' || s.external_key FROM ${readOf('EMPLOYEE')}
  WHERE t.id = $1
    AND (t.settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL'
         OR EXISTS (SELECT FROM unnest(s.department_keys) k WHERE ${isHere('DEPARTMENT', 'k')}
-                      OR EXISTS (SELECT FROM task_page d WHERE d.task_id = $1 AND d.object_type = 'DEPARTMENT' AND d.page_key = 'again:' || k))))`;
+                      OR EXISTS (SELECT FROM task_page d WHERE d.task_id = $1 AND d.object_type = 'DEPARTMENT' AND d.page_key = 'again:' || k)))`;
 
 /** People, or groups, with references that what was read may resolve. */
 const waiting = (kind: 'EMPLOYEE' | 'GROUP') => `
 SELECT l.external_key AS key, l.external_id AS id
   FROM sync_task t JOIN link l ON l.identity_source_id = t.identity_source_id AND l.kind = '${kind}' AND l.unresolved IS NOT NULL
- WHERE t.id = $1 AND l.missing_since IS NULL AND l.unresolved && ${BROUGHT}`;
+ WHERE t.id = $1 AND l.missing_since IS NULL AND EXISTS (SELECT FROM unnest(l.unresolved) u WHERE (u IN (${BROUGHT})) IS TRUE)`;
 
 /** Beside what events name. */
 const AROUND: Readonly<Record<StagedType, string>> = {
@@ -58,12 +55,12 @@ const AROUND: Readonly<Record<StagedType, string>> = {
   GROUP: waiting('GROUP'),
 };
 
-/** What there is to be read of a type, as far as it was not read already. */
+/** What there is to be read of a type, as far as it was not read already. IS NOT TRUE keeps that hashed, where the planner expects little. */
 const toRead = (objectType: StagedType) => `
 SELECT key, id FROM (
   SELECT external_key AS key, external_id AS id FROM directory_event WHERE task_id = $1 AND object_type = '${objectType}'
   UNION ALL ${AROUND[objectType]}) e
- WHERE NOT EXISTS (SELECT FROM task_page p WHERE p.task_id = $1 AND p.object_type = '${objectType}' AND p.page_key = 'again:' || e.key)`;
+ WHERE ('again:' || e.key IN (SELECT page_key FROM task_page WHERE task_id = $1 AND object_type = '${objectType}')) IS NOT TRUE`;
 
 /** The types of which an event task has something to read, in their order; none once everything around it is known. */
 export async function typesToRead(
