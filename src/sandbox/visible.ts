@@ -39,6 +39,8 @@ export class VisibleOrganization {
   readonly structure: ReadonlyMap<number, SandboxDepartment>;
   private readonly users = new Map<string, SandboxUser>();
   private shownIds: ReadonlyMap<string, SandboxUser> | undefined;
+  /** Ids of all members, in the range or not, as they compare. */
+  private everybody: ReadonlySet<string> | undefined;
   private readonly members = new Map<number, SandboxUser[]>();
   private readonly leaders = new Map<number, string[]>();
   private readonly memberAnswers = new Map<number, string>();
@@ -76,9 +78,12 @@ export class VisibleOrganization {
   /** Whether there is a member of that id whom the app does not see. */
   isOutside(id: string): boolean {
     const { encryptsIds, memberId } = this.view;
-    const isCalled = ({ userid }: SandboxUser) =>
-      encryptsIds ? memberId(userid) === id : userid.toLowerCase() === id.toLowerCase();
-    return this.userCalled(id) === undefined && [...this.organization.users.values()].some(isCalled);
+    this.everybody ??= new Set(
+      [...this.organization.users.values()].map(({ userid }) =>
+        encryptsIds ? memberId(userid) : userid.toLowerCase(),
+      ),
+    );
+    return this.userCalled(id) === undefined && this.everybody.has(encryptsIds ? id : id.toLowerCase());
   }
 
   /** All members in the range. */

@@ -1,3 +1,4 @@
+import { hasAnyOf } from '../../database/sets';
 import { COLLECT_SCOPE_HERE } from '../plan/departments';
 import { READ_SINCE } from '../plan/fields';
 import { OPEN } from './statements';
@@ -37,10 +38,9 @@ SELECT s.external_key
  GROUP BY s.external_key
 HAVING count(DISTINCT (s.hash, s.status, s.main_department_key, s.department_keys, s.leader_flags, s.orders)) > 1`;
 
-/** Whether a page names any of some objects. Their keys are hashed; to compare the lists as such, each name would be tried with each object. */
+/** Whether a page names any of some objects; where there are none, no page is looked at. */
 function namesAnyOf(objects: string, page: string): string {
-  return `(EXISTS (SELECT FROM ${objects})
-    AND EXISTS (SELECT FROM unnest(${page}.keys) k WHERE k IN (SELECT external_key FROM ${objects})))`;
+  return `(EXISTS (SELECT FROM ${objects}) AND ${hasAnyOf(`${page}.keys`, `SELECT external_key FROM ${objects}`)})`;
 }
 
 /**
@@ -64,6 +64,7 @@ UPDATE snapshot_page p SET applied = now_applied.applied
 
 /** Whether anything here changed since the plan was made: an edit, what another task brought or took, a decision about what one held. */
 export const IS_OUTDATED = `
+WITH since AS MATERIALIZED (${READ_SINCE})
 SELECT EXISTS (
   SELECT FROM sync_record r LEFT JOIN employee e ON e.id = r.local_id
    WHERE ${OPEN} AND r.object_type = 'EMPLOYEE' AND r.action <> 'CREATE' AND e.updated_at IS DISTINCT FROM r.local_version
@@ -76,14 +77,15 @@ SELECT EXISTS (
   UNION ALL
   SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
    WHERE ${OPEN} AND r.action = 'CREATE' AND l.local_id <> r.local_id
-     AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.result IS NULL AND x.action = 'RENAME_ID' AND x.local_id = l.local_id)
+     AND (l.local_id IN (SELECT x.local_id FROM sync_record x WHERE x.task_id = $1 AND x.result IS NULL AND x.action = 'RENAME_ID')) IS NOT TRUE
   UNION ALL
   SELECT FROM sync_record r WHERE ${OPEN} AND r.action <> 'CREATE' AND r.local_version IS NULL
   UNION ALL
   SELECT FROM sync_task t JOIN sync_task held ON held.identity_source_id = $2 AND held.decided_at > t.planned_at WHERE t.id = $1
   UNION ALL
-  SELECT FROM (${READ_SINCE}) since JOIN sync_record r ON ${OPEN} AND r.action = 'CREATE' AND r.object_type = since.object_type
-                                   AND r.external_key = since.external_key AND since.received_at > r.read_at
+  SELECT FROM sync_record r
+   WHERE ${OPEN} AND r.action = 'CREATE' AND ((r.object_type, r.external_key) IN (SELECT object_type, external_key FROM since)) IS TRUE
+     AND EXISTS (SELECT FROM since WHERE since.object_type = r.object_type AND since.external_key = r.external_key AND since.received_at > r.read_at OFFSET 0)
 ) AS outdated`;
 
 /**

@@ -1,3 +1,4 @@
+import { hasAnyOf } from '../../database/sets';
 import { workingTable } from '../../database/working-tables';
 import {
   anyReleased,
@@ -17,7 +18,7 @@ import {
 /** Whether whoever is in a staged row is within the scope. */
 const inScope = (row: string) => `(
   (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
-  OR ${row}.department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays AND in_scope))`;
+  OR ${hasAnyOf(`${row}.department_keys`, 'SELECT external_key FROM department_target WHERE stays AND in_scope')})`;
 
 const isLinked = (key: string) =>
   `EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = ${key})`;
@@ -289,8 +290,8 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
  WHERE cardinality(c.changed) > 0 OR c.old_external_key IS NOT NULL OR (c.invalid IS NOT NULL AND NOT c.same)`;
 
 const LED_BY_REFUSED = `r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
-  AND r.edges ->> 'manager' = ANY (ARRAY(SELECT refused.local_id::text FROM sync_record refused
-    WHERE refused.task_id = $1 AND refused.object_type = 'EMPLOYEE' AND refused.action = 'CREATE' AND refused.result = 'FAILED'))`;
+  AND (r.edges ->> 'manager' IN (SELECT refused.local_id::text FROM sync_record refused
+    WHERE refused.task_id = $1 AND refused.object_type = 'EMPLOYEE' AND refused.action = 'CREATE' AND refused.result = 'FAILED')) IS TRUE`;
 
 /** Nothing else changes of them: they had no manager. */
 const ONLY_LED = `r.action = 'UPDATE' AND r.changed = '{manager}' AND NOT r.edges_before ? 'manager'`;

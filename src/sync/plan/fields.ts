@@ -67,10 +67,18 @@ export function anyReleased(objectType: string): string {
   return `EXISTS (SELECT FROM mapped_field WHERE object_type = '${objectType}' AND released)`;
 }
 
+/**
+ * Whether a task read an object by itself and the directory said that it is gone. OFFSET 0: looked up one by one, since the planner
+ * takes the empty pages for few, and would look among them for each of the task's.
+ */
+function isGone(task: string, objectType: string, key: string): string {
+  return `EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
+    WHERE tp.task_id = ${task} AND tp.object_type = ${objectType} AND tp.page_key = 'again:' || ${key} AND p.keys = '{}' OFFSET 0)`;
+}
+
 /** Whether this task read the object of link `l` by itself and the directory said that it is gone. */
 export function confirmedGone(objectType: string): string {
-  return `EXISTS (SELECT FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
-    WHERE tp.task_id = $1 AND tp.object_type = '${objectType}' AND tp.page_key = 'again:' || l.external_key AND p.keys = '{}')`;
+  return isGone('$1', `'${objectType}'`, 'l.external_key');
 }
 
 /** When it was found that the object of link `l` is missing: by reading it alone, else by everything that was read. */
@@ -82,7 +90,7 @@ export function missingReadAt(objectType: string): string {
 /** Whether reading the object of link `l` alone failed, so that nothing is known of it. */
 export function unreadAgain(objectType: string): string {
   return `EXISTS (SELECT FROM task_page tp WHERE tp.task_id = $1 AND tp.object_type = '${objectType}'
-      AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL)`;
+      AND tp.page_key = 'again:' || l.external_key AND tp.problem IS NOT NULL OFFSET 0)`;
 }
 
 /**
@@ -94,9 +102,7 @@ export const READ_SINCE = `
     FROM sync_task t JOIN sync_task done ON done.identity_source_id = t.identity_source_id AND done.trigger = 'EVENT'
                                          AND done.id <> t.id AND done.applied_at >= t.started_at
     JOIN directory_event e ON e.task_id = done.id
-    JOIN task_page tp ON tp.task_id = done.id AND tp.object_type = e.object_type AND tp.page_key = 'again:' || e.external_key
-    JOIN snapshot_page p ON p.id = tp.page_id AND p.keys = '{}'
-   WHERE t.id = $1`;
+   WHERE t.id = $1 AND ${isGone('done.id', 'e.object_type', 'e.external_key')}`;
 
 /**
  * Whether that is so of something of which there is no link. In this order: only who is not here is looked for, among all of them at

@@ -70,7 +70,8 @@ SELECT r.external_key, r.local_id FROM sync_record r
 UNION
 SELECT l.external_key, l.local_id FROM link l JOIN employee e ON e.id = l.local_id AND e.status <> 'REMOVED'
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE'
-   AND NOT EXISTS (SELECT FROM sync_record r WHERE r.task_id = $1 AND r.local_id = l.local_id AND r.action IN ('REMOVE', 'RENAME_ID') AND r.result IS NULL)`;
+   AND (l.local_id IN (SELECT r.local_id FROM sync_record r
+                        WHERE r.task_id = $1 AND r.action IN ('REMOVE', 'RENAME_ID') AND r.result IS NULL)) IS NOT TRUE`;
 
 /** Every edge that a candidate has, will have, or both. What does not resolve is left for the run that brings it. */
 export const COLLECT_GROUP_EDGES = workingTable(
@@ -105,7 +106,7 @@ export const COLLECT_MEMBER_RECORDS = workingTable(
 SELECT r.local_id, r.external_id, r.after ->> 'displayName' AS display_name
   FROM sync_record r
  WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
-   AND r.local_id = ANY (ARRAY(SELECT DISTINCT member_id FROM group_edge WHERE kind = 'EMPLOYEE'))`,
+   AND (r.local_id IN (SELECT member_id FROM group_edge WHERE kind = 'EMPLOYEE')) IS TRUE`,
   ['local_id'],
 );
 

@@ -1,3 +1,4 @@
+import { hasAnyOf, hasOnly } from '../../database/sets';
 import { workingTable } from '../../database/working-tables';
 import { confirmedGone, employeeFields, latestOf, missingReadAt, NEXT_ORDINAL, unreadAgain } from './fields';
 
@@ -43,7 +44,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
    AND (gone.external_key IS NOT NULL
         OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
         OR (t.trigger <> 'EVENT' AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
-            AND NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
+            AND (l.external_key IN (SELECT external_key FROM seen_key)) IS NOT TRUE
             AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL)))`;
 
 const DUE = `due AS MATERIALIZED (
@@ -73,7 +74,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
   ${GOING}
  WHERE NOT EXISTS (SELECT FROM plan_employee e WHERE e.external_key = l.external_key AND e.status <> 'LEFT')
    AND NOT ${unreadAgain('EMPLOYEE')}
-   AND (NOT EXISTS (SELECT FROM seen_key s WHERE s.external_key = l.external_key)
+   AND ((l.external_key IN (SELECT external_key FROM seen_key)) IS NOT TRUE
         OR EXISTS (SELECT FROM told WHERE told.external_key = l.external_key AND told.status = 'LEFT'))`;
 
 /** Everybody whom the snapshot names, from the pages' own lists. */
@@ -94,12 +95,14 @@ WITH ${DUE}
 SELECT DISTINCT k.external_key
   FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND EXISTS (SELECT FROM due)
-   AND k.external_key IN (SELECT external_key FROM due)`,
+   AND (k.external_key IN (SELECT external_key FROM due)) IS TRUE`,
   ['external_key'],
 );
 
 /** A run that brings departments only looks at nobody. */
 export const SEE_NOBODY = workingTable('seen_key', `SELECT NULL::text AS external_key WHERE false`);
+
+const STAYING = 'SELECT external_key FROM department_target WHERE stays';
 
 const LATEST_PLACES = `
 SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
@@ -111,7 +114,7 @@ SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
 export const COLLECT_SEEN_IN_SCOPE = workingTable(
   'seen_key',
   `
-SELECT external_key FROM (${LATEST_PLACES}) latest WHERE department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)`,
+SELECT external_key FROM (${LATEST_PLACES}) latest WHERE ${hasAnyOf('department_keys', STAYING)}`,
   ['external_key'],
 );
 
@@ -126,9 +129,9 @@ export const COLLECT_OUTSIDE_SCOPE = workingTable(
   `
 SELECT external_key FROM (${LATEST_PLACES}) latest
  WHERE (SELECT settings #>> '{scope,mode}' FROM sync_task WHERE id = $1) = 'PARTIAL'
-   AND NOT department_keys && ARRAY(SELECT external_key FROM department_target WHERE stays)
+   AND NOT ${hasAnyOf('department_keys', STAYING)}
    AND ((SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1)
-        OR department_keys <@ ARRAY(SELECT external_key FROM read_department WHERE NOT in_scope))
+        OR ${hasOnly('department_keys', 'SELECT external_key FROM read_department WHERE NOT in_scope')})
 UNION
 SELECT l.external_key
   FROM link l JOIN membership m ON m.employee_id = l.local_id

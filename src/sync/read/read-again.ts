@@ -83,19 +83,22 @@ async function nextMissing(
   });
 }
 
-/** Parameters: $1 task, $2 identity source, $3 object type, $4 the key to go on after. Sets are hashed, for which they need room. */
+/**
+ * Parameters: $1 task, $2 identity source, $3 object type, $4 the key to go on after. IS NOT TRUE keeps the sets hashed, for which they
+ * need room: the planner expects that few links are looked at, and would go through everything that was read for each.
+ */
 const MISSING = `
 WITH seen AS (
   SELECT k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
    WHERE tp.task_id = $1 AND tp.object_type = $3
-), left_scope AS MATERIALIZED (${LEFT_SCOPE}
+), left_scope AS (${LEFT_SCOPE}
 )
 SELECT l.external_key AS key, l.external_id AS id FROM link l
  WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.external_key > $4
    AND ((l.missing_since IS NULL AND l.rejected_at IS NULL)
         OR EXISTS (SELECT FROM employee w WHERE w.id = l.local_id AND ${GRACE_ENDED}))
-   AND (NOT EXISTS (SELECT FROM seen WHERE seen.k = l.external_key) OR (l.kind = 'GROUP' AND ${EMPTIED}))
-   AND NOT EXISTS (SELECT FROM left_scope s WHERE s.employee_id = l.local_id)
+   AND ((l.external_key IN (SELECT k FROM seen)) IS NOT TRUE OR (l.kind = 'GROUP' AND ${EMPTIED}))
+   AND (l.local_id IN (SELECT employee_id FROM left_scope)) IS NOT TRUE
    AND ('again:' || l.external_key IN (SELECT page_key FROM task_page WHERE task_id = $1 AND object_type = $3)) IS NOT TRUE
  ORDER BY l.external_key LIMIT ${BATCH}`;
 

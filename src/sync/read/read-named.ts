@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, GoneUnlessListed } from '../../connector/directory-connector';
+import { hasAnyOf } from '../../database/sets';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Run } from '../task/lease';
 import { BATCH, readObjects } from './read-again';
@@ -46,7 +47,7 @@ SELECT 'E:' || s.external_key FROM ${readOf('EMPLOYEE')}
 const waiting = (kind: 'EMPLOYEE' | 'GROUP') => `
 SELECT l.external_key AS key, l.external_id AS id
   FROM sync_task t JOIN link l ON l.identity_source_id = t.identity_source_id AND l.kind = '${kind}' AND l.unresolved IS NOT NULL
- WHERE t.id = $1 AND l.missing_since IS NULL AND EXISTS (SELECT FROM unnest(l.unresolved) u WHERE (u IN (${BROUGHT})) IS TRUE)`;
+ WHERE t.id = $1 AND l.missing_since IS NULL AND ${hasAnyOf('l.unresolved', BROUGHT)}`;
 
 /** Beside what events name. */
 const AROUND: Readonly<Record<StagedType, string>> = {
