@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import type { Response } from 'express';
 import { coerceInputValue, type GraphQLSchema, isInputType } from 'graphql';
 import type { Logger } from 'pino';
@@ -42,7 +43,15 @@ export async function sendFile(response: Response, log: Logger, send: () => Prom
   }
 }
 
-/** Writes as fast as the other side reads. */
-export async function write(response: Response, text: string): Promise<void> {
-  if (text !== '' && !response.write(text)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+/** Writes as fast as the other side reads; nothing once it has gone. */
+export async function write(response: ServerResponse, text: string): Promise<void> {
+  if (text === '' || response.destroyed || response.write(text) || response.destroyed) return;
+  // What waits for the other of the two would stay with the response until its end, once for each piece of the file.
+  const settled = new AbortController();
+  const { signal } = settled;
+  try {
+    await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })]);
+  } finally {
+    settled.abort();
+  }
 }
