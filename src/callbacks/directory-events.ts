@@ -19,7 +19,8 @@ export class DirectoryEvents {
   ) {}
 
   /**
-   * Notes an object, once however often it is named, and opens the source's event task if none is open.
+   * Notes an object, once however often it is named, and each id that it is said to have got by itself, since an id may be given up,
+   * got by somebody else and given up again before anybody reads it; and opens the source's event task if none is open.
    * @param keyOf how the directory's ids compare
    */
   async store(identitySourceId: string, object: NamedObject, keyOf: (id: string) => string): Promise<void> {
@@ -37,9 +38,8 @@ export class DirectoryEvents {
     await client.query(
       `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
          VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL
-         DO UPDATE SET received_at = now(), not_before = NULL,
-                       new_external_key = coalesce(excluded.new_external_key, directory_event.new_external_key)`,
+         ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL
+         DO UPDATE SET received_at = now(), not_before = NULL`,
       [
         identitySourceId,
         object.objectType,
@@ -52,7 +52,7 @@ export class DirectoryEvents {
       const renamed = { ...object, externalId: object.newExternalId, newExternalId: null };
       await client.query(
         `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) VALUES ($1, $2, $3, $4)
-           ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now(), not_before = NULL`,
+           ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now(), not_before = NULL`,
         [identitySourceId, renamed.objectType, keyOf(renamed.externalId), renamed.externalId],
       );
     }

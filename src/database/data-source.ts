@@ -19,6 +19,7 @@ import { DecidedAt1813000000000 } from '../../migrations/1813000000000-decided-a
 import { PhonesWithoutDigits1814000000000 } from '../../migrations/1814000000000-phones-without-digits';
 import { VersionsPlannedAnew1815000000000 } from '../../migrations/1815000000000-versions-planned-anew';
 import { RenamesByIndex1816000000000 } from '../../migrations/1816000000000-renames-by-index';
+import { EachChangeOfAnId1817000000000 } from '../../migrations/1817000000000-each-change-of-an-id';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -74,6 +75,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       PhonesWithoutDigits1814000000000,
       VersionsPlannedAnew1815000000000,
       RenamesByIndex1816000000000,
+      EachChangeOfAnId1817000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -71,6 +71,62 @@ describe('changes of an id', () => {
       await exact();
     });
 
+    it('that somebody else gets and gives up as well, before either was read, are two people', async () => {
+      await become({ lisi2: '李四', lisi: '新人' }, []);
+      await become({ lisi2: '李四', lisi3: '新人' }, [
+        renamed('lisi', 'lisi2'),
+        created('lisi'),
+        renamed('lisi', 'lisi3'),
+      ]);
+      await read();
+      expect((await people())['李四']).toBe(before['李四']);
+      expect(Object.keys(await people()).sort()).toEqual(['新人', '李四', '王五']);
+      await exact();
+    });
+
+    it('of somebody who had left, and whose values another has by now, cost them what is taken, and nobody else anything', async () => {
+      await mutate(
+        rollcall,
+        'createExtensionField',
+        { key: 'badge', displayName: '工牌', unique: true },
+        'extensionField { id }',
+      );
+      const mapped = (localField: string, thirdPartyField: string) => ({
+        objectType: 'EMPLOYEE',
+        localField,
+        thirdPartyField,
+      });
+      const fieldMappings = [
+        { objectType: 'DEPARTMENT', localField: 'name', thirdPartyField: 'name' },
+        ...[
+          ['username', 'userid'],
+          ['displayName', 'name'],
+          ['extension.badge', 'extattr.工牌'],
+        ].map(([local, third]) => mapped(String(local), String(third))),
+      ];
+      await mutate(rollcall, 'configureSynchronization', { id: source, fieldMappings }, '__typename');
+      const { company } = rollcall.sandbox;
+      const { users } = company.organization;
+      const have = async (badges: Record<string, string>) => {
+        for (const id of [...users.keys()]) if (!['zhangsan', 'zhaoliu'].includes(id)) users.delete(id);
+        for (const [id, value] of Object.entries(badges))
+          users.set(id, user(id, id, [3], { extattr: [{ name: '工牌', value }] }));
+        company.changed();
+        return synchronize(rollcall, source);
+      };
+      await have({ lisi: 'X', wangwu: 'Y' });
+      await have({ wangwu: 'X' });
+      company.push([renamed('lisi', 'lisi2')]);
+      await company.deliveries.settled();
+      const back = await have({ wangwu: 'X', lisi2: 'X', neu: 'N' });
+      expect([back.status, back.failure]).toEqual(['PARTIALLY_SUCCEEDED', null]);
+      const { rows } = await rollcall.sql.query(
+        `SELECT username || ' ' || status || ' ' || coalesce(extension_values ->> 'badge', '') AS is FROM employee
+          WHERE username IN ('lisi', 'lisi2', 'wangwu', 'neu') ORDER BY 1`,
+      );
+      expect(rows.map((row) => row.is)).toEqual(['lisi2 ACTIVE ', 'neu ACTIVE N', 'wangwu ACTIVE X']);
+    });
+
     it('twice are one person still', async () => {
       await become({ lisi3: '李四' }, [renamed('lisi', 'lisi2'), renamed('lisi2', 'lisi3')]);
       await read();

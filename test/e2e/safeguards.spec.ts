@@ -337,6 +337,57 @@ describe('removals over the limits', () => {
     );
   });
 
+  it('that are rejected keep the departments that the people are in, which nobody is asked about any more', async () => {
+    const safeguards = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 10, leaverGraceDays: 7 };
+    await mutate(rollcall, 'configureSynchronization', { id: source, safeguards }, '__typename');
+    const silent = async () => {
+      const task = await synchronize(rollcall, source);
+      expect([task.status, await summaries(rollcall.api, task.id)]).toEqual(['SUCCEEDED', []]);
+    };
+    change(rollcall.sandbox, ({ users, departments }) => {
+      departments.set(7, { id: 7, parentId: 4, name: '销售组', order: 0 });
+      users.set('zhaoliu', user('zhaoliu', '赵六', [7]));
+      users.set('wangwu', user('wangwu', '王五', [3]));
+    });
+    await synchronize(rollcall, source);
+    change(rollcall.sandbox, ({ users, departments }) => {
+      users.delete('zhaoliu');
+      departments.delete(7);
+      departments.delete(4);
+    });
+    const { id: taskId } = await synchronize(rollcall, source);
+    const held = await recordsOf(rollcall.api, taskId, { result: ['HELD'] });
+    const person = held.filter((r) => r.objectType === 'EMPLOYEE').map((r) => r.id);
+    expect(person).toHaveLength(1);
+    await decide(rollcall.api, { taskId, approve: false, recordIds: person });
+    await decide(rollcall.api, { taskId, approve: true });
+    await silent();
+    await silent();
+    // Once they are seen elsewhere, the departments are as gone as any.
+    change(rollcall.sandbox, ({ users }) => users.set('zhaoliu', user('zhaoliu', '赵六', [2])));
+    const again = await synchronize(rollcall, source);
+    await decide(rollcall.api, { taskId: again.id, approve: true });
+    await silent();
+    const { rows } = await rollcall.sql.query(`SELECT name FROM department WHERE name IN ('市场部', '销售组')`);
+    expect(rows).toEqual([]);
+  });
+
+  it('that are rejected of a department outside the scope bring nobody and nothing back to it', async () => {
+    const safeguards = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 1, leaverGraceDays: 7 };
+    change(rollcall.sandbox, ({ users }) => users.set('both', user('both', '两', [3, 1])));
+    await synchronize(rollcall, source);
+    const scope = { mode: 'PARTIAL', departmentIds: ['2'] };
+    await mutate(rollcall, 'configureSynchronization', { id: source, scope, safeguards }, '__typename');
+    const { id: taskId } = await synchronize(rollcall, source);
+    const held = await recordsOf(rollcall.api, taskId, { result: ['HELD'] });
+    const kept = held.filter((r) => r.objectType === 'DEPARTMENT' && r.externalId === '1').map((r) => r.id);
+    const others = held.map((r) => r.id).filter((id) => !kept.includes(id));
+    await decide(rollcall.api, { taskId, approve: true, recordIds: others });
+    await decide(rollcall.api, { taskId, approve: false, recordIds: kept });
+    const next = await synchronize(rollcall, source);
+    expect([next.status, await summaries(rollcall.api, next.id)]).toEqual(['SUCCEEDED', []]);
+  });
+
   const comeBack = () =>
     change(rollcall.sandbox, ({ users }) => {
       for (const id of many) users.set(id, user(id, `员工${id}`, [3]));

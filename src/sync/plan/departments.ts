@@ -65,23 +65,43 @@ SELECT s.page_id, s.external_key, s.external_id, s.parent_key, s."order", s.lead
  WHERE r.in_scope AND NOT ${goneSince('DEPARTMENT', 's.external_key', 'r.read_at')}`,
 );
 
+/** Whether a department is in the snapshot, outside the scope; of what an event task reads, the full run tells that is then due. */
+const leftScope = (key: string) => `EXISTS (
+  SELECT FROM read_department r JOIN sync_task t ON t.id = $1 AND t.trigger <> 'EVENT' WHERE r.external_key = ${key} AND NOT r.in_scope)`;
+
 /** A parent that is neither in the snapshot nor here, or is outside the scope, cannot be hung under: its child becomes top-level. */
 export const FORGET_UNKNOWN_PARENTS = `
 UPDATE plan_department d SET parent_key = NULL,
        reason_code = CASE WHEN NOT EXISTS (SELECT FROM read_department r WHERE r.external_key = d.parent_key) THEN 'PARENT_UNKNOWN' END
  WHERE parent_key IS NOT NULL
    AND NOT EXISTS (SELECT FROM plan_department p WHERE p.external_key = d.parent_key)
-   AND NOT EXISTS (SELECT FROM kept_department k WHERE k.external_key = d.parent_key)`;
+   AND NOT EXISTS (SELECT FROM kept_department k WHERE k.external_key = d.parent_key
+                      AND NOT ${leftScope('k.external_key')})`;
 
-/** Departments that are here, not in the snapshot, and stay, because the snapshot does not prove them gone. */
+/**
+ * Departments that are here, not in the snapshot, and stay: the snapshot does not prove them gone, or somebody has decided to keep them
+ * or whoever is in them, and so the ones above. Of those people no page tells any more; where one does, they are there.
+ */
 export const COLLECT_KEPT_DEPARTMENTS = workingTable(
   'kept_department',
   `
+WITH RECURSIVE decided AS (
+  SELECT local_id AS id FROM link WHERE identity_source_id = $2 AND kind = 'DEPARTMENT' AND rejected_at IS NOT NULL
+  UNION
+  SELECT m.department_id
+    FROM link person JOIN employee e ON e.id = person.local_id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
+    JOIN membership m ON m.employee_id = e.id
+   WHERE person.identity_source_id = $2 AND person.kind = 'EMPLOYEE' AND person.rejected_at IS NOT NULL
+     AND (person.external_key IN (SELECT k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+                                   WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE')) IS NOT TRUE
+  UNION
+  SELECT d.parent_id FROM decided JOIN department d ON d.id = decided.id WHERE d.parent_id IS NOT NULL
+)
 SELECT l.external_key, l.local_id
   FROM link l JOIN sync_task t ON t.id = $1
  WHERE l.identity_source_id = $2 AND l.kind = 'DEPARTMENT'
    AND NOT EXISTS (SELECT FROM plan_department d WHERE d.external_key = l.external_key)
-   AND NOT (l.rejected_at IS NULL AND CASE WHEN t.trigger = 'EVENT' THEN ${confirmedGone('DEPARTMENT')} ELSE
+   AND NOT ((l.local_id IN (SELECT id FROM decided)) IS NOT TRUE AND CASE WHEN t.trigger = 'EVENT' THEN ${confirmedGone('DEPARTMENT')} ELSE
             (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
             AND (${confirmedGone('DEPARTMENT')} OR EXISTS (SELECT FROM read_department r WHERE r.external_key = l.external_key)) END)`,
 );
@@ -155,7 +175,9 @@ SELECT coalesce(after.external_key, l.external_key) AS external_key, coalesce(af
        here.path AS path_before, here.depth AS depth_before, coalesce(after.path, here.path) AS path_after,
        after.local_id IS NOT NULL OR EXISTS (SELECT FROM kept_department k WHERE k.local_id = here.id) AS stays,
        after.local_id IS NOT NULL
-         OR (SELECT trigger <> 'EVENT' OR settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
+         OR ((SELECT trigger <> 'EVENT' OR settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
+             -- One that is kept although it left the scope has who is in it, and gets nobody.
+             AND NOT ${leftScope('l.external_key')})
          OR l.external_key IN (SELECT external_key FROM scope_here) AS in_scope,
        after.leader_keys
   FROM here_department here

@@ -54,7 +54,8 @@ SELECT DISTINCT ON (l.external_key) w.new_external_key, l.external_key AS old_ex
              AND (l.missing_since IS NOT NULL OR l.read_at < w.told_at OR ${confirmedGone('EMPLOYEE')})
   JOIN staged_employee s ON s.page_id = w.page_id AND s.external_key = w.new_external_key
  WHERE w.at <> w.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
- ORDER BY l.external_key, w.told_at DESC`,
+ -- Of several who had an id in turn, the first who gave it up since it was read here is the one who is here.
+ ORDER BY l.external_key, w.told_at <= l.read_at, CASE WHEN w.told_at > l.read_at THEN w.told_at END, w.told_at DESC`,
   ['new_external_key', 'old_external_key'],
 );
 

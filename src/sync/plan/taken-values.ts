@@ -8,13 +8,41 @@ import { changingPlanned } from '../task/record-events';
 /** An undo may bring back somebody as suspended only, who is not present and takes nothing from those who are. */
 const NOT_SUSPENDED = `r.after ->> 'status' IS DISTINCT FROM 'SUSPENDED'`;
 
+/** Somebody or something that was here comes back, be it under another id: it had values, and brings them. */
+const COMES_BACK = `(r.action = 'RESTORE' OR (r.action = 'RENAME_ID' AND coalesce(r.before ->> 'status', '') IN ('SUSPENDED', 'REMOVED')))`;
+
+const COMES = `(r.action = 'CREATE' OR ${COMES_BACK})`;
+
 /** Somebody who is here and was to get another user name. */
-const KEEPS_USERNAME = `(r.action NOT IN ('CREATE', 'RESTORE') AND 'username' = ANY (r.changed))`;
+const KEEPS_USERNAME = `(NOT ${COMES} AND 'username' = ANY (r.changed))`;
+
+/**
+ * The ids of records that get a value which somebody else has or gets, as an array: of several that get one the first, and of who is
+ * here and who is new who is here. Whoever is refused a value keeps the former one, which is then refused to whoever was to get that, and
+ * so on: everybody's number moved up by one, and the last one taken, is a chain of all of them.
+ * @param told a SELECT of each record's id, value, former value (null: none is kept), external key, and newcomer: whether it gets the
+ *   value (1), or has it (0)
+ * @param others a SELECT of the values of those without a record; it may look into `told`
+ */
+function idsOfRefused(told: string, others: string): string {
+  return `ARRAY(
+  WITH RECURSIVE told AS MATERIALIZED (${told}
+  ), refused AS (
+    SELECT id, former FROM (
+      SELECT id, former, newcomer, row_number() OVER (PARTITION BY value ORDER BY newcomer, external_key) AS place
+        FROM (SELECT id, value, former, external_key, newcomer FROM told
+              UNION ALL SELECT NULL, value, NULL, '', 0 FROM (${others}) others) holders
+    ) ranked WHERE place > 1 AND id IS NOT NULL
+    UNION
+    SELECT told.id, told.former FROM refused JOIN told ON told.value = refused.former AND told.newcomer = 1
+  )
+  SELECT id FROM refused)`;
+}
 
 /**
  * A user name that somebody present has, or gets, already: whoever is here keeps the name. A newcomer fails alone; somebody who
- * is here keeps their former name and gets the rest of their changes. Run until it finds nothing more, since a kept name may
- * be one that another was to get. Without this the constraint would fail the whole run at its commit.
+ * is here keeps their former name and gets the rest of their changes. Run until it finds nothing more. Without this the constraint would fail the whole run at its
+ * commit.
  */
 const REFUSE_TAKEN_USERNAMES = `
 UPDATE sync_record r
@@ -23,26 +51,22 @@ UPDATE sync_record r
        after = CASE WHEN ${KEEPS_USERNAME} THEN r.after || jsonb_build_object('username', r.before ->> 'username') ELSE r.after END,
        changed = CASE WHEN ${KEEPS_USERNAME} THEN array_remove(r.changed, 'username') ELSE r.changed END,
        kept = CASE WHEN ${KEEPS_USERNAME} THEN coalesce(r.kept, '{}') || '{"username": "TAKEN"}' ELSE r.kept END
- WHERE r.id = ANY (ARRAY(SELECT id FROM (
-    SELECT id, row_number() OVER (PARTITION BY lower(name_after) ORDER BY newcomer, external_key) AS place
-      FROM (
-        SELECT r.id, r.after ->> 'username' AS name_after, r.external_key,
-               CASE WHEN 'username' = ANY (r.changed) OR r.action IN ('CREATE', 'RESTORE') THEN 1 ELSE 0 END AS newcomer
-          FROM sync_record r
-         WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
-           AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID') AND ${NOT_SUSPENDED}
-        UNION ALL
-        SELECT NULL, w.username, '', 0
-          FROM employee w
-         WHERE w.identity_source_id = $2 AND w.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
-           -- Whose name nobody gets is in nobody's way.
-           AND lower(w.username) IN (SELECT lower(after ->> 'username') FROM sync_record
-                                      WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND result IS NULL AND after ? 'username'
-                                        AND (action IN ('CREATE', 'RESTORE') OR 'username' = ANY (changed)))
-           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.object_type = 'EMPLOYEE' AND x.local_id = w.id
-                              AND x.result IS NULL AND x.action <> 'CREATE')
-      ) names
-  ) ranked WHERE place > 1 AND id IS NOT NULL))`;
+ WHERE r.id = ANY (${idsOfRefused(
+   `
+    SELECT r.id, lower(r.after ->> 'username') AS value, r.external_key,
+           CASE WHEN ${KEEPS_USERNAME} THEN lower(r.before ->> 'username') END AS former,
+           CASE WHEN 'username' = ANY (r.changed) OR ${COMES} THEN 1 ELSE 0 END AS newcomer
+      FROM sync_record r
+     WHERE r.task_id = $1 AND r.object_type = 'EMPLOYEE' AND r.result IS NULL
+       AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID') AND ${NOT_SUSPENDED}`,
+   `
+    SELECT lower(w.username) AS value FROM employee w
+     WHERE w.identity_source_id = $2 AND w.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
+       -- Whose name nobody gets is in nobody's way.
+       AND lower(w.username) IN (SELECT value FROM told WHERE newcomer = 1)
+       AND (w.id IN (SELECT x.local_id FROM sync_record x
+                      WHERE x.task_id = $1 AND x.object_type = 'EMPLOYEE' AND x.result IS NULL AND x.action <> 'CREATE')) IS NOT TRUE`,
+ )})`;
 
 /**
  * A unique extension value that somebody present, or a department, has or gets already: whoever is here keeps theirs, and the other
@@ -51,30 +75,32 @@ UPDATE sync_record r
  */
 function refuseTakenExtension(key: string, objectType: MappedObjectType): string {
   const field = `extension.${key}`;
-  const gets = `('${field}' = ANY (r.changed) OR r.action = 'RESTORE')`;
+  const gets = `('${field}' = ANY (r.changed) OR ${COMES_BACK})`;
   const value = (json: string) => `canonical('${key}', ${json} ->> '${field}')`;
   return `
 UPDATE sync_record r
    SET reason_code = 'VALUE_TAKEN', kept = coalesce(r.kept, '{}') || '{"${field}": "TAKEN"}',
-       after = (r.after - '${field}') || CASE WHEN r.action <> 'RESTORE' AND r.before ? '${field}'
+       after = (r.after - '${field}') || CASE WHEN NOT ${COMES_BACK} AND r.before ? '${field}'
                                               THEN jsonb_build_object('${field}', r.before ->> '${field}') ELSE '{}' END,
-       changed = array_remove(r.changed, '${field}') || CASE WHEN r.action = 'RESTORE' AND r.before ? '${field}'
+       changed = array_remove(r.changed, '${field}') || CASE WHEN ${COMES_BACK} AND r.before ? '${field}'
                                                              THEN ARRAY['${field}'] ELSE '{}' END,
-       result = CASE WHEN r.action <> 'RESTORE' AND cardinality(array_remove(r.changed, '${field}')) = 0 THEN 'FAILED' END
- WHERE ${gets} AND r.after ? '${field}' AND r.id = ANY (ARRAY(SELECT id FROM (
-    SELECT id, row_number() OVER (PARTITION BY value ORDER BY newcomer, external_key) AS place
-      FROM (
-        SELECT r.id, ${value('r.after')} AS value, r.external_key, CASE WHEN ${gets} THEN 1 ELSE 0 END AS newcomer
-          FROM sync_record r
-         WHERE r.task_id = $1 AND r.object_type = '${objectType}' AND r.result IS NULL AND r.action <> 'SUSPEND' AND r.action <> 'REMOVE'
-           AND r.after ? '${field}' AND ${NOT_SUSPENDED}
-        UNION ALL
-        SELECT NULL, u.value_key, '', 0 FROM extension_unique_value u
-         WHERE u.identity_source_id = $2 AND u.field_key = '${key}'
-           AND NOT EXISTS (SELECT FROM sync_record x WHERE x.task_id = $1 AND x.local_id = u.object_id AND x.result IS NULL
-                              AND (x.object_type = 'EMPLOYEE' OR x.action <> 'REMOVE'))
-      ) holders
-  ) ranked WHERE place > 1 AND id IS NOT NULL))`;
+       result = CASE WHEN NOT ${COMES_BACK} AND cardinality(array_remove(r.changed, '${field}')) = 0 THEN 'FAILED' END
+ WHERE ${gets} AND r.after ? '${field}' AND r.id = ANY (${idsOfRefused(
+   `
+    SELECT r.id, ${value('r.after')} AS value, r.external_key, CASE WHEN ${gets} THEN 1 ELSE 0 END AS newcomer,
+           CASE WHEN NOT ${COMES_BACK} THEN ${value('r.before')} END AS former
+      FROM sync_record r
+     WHERE r.task_id = $1 AND r.object_type = '${objectType}' AND r.result IS NULL AND r.action <> 'SUSPEND' AND r.action <> 'REMOVE'
+       AND r.after ? '${field}' AND ${NOT_SUSPENDED}`,
+   // Each value is looked up: of all that are taken, most are what nobody gets.
+   `
+    SELECT u.value_key AS value
+      FROM (SELECT DISTINCT value FROM told) t
+      CROSS JOIN LATERAL (SELECT value_key, object_id FROM extension_unique_value
+                           WHERE identity_source_id = $2 AND field_key = '${key}' AND value_key = t.value OFFSET 0) u
+     WHERE (u.object_id IN (SELECT x.local_id FROM sync_record x WHERE x.task_id = $1 AND x.result IS NULL
+                               AND (x.object_type = 'EMPLOYEE' OR x.action <> 'REMOVE'))) IS NOT TRUE`,
+ )})`;
 }
 
 /**

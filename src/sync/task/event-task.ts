@@ -46,10 +46,9 @@ UPDATE directory_event e SET task_id = $1 FROM identity_source s, sync_task t
 const freeing = (which: string, notBefore: string) => `
 WITH freed AS (DELETE FROM directory_event e ${which} RETURNING e.*)
 INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, received_at, not_before)
-SELECT identity_source_id, object_type, external_key, max(external_id), max(new_external_key), max(received_at), ${notBefore}
-  FROM freed GROUP BY identity_source_id, object_type, external_key
-ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL
-DO UPDATE SET new_external_key = coalesce(directory_event.new_external_key, excluded.new_external_key)`;
+SELECT identity_source_id, object_type, external_key, max(external_id), new_external_key, max(received_at), ${notBefore}
+  FROM freed GROUP BY identity_source_id, object_type, external_key, new_external_key
+ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL DO NOTHING`;
 
 /** What tasks had taken up that have failed, or were canceled: the scheduler frees it, however and wherever a task has ended so. */
 export const FREE_UNREAD_EVENTS = freeing(
@@ -125,7 +124,7 @@ export async function readWaitingForValues(
 ): Promise<void> {
   const { rows: waiting } = await client.query<{ id: string }>(
     `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) ${WAITING_FOR_VALUES}
-     ON CONFLICT (identity_source_id, object_type, external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now()
+     ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now()
      RETURNING id`,
     [heldTaskId],
   );
