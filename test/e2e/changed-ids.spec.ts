@@ -71,6 +71,16 @@ describe('changes of an id', () => {
       await exact();
     });
 
+    it('that somebody else here gets who gives up theirs are two people', async () => {
+      await become({ lisi: '李四', wangwu: '王五' }, [created('wangwu')]);
+      await read();
+      const both = await people();
+      await become({ lisi2: '李四', lisi: '王五' }, [renamed('lisi', 'lisi2'), renamed('wangwu', 'lisi')]);
+      await read();
+      expect(await people()).toEqual(both);
+      await exact();
+    });
+
     it('that somebody else gets and gives up as well, before either was read, are two people', async () => {
       await become({ lisi2: '李四', lisi: '新人' }, []);
       await become({ lisi2: '李四', lisi3: '新人' }, [

@@ -34,6 +34,7 @@ function steps(run: Run, extensions: boolean): Step[] {
     sql.DELETE_MEMBERSHIPS,
     sql.CREATE_MEMBERSHIPS,
     sql.WRITE_MEMBERSHIPS,
+    sql.GIVE_UP_LINKS,
     sql.RENAME_LINKS,
     ...(undoing ? [sql.RESTORE_LINKS] : [sql.CREATE_LINKS, sql.WRITE_LINKS]),
     sql.MARK_MISSING,

@@ -206,6 +206,14 @@ ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_l
  WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`,
 );
 
+/** One may get the id that another gives up: each gives up theirs before any gets one. No directory's ids begin like this. */
+export const GIVE_UP_LINKS = step(
+  'EMPLOYEE',
+  ['RENAME_ID'],
+  (records) => `
+UPDATE link l SET external_key = chr(1) || l.local_id FROM sync_record r WHERE ${records} AND l.local_id = r.local_id`,
+);
+
 /** The same person under another id: the link goes along, so that nobody leaves and nobody comes. */
 export const RENAME_LINKS = step(
   'EMPLOYEE',

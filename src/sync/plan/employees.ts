@@ -20,8 +20,12 @@ const inScope = (row: string) => `(
   (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
   OR ${hasAnyOf(`${row}.department_keys`, 'SELECT external_key FROM department_target WHERE stays AND in_scope')})`;
 
-const isLinked = (key: string) =>
-  `EXISTS (SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = ${key})`;
+/** Whether somebody here has an id, and had not gone on to another one by a moment. */
+const isHeld = (key: string, moment: string) => `EXISTS (
+  SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = ${key}
+     AND NOT EXISTS (SELECT FROM directory_event given
+                      WHERE given.identity_source_id = $2 AND given.new_external_key IS NOT NULL AND given.external_key = ${key}
+                        AND given.received_at > l.read_at AND given.received_at <= ${moment}))`;
 
 /**
  * Ids that the directory itself says it changed: nothing else proves that two ids are one person. From each new id back through what
@@ -33,17 +37,17 @@ export const COLLECT_RENAMES = workingTable(
   `
 WITH RECURSIVE told AS MATERIALIZED (
   SELECT DISTINCT e.new_external_key AS external_key FROM directory_event e
-   WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL AND NOT ${isLinked('e.new_external_key')}
+   WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL AND NOT ${isHeld('e.new_external_key', `'infinity'`)}
 ), latest AS (${latestOf('told')}
 ), walk AS (
-  SELECT external_key AS new_external_key, page_id, external_key AS at, 'infinity'::timestamptz AS told_at FROM latest
+  SELECT external_key AS new_external_key, page_id, external_key AS at, NULL AS went_to, 'infinity'::timestamptz AS told_at FROM latest
   UNION ALL
-  SELECT w.new_external_key, w.page_id, t.external_key, t.received_at
+  SELECT w.new_external_key, w.page_id, t.external_key, w.at, t.received_at
     FROM walk w
     CROSS JOIN LATERAL (SELECT e.external_key, e.received_at FROM directory_event e
                          WHERE e.identity_source_id = $2 AND e.new_external_key = w.at AND e.received_at < w.told_at
                          ORDER BY e.received_at DESC LIMIT 1) t
-   WHERE NOT ${isLinked('w.at')}
+   WHERE NOT ${isHeld('w.at', 't.received_at')}
      AND NOT EXISTS (SELECT FROM directory_event onward
                       WHERE onward.identity_source_id = $2 AND onward.new_external_key IS NOT NULL AND onward.external_key = w.at
                         AND onward.received_at >= t.received_at AND onward.received_at < w.told_at)
@@ -52,10 +56,13 @@ SELECT DISTINCT ON (l.external_key) w.new_external_key, l.external_key AS old_ex
   FROM walk w
   JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = w.at
              AND (l.missing_since IS NOT NULL OR l.read_at < w.told_at OR ${confirmedGone('EMPLOYEE')})
+             -- Of several who had an id in turn, the first who gave it up since it was read here is the one who is here.
+             AND NOT EXISTS (SELECT FROM directory_event earlier
+                              WHERE earlier.identity_source_id = $2 AND earlier.new_external_key <> w.went_to AND earlier.external_key = w.at
+                                AND earlier.received_at > l.read_at AND earlier.received_at < w.told_at)
   JOIN staged_employee s ON s.page_id = w.page_id AND s.external_key = w.new_external_key
  WHERE w.at <> w.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
- -- Of several who had an id in turn, the first who gave it up since it was read here is the one who is here.
- ORDER BY l.external_key, w.told_at <= l.read_at, CASE WHEN w.told_at > l.read_at THEN w.told_at END, w.told_at DESC`,
+ ORDER BY l.external_key, w.told_at DESC`,
   ['new_external_key', 'old_external_key'],
 );
 
@@ -115,7 +122,7 @@ SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main
   FROM latest
   JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(latest.old_external_key, s.external_key)
-                  AND latest.gave_up_at IS NULL
+                  AND (latest.gave_up_at IS NULL OR latest.old_external_key IS NOT NULL)
  WHERE ${inScope('s')}
    -- Under an id that was changed afterwards somebody was read who is not there any more.
    AND (latest.gave_up_at < latest.read_at) IS NOT FALSE
