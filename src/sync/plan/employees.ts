@@ -25,12 +25,13 @@ const isHeld = (key: string, moment: string) => `EXISTS (
   SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = ${key}
      AND NOT EXISTS (SELECT FROM directory_event given
                       WHERE given.identity_source_id = $2 AND given.new_external_key IS NOT NULL AND given.external_key = ${key}
-                        AND given.received_at > l.read_at AND given.received_at <= ${moment}))`;
+                        AND given.received_at > l.read_at AND given.received_at <= ${moment} OFFSET 0) OFFSET 0)`;
 
 /**
  * Ids that the directory itself says it changed: nothing else proves that two ids are one person. From each new id back through what
  * was told, the latest first, to the one that is here; not past somebody who has gone on to another id, and not to whom was seen under
- * the old id after that was told. Only where the new id was read: whoever else has the old one now is somebody new.
+ * the old id after that was told. Only where the new id was read: whoever else has the old one now is somebody new. OFFSET 0: each step is
+ * looked up by itself, of which the planner expects one.
  */
 export const COLLECT_RENAMES = workingTable(
   'renamed',
@@ -50,7 +51,7 @@ WITH RECURSIVE told AS MATERIALIZED (
    WHERE NOT ${isHeld('w.at', 't.received_at')}
      AND NOT EXISTS (SELECT FROM directory_event onward
                       WHERE onward.identity_source_id = $2 AND onward.new_external_key IS NOT NULL AND onward.external_key = w.at
-                        AND onward.received_at >= t.received_at AND onward.received_at < w.told_at)
+                        AND onward.received_at >= t.received_at AND onward.received_at < w.told_at OFFSET 0)
 )
 SELECT DISTINCT ON (l.external_key) w.new_external_key, l.external_key AS old_external_key, w.told_at
   FROM walk w
@@ -59,7 +60,7 @@ SELECT DISTINCT ON (l.external_key) w.new_external_key, l.external_key AS old_ex
              -- Of several who had an id in turn, the first who gave it up since it was read here is the one who is here.
              AND NOT EXISTS (SELECT FROM directory_event earlier
                               WHERE earlier.identity_source_id = $2 AND earlier.new_external_key <> w.went_to AND earlier.external_key = w.at
-                                AND earlier.received_at > l.read_at AND earlier.received_at < w.told_at)
+                                AND earlier.received_at > l.read_at AND earlier.received_at < w.told_at OFFSET 0)
   JOIN staged_employee s ON s.page_id = w.page_id AND s.external_key = w.new_external_key
  WHERE w.at <> w.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
  ORDER BY l.external_key, w.told_at DESC`,
