@@ -56,26 +56,15 @@ describe('no statement goes through everybody for each of many people', () => {
       await rollcall.restart();
       await work();
     });
-    expect(statements.length).toBeGreaterThan(100);
+    expect(statements.length).toBeGreaterThan(10);
     expect(statements.filter(({ rows }) => rows > MOST_ROWS)).toEqual([]);
   };
 
-  it('when half of a company is gone, waits for approval and gets it, is back, and goes as that is undone', () =>
+  it('when half of a company is gone, waits for approval and gets it, is removed, is back, and goes as that is undone', () =>
     expectSmallSteps(async () => {
       await runFirst();
       takeAway(idsOf(half));
       await run('HELD');
-      const taskId = await run('HELD');
-      expect((await decide(rollcall.api, { taskId, approve: true })).userErrors).toEqual([]);
-      await run();
-      give(half, () => ({}));
-      expect((await undoTask(rollcall, await run())).status).toBe('SUCCEEDED');
-    }));
-
-  it('when the days of grace of half of a company end, and it is back', () =>
-    expectSmallSteps(async () => {
-      await runFirst();
-      takeAway(idsOf(half));
       const taskId = await run('HELD');
       expect((await decide(rollcall.api, { taskId, approve: true })).userErrors).toEqual([]);
       await rollcall.sql.query(`UPDATE employee SET removal_due_at = now() WHERE status = 'SUSPENDED'`);
@@ -83,7 +72,7 @@ describe('no statement goes through everybody for each of many people', () => {
       const { rowCount } = await rollcall.sql.query(`SELECT FROM employee WHERE status = 'REMOVED'`);
       expect(rowCount).toBe(half.length);
       give(half, () => ({}));
-      await run();
+      expect((await undoTask(rollcall, await run())).status).toBe('SUCCEEDED');
     }));
 
   it('when half of a company is kept although it is gone, and is back', () =>
