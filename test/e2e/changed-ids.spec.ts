@@ -1,7 +1,8 @@
 import { differences } from '../../src/demo/compare';
+import { badge, mapBadges } from '../setup/badges';
 import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
 import { mutate } from '../setup/organisation-view';
-import { startRollcall, summaries, synchronize, type TestRollcall, user } from '../setup/rollcall';
+import { recordsOf, startRollcall, summaries, synchronize, type TestRollcall, user } from '../setup/rollcall';
 
 describe('changes of an id', () => {
   let rollcall: TestRollcall;
@@ -95,46 +96,34 @@ describe('changes of an id', () => {
     });
 
     it('of somebody who had left, and whose values another has by now, cost them what is taken, and nobody else anything', async () => {
-      await mutate(
-        rollcall,
-        'createExtensionField',
-        { key: 'badge', displayName: '工牌', unique: true },
-        'extensionField { id }',
-      );
-      const mapped = (localField: string, thirdPartyField: string) => ({
-        objectType: 'EMPLOYEE',
-        localField,
-        thirdPartyField,
-      });
-      const fieldMappings = [
-        { objectType: 'DEPARTMENT', localField: 'name', thirdPartyField: 'name' },
-        ...[
-          ['username', 'userid'],
-          ['displayName', 'name'],
-          ['extension.badge', 'extattr.工牌'],
-        ].map(([local, third]) => mapped(String(local), String(third))),
-      ];
-      await mutate(rollcall, 'configureSynchronization', { id: source, fieldMappings }, '__typename');
-      const { company } = rollcall.sandbox;
-      const { users } = company.organization;
-      const have = async (badges: Record<string, string>) => {
-        for (const id of [...users.keys()]) if (!['zhangsan', 'zhaoliu'].includes(id)) users.delete(id);
-        for (const [id, value] of Object.entries(badges))
-          users.set(id, user(id, id, [3], { extattr: [{ name: '工牌', value }] }));
+      await mapBadges(rollcall, source);
+      await synchronize(rollcall, source);
+      /** Makes these the people of department 3, with their badges by their ids. */
+      const have = async (badges: Record<string, string>, events: Events) => {
+        const { company } = rollcall.sandbox;
+        const { users } = company.organization;
+        for (const [id, { departments }] of [...users]) if (departments.includes(3)) users.delete(id);
+        for (const [id, value] of Object.entries(badges)) users.set(id, user(id, id, [3], badge(value)));
         company.changed();
-        return synchronize(rollcall, source);
+        company.push(events);
+        await company.deliveries.settled();
+        await read();
       };
-      await have({ lisi: 'X', wangwu: 'Y' });
-      await have({ wangwu: 'X' });
-      company.push([renamed('lisi', 'lisi2')]);
-      await company.deliveries.settled();
-      const back = await have({ wangwu: 'X', lisi2: 'X', neu: 'N' });
-      expect([back.status, back.failure]).toEqual(['PARTIALLY_SUCCEEDED', null]);
+      const updated = (UserID: string) => ({ changeType: 'update_user', fields: { UserID } });
+      const deleted = (UserID: string) => ({ changeType: 'delete_user', fields: { UserID } });
+      await have({ lisi: 'X', wangwu: 'Y' }, [updated('lisi'), created('wangwu')]);
+      await have({ wangwu: 'X' }, [deleted('lisi')]);
+      await have({ wangwu: 'X' }, [updated('wangwu')]);
+      await have({ wangwu: 'X', lisi2: 'X', neu: 'N' }, [renamed('lisi', 'lisi2'), created('neu')]);
       const { rows } = await rollcall.sql.query(
         `SELECT username || ' ' || status || ' ' || coalesce(extension_values ->> 'badge', '') AS is FROM employee
           WHERE username IN ('lisi', 'lisi2', 'wangwu', 'neu') ORDER BY 1`,
       );
       expect(rows.map((row) => row.is)).toEqual(['lisi2 ACTIVE ', 'neu ACTIVE N', 'wangwu ACTIVE X']);
+      const full = await synchronize(rollcall, source);
+      expect([full.status, full.failure]).toEqual(['PARTIALLY_SUCCEEDED', null]);
+      const refused = await recordsOf(rollcall.api, full.id);
+      expect(refused.map((r) => [r.externalId, r.reasonCode])).toEqual([['lisi2', 'VALUE_TAKEN']]);
     });
 
     it('twice are one person still', async () => {

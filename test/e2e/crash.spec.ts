@@ -6,7 +6,7 @@ const SERVER = path.join(__dirname, '..', '..', 'src', 'main.ts');
 
 /** `npm run crash -- --runs 200` does this at any number of moments. */
 const RUNS: readonly (readonly [Action, number])[] = [
-  ['worker', 1],
+  ['worker', 2],
   ['postgres', 2],
   ['server', 1],
   ['pause', 1],

@@ -160,7 +160,7 @@ class World {
        SELECT id, 'EMPLOYEE', lower(told), told, CASE told WHEN $1 THEN lower($2) END
          FROM identity_source, unnest(ARRAY[$1, $2]) told WHERE type = 'WECOM'
        ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL
-       DO UPDATE SET received_at = now(), new_external_key = coalesce(excluded.new_external_key, directory_event.new_external_key)`,
+       DO UPDATE SET received_at = now()`,
       [from, to],
     );
     for (const people of [this.present, this.known]) {

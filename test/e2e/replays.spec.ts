@@ -4,9 +4,9 @@ import { connectSource, startRollcall } from '../setup/rollcall';
 
 /** `npm run replay`, which CI runs too, takes every revision; here so many that the whole history is passed, in a few seconds. */
 const REPLAYS = [
-  ['sourcegraph', 8],
-  ['rust-team', 8],
-  ['taiwan-ly', 5],
+  ['sourcegraph', 12],
+  ['rust-team', 12],
+  ['taiwan-ly', 8],
 ] as const;
 
 describe('real organisations, replayed through their history', () => {

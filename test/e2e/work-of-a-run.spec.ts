@@ -1,5 +1,6 @@
 import { generateOrganization } from '../../src/sandbox/generate';
 import type { SandboxUser } from '../../src/sandbox/organization';
+import { badge, mapBadges } from '../setup/badges';
 import { eventsSettled } from '../setup/callbacks';
 import { mutate } from '../setup/organisation-view';
 import { tellPlans, workOfStatements } from '../setup/plan-work';
@@ -56,8 +57,11 @@ describe('no statement goes through everybody for each of many people', () => {
       await rollcall.restart();
       await work();
     });
-    expect(statements.length).toBeGreaterThan(10);
+    expect(statements.length).toBeGreaterThan(100);
     expect(statements.filter(({ rows }) => rows > MOST_ROWS)).toEqual([]);
+    // Nor one statement for each, which would be as slow.
+    const refusals = statements.filter(({ text }) => text.includes('VALUE_TAKEN'));
+    expect(refusals.length).toBeLessThan(PEOPLE / 20);
   };
 
   it('when half of a company is gone, waits for approval and gets it, is removed, is back, and goes as that is undone', () =>
@@ -93,6 +97,25 @@ describe('no statement goes through everybody for each of many people', () => {
       await run();
       give(everybody, (i) => ({ departments: [1 + (i % 20)], mainDepartment: 1 + (i % 20), isLeaderInDept: [0] }));
       expect((await undoTask(rollcall, await run())).status).toBe('SUCCEEDED');
+    }));
+
+  it('when half of a company is refused a unique value, and when everybody is since the last one is taken', () =>
+    expectSmallSteps(async () => {
+      await mapBadges(rollcall, source);
+      const number = (of: (i: number) => number) => give(everybody, (i) => badge(String(of(i))));
+      number((i) => i);
+      await runFirst();
+      number((i) => PEOPLE + Math.floor(i / 2));
+      await run('PARTIALLY_SUCCEEDED');
+      await run('PARTIALLY_SUCCEEDED');
+      number((i) => 2 * PEOPLE + i);
+      await run();
+      number((i) => 2 * PEOPLE + Math.min(i + 1, PEOPLE - 1));
+      await run('PARTIALLY_SUCCEEDED');
+      const { rows } = await rollcall.sql.query(
+        `SELECT count(*)::int AS kept FROM employee WHERE (extension_values ->> 'badge')::int >= ${2 * PEOPLE}`,
+      );
+      expect(rows).toEqual([{ kept: PEOPLE }]);
     }));
 
   it('when callbacks have told that half of a company changed, has other ids, and went', () =>

@@ -16,12 +16,12 @@ export interface StatementWork {
   readonly rows: number;
 }
 
-/** Has PostgreSQL tell each connection to a database, from its start, what the plans of its statements did that took some milliseconds. */
+/** Has PostgreSQL tell each connection to a database, from its start, what the plans of its statements did. */
 export async function tellPlans(url: string): Promise<void> {
   const name = new URL(url).pathname.slice(1);
   const settings = {
     session_preload_libraries: 'auto_explain',
-    'auto_explain.log_min_duration': '3',
+    'auto_explain.log_min_duration': '0',
     'auto_explain.log_analyze': 'on',
     'auto_explain.log_timing': 'off',
     'auto_explain.log_nested_statements': 'on',

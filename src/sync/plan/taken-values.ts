@@ -40,9 +40,9 @@ function idsOfRefused(told: string, others: string): string {
 }
 
 /**
- * A user name that somebody present has, or gets, already: whoever is here keeps the name. A newcomer fails alone; somebody who
- * is here keeps their former name and gets the rest of their changes. Run until it finds nothing more. Without this the constraint would fail the whole run at its
- * commit.
+ * A user name that somebody present has, or gets, already: whoever is here keeps the name. A newcomer fails alone, and so does who comes
+ * back; somebody who is here keeps their former name and gets the rest of their changes. Run until it finds nothing more. Without this the
+ * constraint would fail the whole run at its commit.
  */
 const REFUSE_TAKEN_USERNAMES = `
 UPDATE sync_record r
