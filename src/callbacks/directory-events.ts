@@ -19,7 +19,7 @@ export class DirectoryEvents {
   ) {}
 
   /**
-   * Notes an object, once however often it is named, and each id that it is said to have got by itself, since an id may be given up,
+   * Notes an object, once however often it is named, and once with each id that it is said to have got, since an id may be given up,
    * got by somebody else and given up again before anybody reads it; and opens the source's event task if none is open.
    * @param keyOf how the directory's ids compare
    */
@@ -36,8 +36,8 @@ export class DirectoryEvents {
     keyOf: (id: string) => string,
   ): Promise<void> {
     await client.query(
-      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
-         VALUES ($1, $2, $3, $4, $5)
+      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, new_external_id)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL
          DO UPDATE SET received_at = now(), not_before = NULL`,
       [
@@ -46,16 +46,9 @@ export class DirectoryEvents {
         keyOf(object.externalId),
         object.externalId,
         object.newExternalId && keyOf(object.newExternalId),
+        object.newExternalId,
       ],
     );
-    if (object.newExternalId) {
-      const renamed = { ...object, externalId: object.newExternalId, newExternalId: null };
-      await client.query(
-        `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) VALUES ($1, $2, $3, $4)
-           ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now(), not_before = NULL`,
-        [identitySourceId, renamed.objectType, keyOf(renamed.externalId), renamed.externalId],
-      );
-    }
     await openEventTask(client, identitySourceId);
     await client.query(SEEN, [identitySourceId]);
   }

@@ -20,6 +20,7 @@ import { PhonesWithoutDigits1814000000000 } from '../../migrations/1814000000000
 import { VersionsPlannedAnew1815000000000 } from '../../migrations/1815000000000-versions-planned-anew';
 import { RenamesByIndex1816000000000 } from '../../migrations/1816000000000-renames-by-index';
 import { EachChangeOfAnId1817000000000 } from '../../migrations/1817000000000-each-change-of-an-id';
+import { NewIdsAsTold1818000000000 } from '../../migrations/1818000000000-new-ids-as-told';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -76,6 +77,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       VersionsPlannedAnew1815000000000,
       RenamesByIndex1816000000000,
       EachChangeOfAnId1817000000000,
+      NewIdsAsTold1818000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

@@ -1,8 +1,9 @@
 import { differences } from '../../src/demo/compare';
+import { toTypedId } from '../../src/platform/typed-id';
 import { badge, mapBadges } from '../setup/badges';
 import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
 import { mutate } from '../setup/organisation-view';
-import { recordsOf, startRollcall, summaries, synchronize, type TestRollcall, user } from '../setup/rollcall';
+import { decide, recordsOf, startRollcall, summaries, synchronize, type TestRollcall, user } from '../setup/rollcall';
 
 describe('changes of an id', () => {
   let rollcall: TestRollcall;
@@ -41,6 +42,16 @@ describe('changes of an id', () => {
           `SELECT display_name, id FROM employee WHERE username NOT IN ('zhangsan', 'zhaoliu') ORDER BY created_at`,
         )
       ).rows.map((row) => [row.display_name, row.id]),
+    );
+
+  /** How those of them are by name. */
+  const statuses = async (): Promise<Record<string, string>> =>
+    Object.fromEntries(
+      (
+        await rollcall.sql.query(
+          `SELECT display_name, status FROM employee WHERE username NOT IN ('zhangsan', 'zhaoliu')`,
+        )
+      ).rows.map((row) => [row.display_name, row.status]),
     );
 
   describe.each([
@@ -124,6 +135,140 @@ describe('changes of an id', () => {
       expect([full.status, full.failure]).toEqual(['PARTIALLY_SUCCEEDED', null]);
       const refused = await recordsOf(rollcall.api, full.id);
       expect(refused.map((r) => [r.externalId, r.reasonCode])).toEqual([['lisi2', 'VALUE_TAKEN']]);
+    });
+
+    it('to one that nobody has by then leave the former one to somebody new, and bring the person back under the other', async () => {
+      await become({ lisi: '新人' }, [renamed('lisi', 'lisi2'), created('lisi')]);
+      await read();
+      expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'SUSPENDED', 王五: 'SUSPENDED' });
+      expect((await people())['李四']).toBe(before['李四']);
+      await exact();
+      await become({ lisi: '新人', lisi2: '李四' }, [created('lisi2')]);
+      await read();
+      expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'ACTIVE', 王五: 'SUSPENDED' });
+      expect((await people())['李四']).toBe(before['李四']);
+      await exact();
+    });
+
+    it('of somebody who is found gone are not forgotten until the former one is somebody’s', async () => {
+      await become({}, [renamed('lisi', 'lisi2')]);
+      await read();
+      await become({ lisi: '新人' }, [created('lisi')]);
+      await read();
+      expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'SUSPENDED', 王五: 'SUSPENDED' });
+      await exact();
+      await become({ lisi: '新人', lisi2: '李四' }, [created('lisi2')]);
+      await read();
+      expect((await people())['李四']).toBe(before['李四']);
+      await exact();
+    });
+
+    it('that a full run found before it was told are one person again, and nobody else', async () => {
+      await automatic(false);
+      await become({ lisi2: '李四' }, []);
+      expect((await synchronize(rollcall, source)).failure).toBeNull();
+      await automatic(byEvents);
+      await become({ lisi2: '李四' }, [renamed('lisi', 'lisi2')]);
+      await read();
+      const { rows } = await rollcall.sql.query(
+        `SELECT id, status, username FROM employee WHERE display_name = '李四' ORDER BY status`,
+      );
+      expect(rows).toEqual([
+        { id: before['李四'], status: 'ACTIVE', username: 'lisi2' },
+        { id: expect.anything(), status: 'SUSPENDED', username: 'lisi2' },
+      ]);
+      await exact();
+    });
+
+    it('that a full run found before it was told take those along who were told to have the other as manager or member', async () => {
+      const fieldMappings = [
+        ['DEPARTMENT', 'name', 'name'],
+        ['EMPLOYEE', 'username', 'userid'],
+        ['EMPLOYEE', 'displayName', 'name'],
+        ['EMPLOYEE', 'manager', 'extattr.上级'],
+      ].map(([objectType, localField, thirdPartyField]) => ({ objectType, localField, thirdPartyField }));
+      await mutate(rollcall, 'configureSynchronization', { id: source, fieldMappings }, '__typename');
+      const { tags, users } = rollcall.sandbox.company.organization;
+      await automatic(false);
+      users.set('zhaoliu', user('zhaoliu', '赵六', [4], { extattr: [{ name: '上级', value: 'lisi2' }] }));
+      tags.set(9, { id: 9, name: '组', users: ['lisi2'], departments: [] });
+      await become({ lisi2: '李四' }, []);
+      await synchronize(rollcall, source);
+      await automatic(byEvents);
+      await become({ lisi2: '李四' }, [renamed('lisi', 'lisi2')]);
+      await read();
+      if (byEvents) await synchronize(rollcall, source);
+      const led = await rollcall.sql.query(`SELECT manager_id AS id FROM employee WHERE username = 'zhaoliu'`);
+      const members = await rollcall.sql.query('SELECT employee_id AS id FROM directory_group_employee');
+      expect([led.rows, members.rows]).toEqual([[{ id: before['李四'] }], [{ id: before['李四'] }]]);
+      await exact();
+    });
+
+    it('that a full run found before it was told leave who is nobody to whoever decides about removals', async () => {
+      const safeguards = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 100, leaverGraceDays: 7 };
+      await automatic(false);
+      await become({ lisi2: '李四' }, []);
+      await synchronize(rollcall, source);
+      await mutate(rollcall, 'configureSynchronization', { id: source, safeguards }, '__typename');
+      await automatic(byEvents);
+      await become({ lisi2: '李四' }, [renamed('lisi', 'lisi2')]);
+      await read();
+      const held = async () =>
+        (
+          await rollcall.sql.query(
+            `SELECT r.local_id AS id, t.id AS task FROM sync_record r JOIN sync_task t ON t.id = r.task_id WHERE r.result = 'HELD'`,
+          )
+        ).rows;
+      const [nobody] = await held();
+      expect(nobody.id).not.toBe(before['李四']);
+      await synchronize(rollcall, source);
+      const [same, ...others] = await held();
+      expect([same.id, others]).toEqual([nobody.id, []]);
+      const both = async () => {
+        const { rows } = await rollcall.sql.query(`SELECT id, status FROM employee WHERE display_name = '李四'`);
+        return Object.fromEntries(rows.map(({ id, status }) => [id, status]));
+      };
+      expect(await both()).toEqual({ [before['李四'] ?? '']: 'SUSPENDED', [nobody.id]: 'ACTIVE' });
+      const taskId = toTypedId('task', same.task);
+      expect((await decide(rollcall.api, { taskId, approve: true })).userErrors).toEqual([]);
+      await eventsSettled(rollcall);
+      expect(await both()).toEqual({ [before['李四'] ?? '']: 'ACTIVE', [nobody.id]: 'SUSPENDED' });
+      await exact();
+    });
+
+    it.each([
+      ['at once', false],
+      ['once the leaver is known to have gone', true],
+    ])('to the one of somebody who has left are two people, told %s', async (_when, first) => {
+      await become({ lisi: '李四', wangwu: '王五' }, [created('wangwu')]);
+      await read();
+      const both = await people();
+      const left = { changeType: 'delete_user', fields: { UserID: 'lisi' } };
+      if (first) {
+        await become({ wangwu: '王五' }, [left]);
+        await read();
+      }
+      await become({ lisi: '王五' }, [...(first ? [] : [left]), renamed('wangwu', 'lisi')]);
+      await read();
+      const { rows } = await rollcall.sql.query(`SELECT id, status FROM employee WHERE id = ANY ($1) ORDER BY status`, [
+        Object.values(both),
+      ]);
+      expect(rows).toEqual([
+        { id: both['王五'], status: 'ACTIVE' },
+        { id: both['李四'], status: 'SUSPENDED' },
+      ]);
+      await exact();
+    });
+
+    it('told once more, when somebody new has the former one, change nothing', async () => {
+      await become({ lisi2: '李四', lisi: '新人' }, [renamed('lisi', 'lisi2'), created('lisi')]);
+      await read();
+      const known = await people();
+      await become({ lisi2: '李四', lisi: '新人' }, [renamed('lisi', 'lisi2')]);
+      await read();
+      expect(await people()).toEqual(known);
+      expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'ACTIVE', 王五: 'SUSPENDED' });
+      await exact();
     });
 
     it('twice are one person still', async () => {

@@ -1,5 +1,6 @@
 import { encrypt, signature } from '../../src/connector/wecom/wecom.callback-crypto';
 import { differences } from '../../src/demo/compare';
+import { tellNewId } from '../setup/callbacks';
 import { mutate } from '../setup/organisation-view';
 import {
   change,
@@ -561,10 +562,7 @@ describe('changes that WeCom tells by callback', () => {
       const { company } = rollcall.sandbox;
       await listen();
       company.callback = undefined;
-      await rollcall.sql.query(
-        `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
-         SELECT id, 'EMPLOYEE', 'lisi', 'lisi', 'lisi2' FROM identity_source WHERE type = 'WECOM'`,
-      );
+      await tellNewId(rollcall, 'lisi', 'lisi2');
       await rollcall.sql.query('UPDATE identity_source SET automatic_enabled = false');
       edit(({ users }) => {
         users.delete('lisi');

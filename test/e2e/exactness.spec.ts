@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { toTypedId } from '../../src/platform/typed-id';
+import { tellNewId } from '../setup/callbacks';
 import {
   canonical,
   comingPeople,
@@ -153,16 +154,8 @@ class World {
     }
   }
 
-  /** As a callback of the directory would tell it. */
   private async rename(from: string, to: string): Promise<void> {
-    await this.sql.query(
-      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
-       SELECT id, 'EMPLOYEE', lower(told), told, CASE told WHEN $1 THEN lower($2) END
-         FROM identity_source, unnest(ARRAY[$1, $2]) told WHERE type = 'WECOM'
-       ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL
-       DO UPDATE SET received_at = now()`,
-      [from, to],
-    );
+    await tellNewId(this.rollcall, from, to);
     for (const people of [this.present, this.known]) {
       const person = people.get(from);
       people.delete(from);

@@ -1,4 +1,5 @@
 import { toTypedId, uuidOf } from '../../src/platform/typed-id';
+import { tellNewId } from '../setup/callbacks';
 import { mutate } from '../setup/organisation-view';
 import {
   change,
@@ -166,10 +167,7 @@ describe('undo', () => {
       users.delete('lisi');
       users.set('lisi2', user('lisi2', '李四', [4], { email: 'lisi@example.com', mobile: '13800000000' }));
     });
-    await rollcall.sql.query(
-      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
-       SELECT id, 'EMPLOYEE', 'lisi', 'lisi', 'lisi2' FROM identity_source WHERE type = 'WECOM'`,
-    );
+    await tellNewId(rollcall, 'lisi', 'lisi2');
     const renaming = await synchronize(rollcall, source);
     expect(await summaries(rollcall.api, renaming.id)).toEqual([expect.stringContaining('RENAME_ID employee lisi2')]);
     const undone = await undo(renaming.id);
@@ -371,10 +369,7 @@ describe('undo', () => {
         users.delete('lisi');
         users.set('lisi2', user('lisi2', '李四乙', [4]));
       });
-      await rollcall.sql.query(
-        `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key)
-         SELECT id, 'EMPLOYEE', 'lisi', 'lisi', 'lisi2' FROM identity_source WHERE type = 'WECOM'`,
-      );
+      await tellNewId(rollcall, 'lisi', 'lisi2');
       const renaming = await synchronize(rollcall, source);
       expect(await summaries(rollcall.api, renaming.id)).toEqual([expect.stringContaining('RENAME_ID employee lisi2')]);
       expect((await undo(renaming.id)).status).toBe('SUCCEEDED');

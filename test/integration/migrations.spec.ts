@@ -38,8 +38,8 @@ describe('migrations', () => {
         `INSERT INTO identity_source (type, name, status, wecom_mode, corp_id) VALUES ('WECOM', 'WeCom', 'ENABLED', 'SELF_BUILT', 'ww1')`,
       );
       await dataSource.query(
-        `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, received_at)
-         SELECT id, 'EMPLOYEE', 'a', 'a', told.to_key, now() + told.later
+        `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, new_external_id, received_at)
+         SELECT id, 'EMPLOYEE', 'a', 'a', told.to_key, told.to_key, now() + told.later
            FROM identity_source, (VALUES (NULL, interval '3 s'), ('b', '1 s'), ('c', '2 s')) told (to_key, later)`,
       );
       while ((await waiting()).includes('new_external_key')) await dataSource.undoLastMigration();

@@ -19,7 +19,7 @@ export async function beginApplying(client: PoolClient, identitySourceId: string
 }
 
 /** What a task's records do, in its order, but for the departments that go. */
-function steps(run: Run, extensions: boolean): Step[] {
+function steps(run: Run, extensions: boolean, idsChange: boolean): Step[] {
   const undoing = run.task.trigger === 'REVERT';
   return [
     // Those of a reversal came first, since edges lead to them.
@@ -35,6 +35,7 @@ function steps(run: Run, extensions: boolean): Step[] {
     sql.CREATE_MEMBERSHIPS,
     sql.WRITE_MEMBERSHIPS,
     sql.GIVE_UP_LINKS,
+    ...(idsChange ? [sql.DISPLACE_LINKS] : []),
     sql.RENAME_LINKS,
     ...(undoing ? [sql.RESTORE_LINKS] : [sql.CREATE_LINKS, sql.WRITE_LINKS]),
     sql.MARK_MISSING,
@@ -63,7 +64,7 @@ export async function applyRecords(client: PoolClient, run: Run, after?: number)
 export async function applySteps(client: PoolClient, run: Run, after?: number): Promise<readonly sql.OpenRecords[]> {
   const open = await openRecords(client, run, after ?? 0);
   const extensions = await changesExtensions(client, run);
-  for (const step of steps(run, extensions)) {
+  for (const step of steps(run, extensions, await changesIds(client, run))) {
     if (sql.count(open, step) === 0) continue;
     await execute(client, after === undefined ? sql.narrowed(open, step) : sql.bounded(open, step), run);
   }
@@ -79,6 +80,15 @@ async function changesExtensions(client: PoolClient, { task }: Run): Promise<boo
   if (task.trigger === 'REVERT') return true;
   if (task.mappings.some(({ localField }) => localField.startsWith(EXTENSION_PREFIX))) return true;
   const { rows } = await client.query('SELECT EXISTS (SELECT FROM extension_field WHERE is_unique) AS any');
+  return rows[0].any;
+}
+
+/** Whether the directory has told of any changed id: without that nobody's is somebody else's. */
+async function changesIds(client: PoolClient, { task }: Run): Promise<boolean> {
+  const { rows } = await client.query(
+    'SELECT EXISTS (SELECT FROM directory_event WHERE identity_source_id = $1 AND new_external_key IS NOT NULL) AS any',
+    [task.identitySourceId],
+  );
   return rows[0].any;
 }
 

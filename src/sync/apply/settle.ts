@@ -78,6 +78,7 @@ SELECT EXISTS (
   SELECT FROM sync_record r JOIN link l ON l.identity_source_id = $2 AND l.kind = r.object_type AND l.external_key = r.external_key
    WHERE ${OPEN} AND r.action = 'CREATE' AND l.local_id <> r.local_id
      AND (l.local_id IN (SELECT x.local_id FROM sync_record x WHERE x.task_id = $1 AND x.result IS NULL AND x.action = 'RENAME_ID')) IS NOT TRUE
+     AND l.local_id IS DISTINCT FROM (r.edges #>> '{formerHolder,localId}')::uuid
   UNION ALL
   SELECT FROM sync_record r WHERE ${OPEN} AND r.action <> 'CREATE' AND r.local_version IS NULL
   UNION ALL
@@ -129,8 +130,8 @@ UPDATE link l SET rejected_at = NULL
 export const SETTLE_FORMER_HOLDS = `
 WITH scope_here AS MATERIALIZED (${COLLECT_SCOPE_HERE.rows}), waiting AS MATERIALIZED (
   SELECT h.id, h.object_type, h.external_key, h.local_id,
-         ((h.object_type, h.external_key) IN (SELECT object_type, external_key FROM sync_record
-                                               WHERE task_id = $1 AND action IN ('SUSPEND', 'REMOVE'))) IS TRUE AS again
+         ((h.object_type, h.local_id) IN (SELECT object_type, local_id FROM sync_record
+                                           WHERE task_id = $1 AND action IN ('SUSPEND', 'REMOVE'))) IS TRUE AS again
     FROM sync_task t JOIN sync_record h ON h.task_id = t.id AND h.result = 'HELD'
    WHERE t.identity_source_id = $2 AND t.status = 'HELD' AND t.id <> $1
 ), settled AS (

@@ -1,4 +1,5 @@
 import type { SyncObjectTypeName } from '../../field-mapping/field-mapping';
+import { NO_ID } from '../plan/changed-ids';
 import type { SyncActionName } from '../task/sync-task.entity';
 
 /**
@@ -206,12 +207,40 @@ ON CONFLICT (employee_id, department_id) DO UPDATE SET is_leader = excluded.is_l
  WHERE (membership.is_leader, membership."order") IS DISTINCT FROM (excluded.is_leader, excluded."order")`,
 );
 
-/** One may get the id that another gives up: each gives up theirs before any gets one. No directory's ids begin like this. */
+/** One may get the id that another gives up: each gives up theirs before any gets one. */
 export const GIVE_UP_LINKS = step(
   'EMPLOYEE',
   ['RENAME_ID'],
   (records) => `
-UPDATE link l SET external_key = chr(1) || l.local_id FROM sync_record r WHERE ${records} AND l.local_id = r.local_id`,
+UPDATE link l SET external_key = ${NO_ID} || l.local_id FROM sync_record r WHERE ${records} AND l.local_id = r.local_id`,
+);
+
+/**
+ * Who was here under an id that is somebody else's is found under the last one they were told to have, or under none. Whoever and
+ * whatever was told to have that somebody as their manager or member is compared again.
+ */
+export const DISPLACE_LINKS = step(
+  'EMPLOYEE',
+  ['CREATE', 'RENAME_ID'],
+  (records) => `
+WITH displaced AS (
+  UPDATE link l SET unresolved = NULL, external_id = CASE WHEN got.free THEN got.id ELSE l.external_id END,
+         external_key = CASE WHEN got.free THEN got.key ELSE ${NO_ID} || l.local_id END
+    FROM sync_record r
+    CROSS JOIN LATERAL (SELECT r.edges #>> '{formerHolder,externalKey}' AS key, r.edges #>> '{formerHolder,externalId}' AS id) told
+    CROSS JOIN LATERAL (
+      SELECT told.key, told.id, told.key IS NOT NULL
+             AND NOT EXISTS (SELECT FROM link t WHERE t.identity_source_id = $2 AND t.kind = 'EMPLOYEE' AND t.external_key = told.key)
+             AND NOT EXISTS (SELECT FROM sync_record t WHERE t.task_id = $1 AND t.object_type = 'EMPLOYEE' AND t.external_key = told.key
+                                AND t.action IN ('CREATE', 'RENAME_ID') AND t.result IS NULL) AS free) got
+   WHERE ${records} AND r.edges ? 'formerHolder' AND l.local_id = (r.edges #>> '{formerHolder,localId}')::uuid AND l.external_key = r.external_key
+  RETURNING l.local_id
+), reached AS (
+  SELECT e.id FROM displaced d JOIN employee e ON e.manager_id = d.local_id
+  UNION
+  SELECT m.group_id FROM displaced d JOIN directory_group_employee m ON m.employee_id = d.local_id
+)
+UPDATE link l SET hash = NULL FROM reached WHERE l.local_id = reached.id`,
 );
 
 /** The same person under another id: the link goes along, so that nobody leaves and nobody comes. */

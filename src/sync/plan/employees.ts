@@ -1,13 +1,11 @@
-import { hasAnyOf } from '../../database/sets';
 import { workingTable } from '../../database/working-tables';
+import { inScope } from './changed-ids';
 import {
   anyReleased,
   changedFields,
-  confirmedGone,
   employeeFields,
   goneSince,
   keptFields,
-  latestOf,
   mappedOver,
   NEXT_ORDINAL,
   withheldFrom,
@@ -15,62 +13,10 @@ import {
 
 /** The employee half of the plan. Parameters: $1 task, $2 identity source. */
 
-/** Whether whoever is in a staged row is within the scope. */
-const inScope = (row: string) => `(
-  (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
-  OR ${hasAnyOf(`${row}.department_keys`, 'SELECT external_key FROM department_target WHERE stays AND in_scope')})`;
-
-/** Whether somebody here has an id, and had not gone on to another one by a moment. */
-const isHeld = (key: string, moment: string) => `EXISTS (
-  SELECT FROM link l WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = ${key}
-     AND NOT EXISTS (SELECT FROM directory_event given
-                      WHERE given.identity_source_id = $2 AND given.new_external_key IS NOT NULL AND given.external_key = ${key}
-                        AND given.received_at > l.read_at AND given.received_at <= ${moment} OFFSET 0) OFFSET 0)`;
-
-/**
- * Ids that the directory itself says it changed: nothing else proves that two ids are one person. From each new id back through what
- * was told, the latest first, to the one that is here; not past somebody who has gone on to another id, and not to whom was seen under
- * the old id after that was told. Only where the new id was read: whoever else has the old one now is somebody new. OFFSET 0: each step is
- * looked up by itself, of which the planner expects one.
- */
-export const COLLECT_RENAMES = workingTable(
-  'renamed',
-  `
-WITH RECURSIVE told AS MATERIALIZED (
-  SELECT DISTINCT e.new_external_key AS external_key FROM directory_event e
-   WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL AND NOT ${isHeld('e.new_external_key', `'infinity'`)}
-), latest AS (${latestOf('told')}
-), walk AS (
-  SELECT external_key AS new_external_key, page_id, external_key AS at, NULL AS went_to, 'infinity'::timestamptz AS told_at FROM latest
-  UNION ALL
-  SELECT w.new_external_key, w.page_id, t.external_key, w.at, t.received_at
-    FROM walk w
-    CROSS JOIN LATERAL (SELECT e.external_key, e.received_at FROM directory_event e
-                         WHERE e.identity_source_id = $2 AND e.new_external_key = w.at AND e.received_at < w.told_at
-                         ORDER BY e.received_at DESC LIMIT 1) t
-   WHERE NOT ${isHeld('w.at', 't.received_at')}
-     AND NOT EXISTS (SELECT FROM directory_event onward
-                      WHERE onward.identity_source_id = $2 AND onward.new_external_key IS NOT NULL AND onward.external_key = w.at
-                        AND onward.received_at >= t.received_at AND onward.received_at < w.told_at OFFSET 0)
-)
-SELECT DISTINCT ON (l.external_key) w.new_external_key, l.external_key AS old_external_key, w.told_at
-  FROM walk w
-  JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = w.at
-             AND (l.missing_since IS NOT NULL OR l.read_at < w.told_at OR ${confirmedGone('EMPLOYEE')})
-             -- Of several who had an id in turn, the first who gave it up since it was read here is the one who is here.
-             AND NOT EXISTS (SELECT FROM directory_event earlier
-                              WHERE earlier.identity_source_id = $2 AND earlier.new_external_key <> w.went_to AND earlier.external_key = w.at
-                                AND earlier.received_at > l.read_at AND earlier.received_at < w.told_at OFFSET 0)
-  JOIN staged_employee s ON s.page_id = w.page_id AND s.external_key = w.new_external_key
- WHERE w.at <> w.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
- ORDER BY l.external_key, w.told_at DESC`,
-  ['new_external_key', 'old_external_key'],
-);
-
 /**
  * Whom to compare: everybody on a page that the local organisation does not reflect yet, and those whom a change around them
  * reaches: a reference that can be resolved now, a change made here, a department that goes or gets other leaders; all of them where
- * a field is no longer withheld; and both ids where one was changed.
+ * a field is no longer withheld; both ids where one was changed, and those that somebody here has no more.
  */
 export const COLLECT_CANDIDATES = workingTable(
   'candidate',
@@ -81,6 +27,10 @@ SELECT DISTINCT k.external_key
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
 UNION
 SELECT k FROM renamed, unnest(ARRAY[new_external_key, old_external_key]) k
+UNION
+SELECT external_key FROM displaced
+UNION
+SELECT l.external_key FROM displaced d JOIN employee e ON e.manager_id = d.local_id JOIN link l ON l.local_id = e.id
 UNION
 SELECT l.external_key FROM link l
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.unresolved IS NOT NULL
@@ -105,12 +55,13 @@ export const COLLECT_EMPLOYEES = workingTable(
   'plan_employee',
   `
 WITH called AS MATERIALIZED (
-  SELECT c.external_key, r.old_external_key, former.told_at AS gave_up_at
+  SELECT c.external_key, r.old_external_key, coalesce(former.told_at, lost.told_at) AS gave_up_at, lost.holder
     FROM candidate c
     LEFT JOIN renamed r ON r.new_external_key = c.external_key
     LEFT JOIN renamed former ON former.old_external_key = c.external_key
+    LEFT JOIN displaced lost ON lost.external_key = c.external_key
 ), latest AS (
-  SELECT DISTINCT ON (s.external_key) s.external_key, s.page_id, tp.read_at, c.old_external_key, c.gave_up_at
+  SELECT DISTINCT ON (s.external_key) s.external_key, s.page_id, tp.read_at, c.old_external_key, c.gave_up_at, c.holder
     FROM called c
     JOIN staged_employee s ON s.external_key = c.external_key
     JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
@@ -119,7 +70,7 @@ WITH called AS MATERIALIZED (
 SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys,
        s.leader_flags, s.orders, s.hash, latest.read_at,
        l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
-       row_number() OVER (ORDER BY l.local_id IS NOT NULL, s.external_key) AS turn, latest.old_external_key
+       row_number() OVER (ORDER BY l.local_id IS NOT NULL, s.external_key) AS turn, latest.old_external_key, latest.holder
   FROM latest
   JOIN staged_employee s ON s.page_id = latest.page_id AND s.external_key = latest.external_key
   LEFT JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = coalesce(latest.old_external_key, s.external_key)
@@ -228,7 +179,7 @@ SELECT $1, ${NEXT_ORDINAL} + c.turn - ${turns.first - 1}, 'EMPLOYEE', c.external
            CASE WHEN v.manager_told IS NULL THEN v.mapped - 'manager' ELSE v.mapped END
              || jsonb_strip_nulls(jsonb_build_object('status', v.status, 'departments', v.shown, 'mainDepartment', v.main_path)) AS after,
            jsonb_strip_nulls(jsonb_build_object('departments', v.edges_told, 'main', v.main_id, 'manager', v.manager_told,
-             'unresolved', v.unresolved)) AS edges
+             'unresolved', v.unresolved, 'formerHolder', v.holder)) AS edges
       FROM (SELECT e.*, told.third_party, told.mapped, told.invalid, ${PLACED.replace('place.edges,', 'place.edges AS edges_told,')}
               FROM plan_employee e ${places(turns)}
              WHERE ${within(turns)} AND NOT e.linked AND e.status <> 'LEFT' OFFSET 0) v
@@ -271,7 +222,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY c.external_key),
             WHEN c.invalid IS NOT NULL THEN 'INVALID_VALUE' END,
        c.third_party, c.before, c.after, c.changed, c.kept,
        jsonb_strip_nulls(jsonb_build_object('departments', c.edges, 'main', c.main_id, 'manager', c.manager_after,
-         'unresolved', c.unresolved)),
+         'unresolved', c.unresolved, 'formerHolder', c.holder)),
        jsonb_strip_nulls(jsonb_build_object('departments', c.edges_before, 'main', c.main_before, 'manager', c.manager_before)),
        c.hash, c.read_at, c.local_version
   FROM (

@@ -98,11 +98,12 @@ export function unreadAgain(objectType: string): string {
  * is not here, has gone since, or has another id.
  */
 export const READ_SINCE = `
-  SELECT e.object_type, e.external_key, e.received_at
+  SELECT e.object_type, named.external_key, e.received_at
     FROM sync_task t JOIN sync_task done ON done.identity_source_id = t.identity_source_id AND done.trigger = 'EVENT'
                                          AND done.id <> t.id AND done.applied_at >= t.started_at
     JOIN directory_event e ON e.task_id = done.id
-   WHERE t.id = $1 AND ${isGone('done.id', 'e.object_type', 'e.external_key')}`;
+   CROSS JOIN LATERAL (VALUES (e.external_key), (e.new_external_key)) named (external_key)
+   WHERE t.id = $1 AND ${isGone('done.id', 'e.object_type', 'named.external_key')}`;
 
 /**
  * Whether that is so of something of which there is no link. In this order: only who is not here is looked for, among all of them at

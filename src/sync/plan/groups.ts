@@ -29,7 +29,8 @@ SELECT k.external_key, bool_and(p.applied) AS applied
 
 /**
  * Which groups to compare: those on a page that the local organisation does not reflect yet, those that are not here, and those
- * whom a change around them reaches: a member that may resolve now, an undone change, somebody or a department that goes.
+ * whom a change around them reaches: a member that may resolve now, or has another id, an undone change, somebody or a department that
+ * goes.
  */
 const CANDIDATES = `
 SELECT s.external_key FROM seen_group s
@@ -42,6 +43,9 @@ UNION
 SELECT l.external_key
   FROM department_target t JOIN directory_group_department m ON m.department_id = t.local_id JOIN link l ON l.local_id = m.group_id
  WHERE NOT t.stays
+UNION
+SELECT l.external_key
+  FROM displaced d JOIN directory_group_employee m ON m.employee_id = d.local_id JOIN link l ON l.local_id = m.group_id
 UNION
 SELECT l.external_key
   FROM sync_record r JOIN directory_group_employee m ON m.employee_id = r.local_id JOIN link l ON l.local_id = m.group_id
@@ -71,7 +75,8 @@ UNION
 SELECT l.external_key, l.local_id FROM link l JOIN employee e ON e.id = l.local_id AND e.status <> 'REMOVED'
  WHERE l.identity_source_id = $2 AND l.kind = 'EMPLOYEE'
    AND (l.local_id IN (SELECT r.local_id FROM sync_record r
-                        WHERE r.task_id = $1 AND r.action IN ('REMOVE', 'RENAME_ID') AND r.result IS NULL)) IS NOT TRUE`;
+                        WHERE r.task_id = $1 AND r.action IN ('REMOVE', 'RENAME_ID') AND r.result IS NULL
+                        UNION ALL SELECT d.local_id FROM displaced d)) IS NOT TRUE`;
 
 /** Every edge that a candidate has, will have, or both. What does not resolve is left for the run that brings it. */
 export const COLLECT_GROUP_EDGES = workingTable(

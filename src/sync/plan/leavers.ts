@@ -1,5 +1,6 @@
 import { hasAnyOf, hasOnly } from '../../database/sets';
 import { workingTable } from '../../database/working-tables';
+import { NO_ID } from './changed-ids';
 import { confirmedGone, employeeFields, latestOf, missingReadAt, NEXT_ORDINAL, unreadAgain } from './fields';
 
 /** The plan's records of people who go, and whom the snapshot names. Parameters: $1 task, $2 identity source. */
@@ -18,10 +19,22 @@ const GOING = `
 const GOING_FIELDS = employeeFields('w', 'boss.external_id', 'places.shown', 'main.path_before');
 const GOING_EDGES = `jsonb_build_object('departments', places.edges, 'main', w.main_department_id, 'manager', w.manager_id)`;
 
+/** The source's people under the ids that they have once those are with somebody else who have got them. */
+const PEOPLE = `(
+  SELECT l.local_id, l.missing_since, l.rejected_at, l.read_at, d.local_id IS NOT NULL AS displaced,
+         CASE WHEN d.local_id IS NULL THEN l.external_key ELSE coalesce(d.holder ->> 'externalKey', ${NO_ID} || l.local_id) END AS external_key,
+         coalesce(d.holder ->> 'externalId', l.external_id) AS external_id
+    FROM link l LEFT JOIN displaced d ON d.local_id = l.local_id
+   WHERE ${OF_SOURCE})`;
+
+/** Whether a person's id is with somebody else, so that there is nothing to ask for. */
+const WITHOUT_ID = `left(l.external_key, 1) = ${NO_ID}`;
+
 /**
  * Leavers: present here, and missing from a snapshot that was proven complete, or told to have left, or outside the scope.
  * Absence counts only for what was last applied from a read before this one began, and where the directory, asked for the
- * person alone, said that they are gone; not where somebody decided to keep them until they are seen again.
+ * person alone, said that they are gone, or of whose id that it is somebody else's; not where somebody decided to keep them until they
+ * are seen again.
  */
 export const RECORD_SUSPENSIONS = `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, third_party,
@@ -31,21 +44,22 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
        CASE WHEN gone.external_key IS NULL AND elsewhere.external_key IS NOT NULL THEN 'OUT_OF_SCOPE' ELSE 'LEFT_SOURCE' END,
        told.third_party, ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "SUSPENDED"}', '{status}', ${GOING_EDGES},
        coalesce(gone.read_at, ${missingReadAt('EMPLOYEE')}), w.updated_at
-  FROM link l
+  FROM ${PEOPLE} l
   JOIN employee w ON w.id = l.local_id
   JOIN sync_task t ON t.id = $1
   LEFT JOIN plan_employee gone ON gone.external_key = l.external_key AND gone.status = 'LEFT'
   LEFT JOIN staged_employee told ON told.page_id = gone.page_id AND told.external_key = gone.external_key
   LEFT JOIN outside_scope elsewhere ON elsewhere.external_key = l.external_key
   ${GOING}
- WHERE ${OF_SOURCE} AND l.missing_since IS NULL AND l.rejected_at IS NULL
+ WHERE l.missing_since IS NULL AND l.rejected_at IS NULL
    AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND e.external_key = l.external_key)
    AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND e.old_external_key = l.external_key)
    AND (gone.external_key IS NOT NULL
+        OR (l.displaced AND ${WITHOUT_ID})
         OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
         OR (t.trigger <> 'EVENT' AND (t.certificate ->> 'complete')::boolean AND l.read_at < t.started_at
             AND (l.external_key IN (SELECT external_key FROM seen_key)) IS NOT TRUE
-            AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL)))`;
+            AND (${WITHOUT_ID} OR ${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL)))`;
 
 const DUE = `due AS MATERIALIZED (
   SELECT l.external_key FROM link l JOIN employee w ON w.id = l.local_id AND w.status = 'SUSPENDED' AND w.removal_due_at <= now()

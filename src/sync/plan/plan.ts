@@ -11,6 +11,7 @@ import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
 import { changingPlanned, tellRecords } from '../task/record-events';
 import type { CounterState, SyncActionName } from '../task/sync-task.entity';
+import * as changedIds from './changed-ids';
 import { type Counted, countRecords, openOf, sum, unchanged } from './counters';
 import * as departments from './departments';
 import * as employees from './employees';
@@ -106,6 +107,8 @@ class Planning {
   private readonly client: PoolClient;
   private counters: readonly CounterState[] = [];
   private lastOrdinal = 0;
+  /** How many people have lost their id to somebody else. */
+  private displaced = 0;
 
   constructor(
     private readonly tables: WorkingTables,
@@ -152,7 +155,8 @@ class Planning {
   /** @returns whether there is anybody to compare */
   private collectPeople(): Promise<boolean> {
     return this.transaction(async () => {
-      await this.execute(employees.COLLECT_RENAMES);
+      await this.execute(changedIds.COLLECT_RENAMES);
+      this.displaced = await this.execute(changedIds.COLLECT_DISPLACED);
       const candidates = await this.execute(employees.COLLECT_CANDIDATES);
       if (candidates === 0) await this.tables.leaveEmpty(this.inlined(employees.COLLECT_EMPLOYEES));
       else for (const table of COLLECT_PEOPLE) await this.execute(table);
@@ -171,7 +175,7 @@ class Planning {
 
   private leaverStatements(): Statement[] {
     // Of a snapshot that is made of the same pages nobody is missing who was not missing before.
-    if (this.findings.same) return [leavers.COLLECT_SEEN_OF_DUE, leavers.RECORD_REMOVALS];
+    if (this.findings.same && this.displaced === 0) return [leavers.COLLECT_SEEN_OF_DUE, leavers.RECORD_REMOVALS];
     const partial = this.run.task.settings.scope.mode === 'PARTIAL';
     const seen = partial ? leavers.COLLECT_SEEN_IN_SCOPE : leavers.COLLECT_SEEN;
     return [seen, leavers.COLLECT_OUTSIDE_SCOPE, leavers.RECORD_SUSPENSIONS, leavers.RECORD_REMOVALS];

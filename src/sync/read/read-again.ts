@@ -8,6 +8,7 @@ import {
 import { mapConcurrently } from '../../connector/map-concurrently';
 import { UnreadableGuard } from '../../connector/unreadable-guard';
 import { inTransaction } from '../../database/transaction';
+import { NO_ID } from '../plan/changed-ids';
 import type { Run } from '../task/lease';
 import type { AnyPage } from './stage';
 import type { StagedObject, StagedType } from './staged-rows';
@@ -84,7 +85,8 @@ async function nextMissing(
 }
 
 /**
- * Parameters: $1 task, $2 identity source, $3 object type, $4 the key to go on after. IS NOT TRUE keeps the sets hashed, for which they
+ * Who or what is here, and ids that people here are said to have got by now. Parameters: $1 task, $2 identity source, $3 object type, $4 the
+ * key to go on after. IS NOT TRUE keeps the sets hashed, for which they
  * need room: the planner expects that few links are looked at, and would go through everything that was read for each.
  */
 const MISSING = `
@@ -94,13 +96,21 @@ WITH seen AS (
 ), left_scope AS (${LEFT_SCOPE}
 )
 SELECT l.external_key AS key, l.external_id AS id FROM link l
- WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.external_key > $4
+ WHERE l.identity_source_id = $2 AND l.kind = $3 AND l.external_key > $4 AND left(l.external_key, 1) <> ${NO_ID}
    AND ((l.missing_since IS NULL AND l.rejected_at IS NULL)
         OR EXISTS (SELECT FROM employee w WHERE w.id = l.local_id AND ${GRACE_ENDED}))
    AND ((l.external_key IN (SELECT k FROM seen)) IS NOT TRUE OR (l.kind = 'GROUP' AND ${EMPTIED}))
    AND (l.local_id IN (SELECT employee_id FROM left_scope)) IS NOT TRUE
    AND ('again:' || l.external_key IN (SELECT page_key FROM task_page WHERE task_id = $1 AND object_type = $3)) IS NOT TRUE
- ORDER BY l.external_key LIMIT ${BATCH}`;
+UNION
+SELECT e.new_external_key, max(e.new_external_id)
+  FROM directory_event e
+  JOIN link l ON l.identity_source_id = $2 AND l.kind = 'EMPLOYEE' AND l.external_key = e.external_key
+ WHERE e.identity_source_id = $2 AND e.new_external_key > $4 AND $3 = 'EMPLOYEE' AND l.missing_since IS NULL AND e.received_at > l.read_at
+   AND (e.new_external_key IN (SELECT k FROM seen)) IS NOT TRUE
+   AND ('again:' || e.new_external_key IN (SELECT page_key FROM task_page WHERE task_id = $1 AND object_type = $3)) IS NOT TRUE
+ GROUP BY e.new_external_key
+ ORDER BY key LIMIT ${BATCH}`;
 
 export interface Missing {
   readonly key: string;

@@ -56,10 +56,11 @@ const AROUND: Readonly<Record<StagedType, string>> = {
   GROUP: waiting('GROUP'),
 };
 
-/** What there is to be read of a type, as far as it was not read already. IS NOT TRUE keeps that hashed, where the planner expects little. */
+/** What there is to be read of a type, of a changed id both, as far as it was not read already. IS NOT TRUE keeps that hashed, where the planner expects little. */
 const toRead = (objectType: StagedType) => `
 SELECT key, id FROM (
-  SELECT external_key AS key, external_id AS id FROM directory_event WHERE task_id = $1 AND object_type = '${objectType}'
+  SELECT named.key, named.id FROM directory_event, LATERAL (VALUES (external_key, external_id), (new_external_key, new_external_id)) named (key, id)
+   WHERE task_id = $1 AND object_type = '${objectType}' AND named.key IS NOT NULL
   UNION ALL ${AROUND[objectType]}) e
  WHERE ('again:' || e.key IN (SELECT page_key FROM task_page WHERE task_id = $1 AND object_type = '${objectType}')) IS NOT TRUE`;
 

@@ -45,8 +45,8 @@ UPDATE directory_event e SET task_id = $1 FROM identity_source s, sync_task t
  */
 const freeing = (which: string, notBefore: string) => `
 WITH freed AS (DELETE FROM directory_event e ${which} RETURNING e.*)
-INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, received_at, not_before)
-SELECT identity_source_id, object_type, external_key, max(external_id), new_external_key, max(received_at), ${notBefore}
+INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, new_external_id, received_at, not_before)
+SELECT identity_source_id, object_type, external_key, max(external_id), new_external_key, max(new_external_id), max(received_at), ${notBefore}
   FROM freed GROUP BY identity_source_id, object_type, external_key, new_external_key
 ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL DO NOTHING`;
 
@@ -60,7 +60,7 @@ export const FREE_UNREAD_EVENTS = freeing(
 /** What could not be read for a day is left to the full runs. */
 const FREE_UNREADABLE = freeing(
   `USING task_page p
-    WHERE e.task_id = $1 AND p.task_id = $1 AND p.object_type = e.object_type AND p.page_key = 'again:' || e.external_key
+    WHERE e.task_id = $1 AND p.task_id = $1 AND p.object_type = e.object_type AND p.page_key IN ('again:' || e.external_key, 'again:' || e.new_external_key)
       AND p.page_id IS NULL AND e.received_at > now() - interval '1 day'`,
   `now() + ${asLongAgain('now() - max(received_at)')}`,
 );

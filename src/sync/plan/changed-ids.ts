@@ -1,0 +1,138 @@
+import { hasAnyOf } from '../../database/sets';
+import { workingTable } from '../../database/working-tables';
+import { confirmedGone, latestOf } from './fields';
+
+/**
+ * Who is here under an id that the directory says it changed. Parameters: $1 task, $2 identity source. OFFSET 0: each step is looked up
+ * by itself, of which the planner expects one.
+ */
+
+/** What the key of a link begins with whose person has no id any more, since somebody else has got it. No directory's ids begin so. */
+export const NO_ID = 'chr(1)';
+
+/** Whether whoever is in a staged row is within the scope. */
+export const inScope = (row: string) => `(
+  (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
+  OR ${hasAnyOf(`${row}.department_keys`, 'SELECT external_key FROM department_target WHERE stays AND in_scope')})`;
+
+const CHANGES = `
+  SELECT e.external_key, e.new_external_key, e.new_external_id, e.received_at
+    FROM directory_event e WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL`;
+
+const ofEmployee = (link: string, key: string) =>
+  `${link}.identity_source_id = $2 AND ${link}.kind = 'EMPLOYEE' AND ${link}.external_key = ${key}`;
+
+/** Whether the id of link `l` is nobody's any more, as far as is known: told so by itself, or in none of the lists, or missing before. */
+const IS_NOBODYS = `(${confirmedGone('EMPLOYEE')}
+  OR ((l.missing_since IS NOT NULL OR (SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1))
+      AND (l.external_key IN (SELECT external_key FROM latest)) IS NOT TRUE))`;
+
+/**
+ * Whether somebody is still here under the former id of a change, which is nobody's by now: whoever else has the new one here was taken
+ * for somebody else, or has gone, since the directory gives nobody an id that another has.
+ */
+const isOutstanding = (change: string) => `EXISTS (
+  SELECT FROM link l JOIN employee w ON w.id = l.local_id
+   WHERE ${ofEmployee('l', `${change}.external_key`)} AND ${change}.external_key <> ${change}.new_external_key
+     AND least(l.read_at, w.created_at) < ${change}.received_at AND ${IS_NOBODYS} OFFSET 0)`;
+
+/** Whether somebody here has the new id of a change, and had not gone on to another one by a moment. */
+const isHeld = (change: string, moment: string) => `EXISTS (
+  SELECT FROM link l WHERE ${ofEmployee('l', `${change}.new_external_key`)}
+     AND NOT EXISTS (SELECT FROM directory_event given
+                      WHERE given.identity_source_id = $2 AND given.new_external_key IS NOT NULL
+                        AND given.external_key = ${change}.new_external_key
+                        AND given.received_at > l.read_at AND given.received_at <= ${moment} OFFSET 0)
+     AND NOT ${isOutstanding(change)} OFFSET 0)`;
+
+/**
+ * Ids that the directory itself says it changed: nothing else proves that two ids are one person. From each new id back through what
+ * was told, the latest first, to the one that is here; not past somebody who has gone on to another id, and not to whom was seen under
+ * the old id after that was told. Only where the new id was read: whoever else has the old one now is somebody new.
+ */
+export const COLLECT_RENAMES = workingTable(
+  'renamed',
+  `
+WITH RECURSIVE change AS MATERIALIZED (${CHANGES}
+), named AS MATERIALIZED (
+  SELECT external_key FROM change UNION SELECT new_external_key FROM change
+), latest AS MATERIALIZED (${latestOf('named')}
+), told AS MATERIALIZED (
+  SELECT DISTINCT change.new_external_key AS external_key FROM change WHERE NOT ${isHeld('change', `'infinity'`)}
+), walk AS (
+  SELECT external_key AS new_external_key, page_id, external_key AS at, NULL AS went_to, 'infinity'::timestamptz AS told_at
+    FROM latest WHERE (external_key IN (SELECT external_key FROM told)) IS TRUE
+  UNION ALL
+  SELECT w.new_external_key, w.page_id, t.external_key, w.at, t.received_at
+    FROM walk w
+    CROSS JOIN LATERAL (SELECT e.external_key, e.new_external_key, e.received_at FROM directory_event e
+                         WHERE e.identity_source_id = $2 AND e.new_external_key = w.at AND e.received_at < w.told_at
+                         ORDER BY e.received_at DESC LIMIT 1) t
+   WHERE NOT ${isHeld('t', 't.received_at')}
+     AND NOT EXISTS (SELECT FROM directory_event onward
+                      WHERE onward.identity_source_id = $2 AND onward.new_external_key IS NOT NULL AND onward.external_key = w.at
+                        AND onward.received_at >= t.received_at AND onward.received_at < w.told_at OFFSET 0)
+), found AS (
+  -- Of several on one way, the others have lost theirs to the one who comes from furthest.
+  SELECT DISTINCT ON (w.new_external_key) w.new_external_key, l.external_key AS old_external_key, w.told_at
+    FROM walk w
+    JOIN link l ON ${ofEmployee('l', 'w.at')}
+               AND (l.missing_since IS NOT NULL OR l.read_at < w.told_at OR ${confirmedGone('EMPLOYEE')})
+               -- Of several who had an id in turn, the first who gave it up since it was read here is the one who is here.
+               AND NOT EXISTS (SELECT FROM directory_event earlier
+                                WHERE earlier.identity_source_id = $2 AND earlier.new_external_key <> w.went_to AND earlier.external_key = w.at
+                                  AND earlier.received_at > l.read_at AND earlier.received_at < w.told_at OFFSET 0)
+    JOIN staged_employee s ON s.page_id = w.page_id AND s.external_key = w.new_external_key
+   WHERE w.at <> w.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
+   ORDER BY w.new_external_key, w.told_at
+)
+SELECT DISTINCT ON (old_external_key) new_external_key, old_external_key, told_at FROM found ORDER BY old_external_key, told_at DESC`,
+  ['new_external_key', 'old_external_key'],
+);
+
+/**
+ * Who is here under an id that was read as somebody else's: whose id was changed to one that this task has not read, and who had one
+ * that somebody here has got. \`holder\` says where they are found from then on: under the last id they are told to have, while nobody
+ * has that, else under none.
+ */
+export const COLLECT_DISPLACED = workingTable(
+  'displaced',
+  `
+WITH RECURSIVE change AS MATERIALIZED (${CHANGES}
+), former AS MATERIALIZED (
+  SELECT DISTINCT external_key FROM change
+), latest AS (${latestOf('former')}
+), onward AS (
+  SELECT l.local_id, l.external_key, latest.read_at, l.external_key AS at, l.external_id AS id, NULL::timestamptz AS told_at,
+         -- Who is missing was last read when that was found.
+         CASE WHEN l.missing_since IS NULL THEN l.read_at
+              ELSE greatest(w.created_at, (SELECT max(got.received_at) FROM directory_event got
+                                            WHERE got.identity_source_id = $2 AND got.new_external_key = l.external_key)) END AS since
+    FROM latest
+    JOIN link l ON ${ofEmployee('l', 'latest.external_key')}
+    JOIN employee w ON w.id = l.local_id
+   WHERE (l.external_key IN (SELECT old_external_key FROM renamed)) IS NOT TRUE
+  UNION ALL
+  SELECT o.local_id, o.external_key, o.read_at, e.new_external_key, e.new_external_id, coalesce(o.told_at, e.received_at), e.received_at
+    FROM onward o
+    CROSS JOIN LATERAL (SELECT e.new_external_key, e.new_external_id, e.received_at FROM directory_event e
+                         WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL AND e.external_key = o.at AND e.received_at > o.since
+                           -- Told once more of somebody who has it by now, and not of who has the former one.
+                           AND NOT ${isHeld('e', 'e.received_at')}
+                         ORDER BY e.received_at LIMIT 1) e
+), last AS (
+  SELECT *, row_number() OVER (PARTITION BY at ORDER BY since DESC) AS place
+    FROM (SELECT DISTINCT ON (local_id) * FROM onward ORDER BY local_id, since DESC) o
+   WHERE at <> external_key AND told_at < read_at
+)
+SELECT last.external_key, last.local_id, last.told_at, jsonb_strip_nulls(jsonb_build_object('localId', last.local_id,
+         'externalKey', CASE WHEN free.is THEN last.at END, 'externalId', CASE WHEN free.is THEN last.id END)) AS holder
+  FROM last
+  CROSS JOIN LATERAL (SELECT last.place = 1 AND NOT EXISTS (SELECT FROM link l WHERE ${ofEmployee('l', 'last.at')})
+                             AND (last.at IN (SELECT new_external_key FROM renamed)) IS NOT TRUE AS is) free
+UNION ALL
+SELECT l.external_key, l.local_id, NULL, jsonb_build_object('localId', l.local_id)
+  FROM renamed r JOIN link l ON ${ofEmployee('l', 'r.new_external_key')}
+ WHERE (l.external_key IN (SELECT old_external_key FROM renamed)) IS NOT TRUE AND (l.local_id IN (SELECT local_id FROM last)) IS NOT TRUE`,
+  ['external_key', 'local_id'],
+);
