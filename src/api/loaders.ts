@@ -9,7 +9,7 @@ import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { type AsOf, type Moment, momentOf } from '../organisation/history';
 import { type OrganisationLoaders, organisationLoaders } from '../organisation/organisation.loaders';
 import { SyncTask } from '../sync/task/sync-task.entity';
-import { inOrder, statementLoaders } from './batches';
+import { Batches, inOrder, statementLoaders } from './batches';
 import type { Services } from './context';
 
 /** One question each, asked once for all who ask it in the same moment. */
@@ -64,7 +64,7 @@ export function createLoaders({ dataSource, extensionFields }: Services, role: R
         WHERE identity_source_id = ANY ($1) AND status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY 1`,
     ),
     /** One key, 'all': asked once however many objects show their values. */
-    extensionFields: new DataLoader<string, (ExtensionFieldObject & ExtensionFieldRow)[]>(async (keys) => {
+    extensionFields: new Batches<(ExtensionFieldObject & ExtensionFieldRow)[]>(async (keys) => {
       const fields = (await extensionFields.list()).map(toExtensionField);
       return keys.map(() => fields);
     }, options),

@@ -95,6 +95,8 @@ export interface SortKey {
   readonly type: CursorType;
   /** Only of the first key: rows without a value come last in both directions. */
   readonly nullable?: boolean;
+  /** The column of the rows that is its value as text; one of its own where there is none. */
+  readonly column?: string;
 }
 
 /** A list to page through. All SQL comes from code; input only ever comes in `parameters`. */
@@ -136,7 +138,11 @@ export async function readPage<Row extends object, T>(
   if (more) rows.pop();
   if (backward) rows.reverse();
   const nodes = rows.map(toNode);
-  const cursor = (row: PagedRow<Row>) => encodeCursor(row.cursor_values, list.order);
+  const cursor = (row: PagedRow<Row>) =>
+    encodeCursor(
+      list.sort.map((key, i) => row[cursorColumn(key, i)] ?? null),
+      list.order,
+    );
   const [first, last] = [rows[0], rows.at(-1)];
   return {
     // Few ask for a cursor of each.
@@ -154,7 +160,12 @@ export async function readPage<Row extends object, T>(
   };
 }
 
-type PagedRow<Row> = Row & { readonly cursor_values: readonly CursorValue[] };
+type PagedRow<Row> = Row & Readonly<Record<string, CursorValue>>;
+
+/** What a key's value is called in the rows. */
+function cursorColumn(key: SortKey, i: number): string {
+  return key.column ?? `cursor_${i}`;
+}
 
 interface Bounds {
   readonly after: readonly CursorValue[] | undefined;
@@ -184,7 +195,8 @@ function partOfPage(list: ListQuery, part: Part, bounds: Bounds): [sql: string, 
   bound(after, descending ? '<' : '>');
   bound(before, descending ? '>' : '<');
   const direction = descending !== backward ? 'DESC' : 'ASC';
-  const sql = `SELECT ${list.columns}, jsonb_build_array(${list.sort.map((key) => `(${key.sql})::text`).join(', ')}) AS cursor_values
+  const cursors = list.sort.map((key, i) => (key.column ? '' : `, (${key.sql})::text AS ${cursorColumn(key, i)}`));
+  const sql = `SELECT ${list.columns}${cursors.join('')}
        FROM ${list.from} ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
       ORDER BY ${keys.map((key) => `${key.sql} ${direction}`).join(', ')} LIMIT ${bind(limit)}`;
   return [sql, parameters];

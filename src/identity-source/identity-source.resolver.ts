@@ -1,7 +1,10 @@
-import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import { Arg, Args, Ctx, FieldResolver, ID, Info, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { Role } from '../access/role';
+import type { MaybePromise } from '../api/batches';
 import type { RequestContext } from '../api/context';
 import { containing, type ListQuery, type Page, PageArgs, readPage } from '../api/pagination';
+import { selectionOfNodes } from '../api/selection';
 import { UserErrorCode } from '../api/user-error';
 import { listDepartments, listEmployees } from '../organisation/organisation.list';
 import {
@@ -161,12 +164,12 @@ export class IdentitySourceResolver {
   }
 
   @FieldResolver(() => Int, { description: 'Departments here.' })
-  departmentCount(@Root() source: IdentitySourceObject, @Ctx() ctx: RequestContext): Promise<number> {
+  departmentCount(@Root() source: IdentitySourceObject, @Ctx() ctx: RequestContext): MaybePromise<number> {
     return ctx.loaders.sourceDepartmentCount.load(source.uuid);
   }
 
   @FieldResolver(() => Int, { description: 'Employees present: active, not activated or disabled.' })
-  employeeCount(@Root() source: IdentitySourceObject, @Ctx() ctx: RequestContext): Promise<number> {
+  employeeCount(@Root() source: IdentitySourceObject, @Ctx() ctx: RequestContext): MaybePromise<number> {
     return ctx.loaders.sourceEmployeeCount.load(source.uuid);
   }
 
@@ -188,11 +191,13 @@ export class IdentitySourceResolver {
     @Root() source: IdentitySourceObject,
     @Ctx() ctx: RequestContext,
     @Args(() => PageArgs) page: PageArgs,
+    @Info() info: GraphQLResolveInfo,
     @Arg('filter', () => EmployeeFilter, { nullable: true, description: 'Which ones.' }) filter?: EmployeeFilter,
     @Arg('orderBy', () => EmployeeOrder, { nullable: true, description: 'In which order; by creation when absent.' })
     orderBy?: EmployeeOrder,
   ): Promise<Page<EmployeeObject>> {
-    return listEmployees(ctx, { ...filter, sourceUuid: source.uuid }, orderBy, page);
+    const asked = selectionOfNodes(info);
+    return listEmployees(ctx, { ...filter, sourceUuid: source.uuid }, orderBy, page, { asked });
   }
 
   @FieldResolver(() => SyncTaskObject, { nullable: true, description: 'The newest task; null before the first.' })

@@ -1,7 +1,10 @@
-import { Args, Ctx, FieldResolver, Int, Resolver, Root } from 'type-graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import { Args, Ctx, FieldResolver, Info, Int, Resolver, Root } from 'type-graphql';
+import type { MaybePromise } from '../api/batches';
 import type { RequestContext } from '../api/context';
 import { badRequest } from '../api/errors';
 import { type Page, PageArgs, readPage } from '../api/pagination';
+import { selectionOfNodes } from '../api/selection';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import type { DirectoryGroup } from './directory-group.entity';
 import { DirectoryGroupConnection, DirectoryGroupObject, toDirectoryGroup } from './directory-group.type';
@@ -29,12 +32,13 @@ export class DirectoryGroupResolver {
     @Root() group: DirectoryGroupObject,
     @Ctx() ctx: RequestContext,
     @Args(() => PageArgs) page: PageArgs,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<Page<EmployeeObject>> {
-    return listEmployees(ctx, { groupUuid: group.uuid }, undefined, page);
+    return listEmployees(ctx, { groupUuid: group.uuid }, undefined, page, { asked: selectionOfNodes(info) });
   }
 
   @FieldResolver(() => Int, { description: 'How many are present who are in it by themselves.' })
-  employeeCount(@Root() group: DirectoryGroupObject, @Ctx() ctx: RequestContext): Promise<number> {
+  employeeCount(@Root() group: DirectoryGroupObject, @Ctx() ctx: RequestContext): MaybePromise<number> {
     return ctx.loaders.directoryGroupCount.load(group.uuid);
   }
 

@@ -10,13 +10,14 @@ import {
   readPage,
   type SortKey,
 } from '../api/pagination';
+import type { Selection } from '../api/selection';
 import type { ExtensionFieldRow } from '../extension-field/extension-field.service';
 import { type ExtensionFilter, extensionConditions, requireField } from '../extension-field/extension-filter';
 import { valueExpression } from '../extension-field/extension-index';
 import type { MappedObjectType } from '../field-mapping/field-mapping';
 import { uuidOf } from '../platform/typed-id';
 import { type AsOf, deletedSources, rowsOf } from './history';
-import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
+import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS, employeeColumns } from './organisation.columns';
 import { type Department, type Employee, PRESENT_STATUSES } from './organisation.entity';
 import {
   type DepartmentFilter,
@@ -71,7 +72,7 @@ export async function listDepartments(
   return readPage<Department, DepartmentObject>(ctx.dataSource, list, page, (row) => toDepartment(row, asOf));
 }
 
-const BY_ID: SortKey = { sql: 'e.id', type: 'uuid' };
+const BY_ID: SortKey = { sql: 'e.id', type: 'uuid', column: 'id' };
 
 /** Each has an index of exactly this form. */
 const EMPLOYEE_SORTS: Readonly<
@@ -195,19 +196,48 @@ function written(text: string, contactsToo: boolean, parameters: unknown[]): str
 /** Which people, beyond what a caller writes: those of one source, department or group whose uuid the server knows. */
 export type EmployeeSelection = EmployeeFilter & { sourceUuid?: string; departmentUuid?: string; groupUuid?: string };
 
+/** As of when people are listed, and what is asked of them: everything, where that is not known. */
+interface HowListed {
+  readonly asOf?: AsOf;
+  readonly asked?: Selection;
+}
+
 export async function listEmployees(
   ctx: RequestContext,
   filter: EmployeeSelection | undefined,
   orderBy: EmployeeOrder | undefined | null,
   page: PageArgs,
-  asOf: AsOf = null,
+  { asOf = null, asked }: HowListed = {},
 ): Promise<Page<EmployeeObject>> {
   const parameters: unknown[] = [];
   const where = await employeeConditions(ctx, filter, parameters, asOf);
   const sorting = await sortingOf(ctx, orderBy, sourceOf(filter) ?? null, page, asOf);
   const descending = orderBy?.direction === 'DESC';
-  const list = { columns: EMPLOYEE_COLUMNS, where, parameters, descending, ...sorting };
-  return readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, (row) => toEmployee(row, ctx.actor.role, asOf));
+  const columns = asked ? employeeColumns(asked.keys()) : EMPLOYEE_COLUMNS;
+  const list = { columns, where, parameters, descending, ...sorting };
+  const toNode = (row: Employee) => toEmployee(row, ctx.actor.role, asOf);
+  const read = await readPage<Employee, EmployeeObject>(ctx.dataSource, list, page, toNode);
+  if (asked) await readAround(ctx, read.nodes, asked, asOf);
+  return read;
+}
+
+/** What is asked beside the people themselves, in one statement for each kind, so that it is at hand when their fields are read. */
+async function readAround(
+  { loaders }: RequestContext,
+  people: readonly EmployeeObject[],
+  asked: Selection,
+  asOf: AsOf,
+): Promise<void> {
+  if (people.length === 0) return;
+  const { memberships, department } = loaders.asOf(asOf);
+  const [places] = await Promise.all([
+    asked.has('memberships') ? memberships.readAhead(people.map(({ uuid }) => uuid)) : [],
+    asked.has('extensionValues') ? loaders.extensionFields.readAhead(['all']) : [],
+  ]);
+  const ids = asked.get('memberships')?.has('department') ? places.flat().map((place) => place.departmentId) : [];
+  if (asked.has('mainDepartment'))
+    for (const { mainDepartmentId } of people) if (mainDepartmentId) ids.push(mainDepartmentId);
+  await department.readAhead(ids);
 }
 
 /** SQL conditions on `employee e`. @param parameters is added to */

@@ -1,7 +1,7 @@
-import DataLoader from 'dataloader';
+import type DataLoader from 'dataloader';
 import type { DataSource } from 'typeorm';
 import type { RoleName } from '../access/actor';
-import { inOrder, ReadFirst, statementLoaders } from '../api/batches';
+import { Batches, inOrder, ReadFirst, statementLoaders } from '../api/batches';
 import { selectPrepared, selectRows } from '../database/rows';
 import { type AsOf, rowsOf } from './history';
 import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
@@ -14,7 +14,7 @@ import {
   toEmployee,
 } from './organisation.type';
 
-type LoaderOptions = Pick<DataLoader.Options<string, unknown>, 'cache' | 'batchScheduleFn'>;
+type LoaderOptions = Pick<DataLoader.Options<string, unknown>, 'batchScheduleFn'> & { readonly cache: boolean };
 
 const PRESENT = `('ACTIVE', 'INACTIVE', 'DISABLED')`;
 
@@ -44,7 +44,7 @@ export function organisationLoaders(
     toObject: (row: Row) => T,
     when: LoaderOptions = options,
   ) =>
-    new DataLoader<string, T | null>(async (ids) => {
+    new Batches<T | null>(async (ids) => {
       const rows = await select<Row>(dataSource, sql, [ids]);
       return inOrder(ids, rows.map(toObject), (object) => object.uuid);
     }, when);

@@ -1,8 +1,11 @@
-import { Arg, Args, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import { Arg, Args, Ctx, FieldResolver, ID, Info, Int, Query, Resolver, Root } from 'type-graphql';
 import { Role } from '../access/role';
+import { type MaybePromise, whenKnown } from '../api/batches';
 import type { RequestContext } from '../api/context';
 import { type Page, PageArgs } from '../api/pagination';
 import { DateTime } from '../api/scalars';
+import { selectionOfNodes } from '../api/selection';
 import { IdentitySourceObject, toIdentitySource } from '../identity-source/identity-source.type';
 import { fromTypedId } from '../platform/typed-id';
 import { SyncTaskObject, toSyncTask } from '../sync/api/sync-task.type';
@@ -77,7 +80,7 @@ export class DepartmentResolver {
   @FieldResolver(() => [ExtensionValue], {
     description: 'Every extension field that departments have now, with its value.',
   })
-  extensionValues(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
+  extensionValues(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): MaybePromise<ExtensionValue[]> {
     return extensionValuesOf(ctx, 'DEPARTMENT', department.extensionTexts);
   }
 
@@ -85,7 +88,7 @@ export class DepartmentResolver {
     nullable: true,
     description: 'The department above; null at the top level.',
   })
-  parent(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
+  parent(@Root() department: DepartmentObject, @Ctx() ctx: RequestContext): MaybePromise<DepartmentObject | null> {
     return loadDepartment(ctx, department.parentId, department.asOf);
   }
 
@@ -108,9 +111,10 @@ export class DepartmentResolver {
     @Args(() => PageArgs) page: PageArgs,
     @Arg('includeSubtree', () => Boolean, { defaultValue: false, description: 'Also those of the departments below.' })
     includeSubtree: boolean,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<Page<EmployeeObject>> {
     const within = { departmentUuid: department.uuid, includeSubtree };
-    return listEmployees(ctx, within, undefined, page, department.asOf);
+    return listEmployees(ctx, within, undefined, page, { asOf: department.asOf, asked: selectionOfNodes(info) });
   }
 
   @FieldResolver(() => Int, { description: 'How many are present in it.' })
@@ -122,7 +126,7 @@ export class DepartmentResolver {
       description: 'Also those of the departments below, each person once.',
     })
     includeSubtree: boolean,
-  ): Promise<number> {
+  ): MaybePromise<number> {
     const { subtreeCount, directCount } = ctx.loaders.asOf(department.asOf);
     return (includeSubtree ? subtreeCount : directCount).load(department.uuid);
   }
@@ -150,12 +154,14 @@ export class EmployeeResolver {
   async employees(
     @Ctx() ctx: RequestContext,
     @Args(() => PageArgs) page: PageArgs,
+    @Info() info: GraphQLResolveInfo,
     @Arg('filter', () => EmployeeFilter, { nullable: true, description: 'Which ones.' }) filter?: EmployeeFilter,
     @Arg('orderBy', () => EmployeeOrder, { nullable: true, description: 'In which order; by creation when absent.' })
     orderBy?: EmployeeOrder,
     @Arg('asOf', () => DateTime, { nullable: true, description: AS_OF }) asOf?: Date | null,
   ): Promise<Page<EmployeeObject>> {
-    return listEmployees(ctx, filter, orderBy, page, await momentAsked(ctx, asOf));
+    const how = { asOf: await momentAsked(ctx, asOf), asked: selectionOfNodes(info) };
+    return listEmployees(ctx, filter, orderBy, page, how);
   }
 
   @FieldResolver(() => IdentitySourceObject, { description: 'The source the person comes from, as it is now.' })
@@ -176,7 +182,7 @@ export class EmployeeResolver {
     nullable: true,
     description: 'Whom the person reports to; null where not told or not here.',
   })
-  manager(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<EmployeeObject | null> {
+  manager(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): MaybePromise<EmployeeObject | null> {
     return loadEmployee(ctx, employee.managerId, employee.asOf);
   }
 
@@ -184,14 +190,14 @@ export class EmployeeResolver {
     nullable: true,
     description: 'The main department; null where there is none.',
   })
-  mainDepartment(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
+  mainDepartment(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): MaybePromise<DepartmentObject | null> {
     return loadDepartment(ctx, employee.mainDepartmentId, employee.asOf);
   }
 
   @FieldResolver(() => [ExtensionValue], {
     description: 'Every extension field that employees have now, with its value.',
   })
-  extensionValues(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<ExtensionValue[]> {
+  extensionValues(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): MaybePromise<ExtensionValue[]> {
     return extensionValuesOf(ctx, 'EMPLOYEE', employee.extensionTexts);
   }
 
@@ -201,16 +207,16 @@ export class EmployeeResolver {
   }
 
   @FieldResolver(() => [MembershipObject], { description: 'The departments the person is in.' })
-  async memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<MembershipObject[]> {
-    const rows = await ctx.loaders.asOf(employee.asOf).memberships.load(employee.uuid);
-    return rows.map((row) => toMembership(row, employee));
+  memberships(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): MaybePromise<MembershipObject[]> {
+    const rows = ctx.loaders.asOf(employee.asOf).memberships.load(employee.uuid);
+    return whenKnown(rows, (known) => known.map((row) => toMembership(row, employee)));
   }
 }
 
 @Resolver(() => MembershipObject)
 export class MembershipResolver {
   @FieldResolver(() => DepartmentObject, { description: 'The department.' })
-  department(@Root() membership: MembershipObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
+  department(@Root() membership: MembershipObject, @Ctx() ctx: RequestContext): MaybePromise<DepartmentObject | null> {
     return loadDepartment(ctx, membership.departmentId, membership.asOf);
   }
 }
@@ -227,35 +233,36 @@ export class TimelineResolver {
   }
 }
 
-async function extensionValuesOf(
+function extensionValuesOf(
   ctx: RequestContext,
   objectType: 'DEPARTMENT' | 'EMPLOYEE',
   texts: Readonly<Record<string, string>>,
-): Promise<ExtensionValue[]> {
-  const fields = await ctx.loaders.extensionFields.load('all');
-  const values: ExtensionValue[] = [];
-  for (const field of fields) {
-    if (field.objectType === objectType) values.push({ field, value: texts[field.key] ?? null });
-  }
-  return values;
+): MaybePromise<ExtensionValue[]> {
+  return whenKnown(ctx.loaders.extensionFields.load('all'), (fields) => {
+    const values: ExtensionValue[] = [];
+    for (const field of fields) {
+      if (field.objectType === objectType) values.push({ field, value: texts[field.key] ?? null });
+    }
+    return values;
+  });
 }
 
 async function momentAsked(ctx: RequestContext, asOf: Date | null | undefined): Promise<AsOf> {
   return asOf ? ctx.loaders.moment.load(asOf.getTime()) : null;
 }
 
-export async function loadDepartment(
+export function loadDepartment(
   ctx: RequestContext,
   uuid: string | null | undefined,
   asOf: AsOf = null,
-): Promise<DepartmentObject | null> {
+): MaybePromise<DepartmentObject | null> {
   return uuid ? ctx.loaders.asOf(asOf).department.load(uuid) : null;
 }
 
-export async function loadEmployee(
+export function loadEmployee(
   ctx: RequestContext,
   uuid: string | null | undefined,
   asOf: AsOf = null,
-): Promise<EmployeeObject | null> {
+): MaybePromise<EmployeeObject | null> {
   return uuid ? ctx.loaders.asOf(asOf).employee.load(uuid) : null;
 }

@@ -194,7 +194,13 @@ export class MembershipObject {
 export type Membership = Pick<MembershipObject, 'departmentId' | 'isLeader' | 'order'>;
 
 export function toMembership(row: Membership, { mainDepartmentId, asOf }: EmployeeObject): MembershipObject {
-  return Object.assign(new MembershipObject(), row, { isMain: row.departmentId === mainDepartmentId, asOf });
+  const membership = new MembershipObject();
+  membership.departmentId = row.departmentId;
+  membership.asOf = asOf;
+  membership.isLeader = row.isLeader;
+  membership.isMain = row.departmentId === mainDepartmentId;
+  membership.order = row.order;
+  return membership;
 }
 
 export const DepartmentConnection = connectionOf(DepartmentObject, 'Department');
@@ -209,9 +215,13 @@ export function toDepartment(row: Department, asOf: AsOf): DepartmentObject {
   return department;
 }
 
-/** @param role viewers see personal values masked */
+/**
+ * Without the constructor, which would give each of a page's objects every field before the row does.
+ * @param row what was read of it: fields that are not asked for have no value
+ * @param role viewers see personal values masked
+ */
 export function toEmployee(row: Employee, role: RoleName, asOf: AsOf): EmployeeObject {
-  const employee = Object.assign(new EmployeeObject(), row);
+  const employee: EmployeeObject = Object.assign(Object.create(EmployeeObject.prototype), row);
   employee.id = toTypedId('employee', row.id);
   employee.uuid = row.id;
   employee.extensionTexts = row.extensionValues;

@@ -1,3 +1,4 @@
+import { ApiClient } from '../../src/demo/api-client';
 import { generateOrganization } from '../../src/sandbox/generate';
 import {
   connectSource,
@@ -252,5 +253,54 @@ describe('lists of people', () => {
     } finally {
       await large.stop();
     }
+  });
+
+  it('tell of each field by itself what they tell of all together, to everybody who may see them', async () => {
+    await field({ key: 'lists_office', displayName: '办公地点' });
+    const source = await connectSource(rollcall);
+    await synchronize(rollcall, source);
+    await rollcall.sql.query(
+      `UPDATE employee SET manager_id = id, extension_values = '{"lists_office": "北京"}' WHERE username = 'zhangsan'`,
+    );
+    const { __type: type } = await rollcall.api.request<Answer>(
+      `{ __type(name: "Employee") { fields { name type { kind ofType { kind ofType { kind ofType { kind } } } } } } }`,
+    );
+    const isObject = (t: Answer): boolean => t && (t.kind === 'OBJECT' || isObject(t.ofType));
+    const below: Record<string, string> = {
+      memberships: '{ isMain isLeader order department { id name } }',
+      extensionValues: '{ value field { key } }',
+      timeline: '{ nodes { actor } }',
+    };
+    const fields: string[] = type.fields.map(
+      (f: Answer) => `${f.name} ${isObject(f.type) ? (below[f.name] ?? '{ id }') : ''}`,
+    );
+    expect(fields.length).toBeGreaterThan(25);
+    const filter = { identitySourceId: source, text: '张三' };
+    const { createApiToken } = await rollcall.api.request<Answer>(
+      'mutation { createApiToken(input: { name: "viewer", role: VIEWER }) { token } }',
+    );
+    const viewer = new ApiClient(rollcall.url, createApiToken.token);
+    for (const api of [rollcall.api, viewer]) {
+      const ask = async (asked: string, form: (asked: string) => string = (each) => `nodes { ${each} }`) =>
+        (
+          await api.request<Answer>(
+            `query ($filter: EmployeeFilter) { employees(filter: $filter) { ${form(asked)} } }`,
+            {
+              filter,
+            },
+          )
+        ).employees;
+      const [all] = (await ask(fields.join(' '))).nodes;
+      expect([all.mainDepartment, all.manager, all.memberships[0]?.department, all.extensionValues.length > 0]).toEqual(
+        [{ id: expect.anything() }, { id: all.id }, { id: expect.anything(), name: expect.anything() }, true],
+      );
+      for (const asked of fields) {
+        const [node] = (await ask(asked)).nodes;
+        const [edge] = (await ask(asked, (each) => `edges { node { ${each} } }`)).edges;
+        expect([node, edge.node]).toEqual([expect.anything(), node]);
+        expect(all).toMatchObject(node);
+      }
+    }
+    await viewer.close();
   });
 });

@@ -1,5 +1,6 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root, Subscription } from 'type-graphql';
 import { Role } from '../../access/role';
+import type { MaybePromise } from '../../api/batches';
 import type { RequestContext } from '../../api/context';
 import { type Page, PageArgs } from '../../api/pagination';
 import { SafeInt } from '../../api/scalars';
@@ -231,7 +232,7 @@ export class SyncRecordResolver {
     nullable: true,
     description: 'The department as it is now; null for other objects, and where it is not here.',
   })
-  department(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): Promise<DepartmentObject | null> {
+  department(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): MaybePromise<DepartmentObject | null> {
     return loadDepartment(ctx, record.objectType === 'DEPARTMENT' ? record.row.localId : null);
   }
 
@@ -239,7 +240,7 @@ export class SyncRecordResolver {
     nullable: true,
     description: 'The employee as they are now; null for other objects, and where they are not here.',
   })
-  employee(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): Promise<EmployeeObject | null> {
+  employee(@Root() record: SyncRecordObject, @Ctx() ctx: RequestContext): MaybePromise<EmployeeObject | null> {
     return loadEmployee(ctx, record.objectType === 'EMPLOYEE' ? record.row.localId : null);
   }
 
