@@ -11,6 +11,24 @@ UPDATE identity_source SET callback_seen_at = now()
  WHERE id = (SELECT id FROM identity_source
               WHERE id = $1 AND (callback_seen_at IS NULL OR callback_seen_at < now() - interval '1 minute') FOR NO KEY UPDATE SKIP LOCKED)`;
 
+const NOTE = `
+INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) VALUES ($1, $2, $3, $4)
+ON CONFLICT (identity_source_id, object_type, external_key, new_external_key, changed_at) WHERE task_id IS NULL
+DO UPDATE SET received_at = now(), not_before = NULL`;
+
+/**
+ * A changed id keeps the moment in which it was first told, since the order of changes says who is who. Told once more it is none: the
+ * former id may be somebody else's by now.
+ */
+const NOTE_CHANGED_ID = `
+INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, new_external_id, changed_at)
+SELECT $1, $2, $3::text, $4, $5::text, $6, to_timestamp($7::bigint)
+ WHERE NOT EXISTS (
+   SELECT FROM directory_event told
+    WHERE told.identity_source_id = $1 AND told.external_key = $3 AND told.new_external_key = $5
+      AND told.changed_at IS NOT DISTINCT FROM to_timestamp($7::bigint))
+ON CONFLICT (identity_source_id, object_type, external_key, new_external_key, changed_at) WHERE task_id IS NULL DO NOTHING`;
+
 /** Stores what callbacks name and sees to it that a task reads it. */
 export class DirectoryEvents {
   constructor(
@@ -32,23 +50,13 @@ export class DirectoryEvents {
   async storeIn(
     client: PoolClient,
     identitySourceId: string,
-    object: NamedObject,
+    { objectType, externalId, newId }: NamedObject,
     keyOf: (id: string) => string,
   ): Promise<void> {
-    await client.query(
-      `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, new_external_id)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL
-         DO UPDATE SET received_at = now(), not_before = NULL`,
-      [
-        identitySourceId,
-        object.objectType,
-        keyOf(object.externalId),
-        object.externalId,
-        object.newExternalId && keyOf(object.newExternalId),
-        object.newExternalId,
-      ],
-    );
+    const of = (id: string) => [identitySourceId, objectType, keyOf(id), id];
+    const change = newId && [...of(externalId), keyOf(newId.externalId), newId.externalId, newId.changedAt];
+    const noted = change && (await client.query(NOTE_CHANGED_ID, change)).rowCount === 1;
+    if (!noted) for (const id of [externalId, ...(newId ? [newId.externalId] : [])]) await client.query(NOTE, of(id));
     await openEventTask(client, identitySourceId);
     await client.query(SEEN, [identitySourceId]);
   }

@@ -73,7 +73,13 @@ export interface NamedObject {
   readonly objectType: SyncObjectTypeName;
   readonly externalId: string;
   /** The id that the directory gave it in the former one's place. */
-  readonly newExternalId: string | null;
+  readonly newId: NewId | null;
+}
+
+export interface NewId {
+  readonly externalId: string;
+  /** When it was given, in seconds of the epoch; null where the message does not say. */
+  readonly changedAt: number | null;
 }
 
 /**
@@ -90,7 +96,7 @@ export function objectOf(message: WecomMessage): NamedObject | undefined {
     case 'create_user':
     case 'update_user':
     case 'delete_user':
-      return named('EMPLOYEE', message['UserID'], message['NewUserID']);
+      return named('EMPLOYEE', message['UserID'], newIdOf(message));
     case 'create_party':
     case 'update_party':
     case 'delete_party':
@@ -102,7 +108,17 @@ export function objectOf(message: WecomMessage): NamedObject | undefined {
   }
 }
 
-function named(objectType: SyncObjectTypeName, id: string | undefined, newId?: string): NamedObject | undefined {
+function named(
+  objectType: SyncObjectTypeName,
+  id: string | undefined,
+  newId: NewId | null = null,
+): NamedObject | undefined {
   const externalId = identifier(id);
-  return externalId ? { objectType, externalId, newExternalId: identifier(newId) ?? null } : undefined;
+  return externalId ? { objectType, externalId, newId } : undefined;
+}
+
+/** A time that is none is not told: it only serves to know a message again. */
+function newIdOf({ NewUserID, CreateTime }: WecomMessage): NewId | null {
+  const externalId = identifier(NewUserID);
+  return externalId ? { externalId, changedAt: /^\d{1,10}$/.test(CreateTime ?? '') ? Number(CreateTime) : null } : null;
 }

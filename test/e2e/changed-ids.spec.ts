@@ -261,13 +261,27 @@ describe('changes of an id', () => {
     });
 
     it('told once more, when somebody new has the former one, change nothing', async () => {
-      await become({ lisi2: '李四', lisi: '新人' }, [renamed('lisi', 'lisi2'), created('lisi')]);
+      const told = { ...renamed('lisi', 'lisi2'), createTime: 1_700_000_000 };
+      await become({ lisi2: '李四', lisi: '新人' }, [told, created('lisi')]);
       await read();
       const known = await people();
-      await become({ lisi2: '李四', lisi: '新人' }, [renamed('lisi', 'lisi2')]);
+      await become({ lisi2: '李四', lisi: '新人' }, [told, renamed('lisi', 'lisi2')]);
       await read();
       expect(await people()).toEqual(known);
       expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'ACTIVE', 王五: 'SUSPENDED' });
+      await exact();
+    });
+
+    it('of somebody new, from and to those of who had them before, are somebody new’s', async () => {
+      await become({ lisi2: '李四' }, [{ ...renamed('lisi', 'lisi2'), createTime: 1_700_000_000 }]);
+      await read();
+      await become({ lisi: '新人' }, [{ changeType: 'delete_user', fields: { UserID: 'lisi2' } }, created('lisi')]);
+      await read();
+      const both = await people();
+      await become({ lisi2: '新人' }, [{ ...renamed('lisi', 'lisi2'), createTime: 1_700_000_060 }]);
+      await read();
+      expect(await people()).toEqual(both);
+      expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'SUSPENDED', 王五: 'SUSPENDED' });
       await exact();
     });
 

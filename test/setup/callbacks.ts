@@ -32,10 +32,8 @@ export async function eventsSettled(rollcall: TestRollcall): Promise<void> {
 /** Notes that somebody has got another id, as the callback that tells of it does. */
 export async function tellNewId(rollcall: TestRollcall, from: string, to: string): Promise<void> {
   await rollcall.sql.query(
-    `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, new_external_id)
-     SELECT id, 'EMPLOYEE', lower($1), $1, lower($2), $2 FROM identity_source WHERE type = 'WECOM'
-     ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL
-     DO UPDATE SET received_at = now()`,
+    `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, new_external_id, changed_at)
+     SELECT id, 'EMPLOYEE', lower($1), $1, lower($2), $2, now() FROM identity_source WHERE type = 'WECOM'`,
     [from, to],
   );
 }

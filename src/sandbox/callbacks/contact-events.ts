@@ -4,6 +4,8 @@ import type { OrganizationState, SandboxDepartment, SandboxTag, SandboxUser } fr
 export interface ContactEvent {
   readonly changeType: string;
   readonly fields: Readonly<Record<string, string | number>>;
+  /** Seconds of the epoch; now when absent. */
+  readonly createTime?: number;
 }
 
 /** An event as complete as a customised app gets it, or with ids alone as the contacts-sync callback does since August 2022. */
@@ -121,7 +123,7 @@ function byKey<T, K>(items: readonly T[], key: (item: T) => K): Map<K, T> {
 export function eventXml(toUser: string, event: ContactEvent): string {
   const element = ([name, value]: [string, string | number]) =>
     typeof value === 'number' ? `<${name}>${value}</${name}>` : `<${name}>${cdata(value)}</${name}>`;
-  return `<xml><ToUserName>${cdata(toUser)}</ToUserName><FromUserName>${cdata('sys')}</FromUserName><CreateTime>${Math.floor(Date.now() / 1000)}</CreateTime><MsgType>${cdata('event')}</MsgType><Event>${cdata('change_contact')}</Event><ChangeType>${event.changeType}</ChangeType>${Object.entries(event.fields).map(element).join('')}</xml>`;
+  return `<xml><ToUserName>${cdata(toUser)}</ToUserName><FromUserName>${cdata('sys')}</FromUserName><CreateTime>${event.createTime ?? Math.floor(Date.now() / 1000)}</CreateTime><MsgType>${cdata('event')}</MsgType><Event>${cdata('change_contact')}</Event><ChangeType>${event.changeType}</ChangeType>${Object.entries(event.fields).map(element).join('')}</xml>`;
 }
 
 export function cdata(text: string): string {

@@ -27,23 +27,41 @@ const IS_NOBODYS = `(${confirmedGone('EMPLOYEE')}
   OR ((l.missing_since IS NOT NULL OR (SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1))
       AND (l.external_key IN (SELECT external_key FROM latest)) IS NOT TRUE))`;
 
+/** When the person of link `l` got its id by a change, the last time before they were read. */
+const GOT_AT = `(
+  SELECT max(got.received_at) FROM directory_event got
+   WHERE got.identity_source_id = $2 AND got.new_external_key = l.external_key AND got.received_at <= l.read_at)`;
+
+/** Whether the person `w` of link `l` had its id at a moment: whoever is missing was last read when that was found. */
+const hadIdAt = (moment: string) =>
+  `(l.read_at < ${moment} OR (w.created_at < ${moment} AND coalesce(${GOT_AT} <= ${moment}, true)))`;
+
 /**
  * Whether somebody is still here under the former id of a change, which is nobody's by now: whoever else has the new one here was taken
- * for somebody else, or has gone, since the directory gives nobody an id that another has.
+ * for somebody else, or has gone.
  */
 const isOutstanding = (change: string) => `EXISTS (
   SELECT FROM link l JOIN employee w ON w.id = l.local_id
    WHERE ${ofEmployee('l', `${change}.external_key`)} AND ${change}.external_key <> ${change}.new_external_key
-     AND least(l.read_at, w.created_at) < ${change}.received_at AND ${IS_NOBODYS} OFFSET 0)`;
+     AND ${hadIdAt(`${change}.received_at`)} AND ${IS_NOBODYS} OFFSET 0)`;
 
-/** Whether somebody here has the new id of a change, and had not gone on to another one by a moment. */
+/** Whether a change has been told before: then it may be the former one, told again. */
+const isToldAgain = (change: string) => `EXISTS (
+  SELECT FROM directory_event before
+   WHERE before.identity_source_id = $2 AND before.external_key = ${change}.external_key
+     AND before.new_external_key = ${change}.new_external_key AND before.received_at < ${change}.received_at OFFSET 0)`;
+
+/**
+ * Whether somebody here has the new id of a change, and had not gone on to another one by a moment. Who was read before that was told
+ * has it no more, since the directory gives nobody an id that another has.
+ */
 const isHeld = (change: string, moment: string) => `EXISTS (
   SELECT FROM link l WHERE ${ofEmployee('l', `${change}.new_external_key`)}
      AND NOT EXISTS (SELECT FROM directory_event given
                       WHERE given.identity_source_id = $2 AND given.new_external_key IS NOT NULL
                         AND given.external_key = ${change}.new_external_key
                         AND given.received_at > l.read_at AND given.received_at <= ${moment} OFFSET 0)
-     AND NOT ${isOutstanding(change)} OFFSET 0)`;
+     AND (l.read_at >= ${change}.received_at OR ${isToldAgain(change)}) AND NOT ${isOutstanding(change)} OFFSET 0)`;
 
 /**
  * Ids that the directory itself says it changed: nothing else proves that two ids are one person. From each new id back through what
@@ -74,17 +92,19 @@ WITH RECURSIVE change AS MATERIALIZED (${CHANGES}
                         AND onward.received_at >= t.received_at AND onward.received_at < w.told_at OFFSET 0)
 ), found AS (
   -- Of several on one way, the others have lost theirs to the one who comes from furthest.
-  SELECT DISTINCT ON (w.new_external_key) w.new_external_key, l.external_key AS old_external_key, w.told_at
-    FROM walk w
-    JOIN link l ON ${ofEmployee('l', 'w.at')}
-               AND (l.missing_since IS NOT NULL OR l.read_at < w.told_at OR ${confirmedGone('EMPLOYEE')})
+  SELECT DISTINCT ON (k.new_external_key) k.new_external_key, l.external_key AS old_external_key, k.told_at
+    FROM walk k
+    JOIN link l ON ${ofEmployee('l', 'k.at')}
+    JOIN employee w ON w.id = l.local_id
+               AND (l.read_at < k.told_at OR ((l.missing_since IS NOT NULL OR ${confirmedGone('EMPLOYEE')}) AND ${hadIdAt('k.told_at')}))
                -- Of several who had an id in turn, the first who gave it up since it was read here is the one who is here.
                AND NOT EXISTS (SELECT FROM directory_event earlier
-                                WHERE earlier.identity_source_id = $2 AND earlier.new_external_key <> w.went_to AND earlier.external_key = w.at
-                                  AND earlier.received_at > l.read_at AND earlier.received_at < w.told_at OFFSET 0)
-    JOIN staged_employee s ON s.page_id = w.page_id AND s.external_key = w.new_external_key
-   WHERE w.at <> w.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
-   ORDER BY w.new_external_key, w.told_at
+                                WHERE earlier.identity_source_id = $2 AND earlier.new_external_key <> k.went_to AND earlier.external_key = k.at
+                                  AND earlier.received_at > l.read_at AND earlier.received_at < k.told_at
+                                  AND NOT ${isHeld('earlier', 'earlier.received_at')} OFFSET 0)
+    JOIN staged_employee s ON s.page_id = k.page_id AND s.external_key = k.new_external_key
+   WHERE k.at <> k.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
+   ORDER BY k.new_external_key, k.told_at
 )
 SELECT DISTINCT ON (old_external_key) new_external_key, old_external_key, told_at FROM found ORDER BY old_external_key, told_at DESC`,
   ['new_external_key', 'old_external_key'],
@@ -106,8 +126,7 @@ WITH RECURSIVE change AS MATERIALIZED (${CHANGES}
   SELECT l.local_id, l.external_key, latest.read_at, l.external_key AS at, l.external_id AS id, NULL::timestamptz AS told_at,
          -- Who is missing was last read when that was found.
          CASE WHEN l.missing_since IS NULL THEN l.read_at
-              ELSE greatest(w.created_at, (SELECT max(got.received_at) FROM directory_event got
-                                            WHERE got.identity_source_id = $2 AND got.new_external_key = l.external_key)) END AS since
+              ELSE greatest(w.created_at, ${GOT_AT}) END AS since
     FROM latest
     JOIN link l ON ${ofEmployee('l', 'latest.external_key')}
     JOIN employee w ON w.id = l.local_id
@@ -117,7 +136,6 @@ WITH RECURSIVE change AS MATERIALIZED (${CHANGES}
     FROM onward o
     CROSS JOIN LATERAL (SELECT e.new_external_key, e.new_external_id, e.received_at FROM directory_event e
                          WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL AND e.external_key = o.at AND e.received_at > o.since
-                           -- Told once more of somebody who has it by now, and not of who has the former one.
                            AND NOT ${isHeld('e', 'e.received_at')}
                          ORDER BY e.received_at LIMIT 1) e
 ), last AS (

@@ -45,10 +45,10 @@ UPDATE directory_event e SET task_id = $1 FROM identity_source s, sync_task t
  */
 const freeing = (which: string, notBefore: string) => `
 WITH freed AS (DELETE FROM directory_event e ${which} RETURNING e.*)
-INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, new_external_id, received_at, not_before)
-SELECT identity_source_id, object_type, external_key, max(external_id), new_external_key, max(new_external_id), max(received_at), ${notBefore}
-  FROM freed GROUP BY identity_source_id, object_type, external_key, new_external_key
-ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL DO NOTHING`;
+INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id, new_external_key, new_external_id, changed_at, received_at, not_before)
+SELECT identity_source_id, object_type, external_key, max(external_id), new_external_key, max(new_external_id), changed_at, max(received_at), ${notBefore}
+  FROM freed GROUP BY identity_source_id, object_type, external_key, new_external_key, changed_at
+ON CONFLICT (identity_source_id, object_type, external_key, new_external_key, changed_at) WHERE task_id IS NULL DO NOTHING`;
 
 /** What tasks had taken up that have failed, or were canceled: the scheduler frees it, however and wherever a task has ended so. */
 export const FREE_UNREAD_EVENTS = freeing(
@@ -124,7 +124,7 @@ export async function readWaitingForValues(
 ): Promise<void> {
   const { rows: waiting } = await client.query<{ id: string }>(
     `INSERT INTO directory_event (identity_source_id, object_type, external_key, external_id) ${WAITING_FOR_VALUES}
-     ON CONFLICT (identity_source_id, object_type, external_key, new_external_key) WHERE task_id IS NULL DO UPDATE SET received_at = now()
+     ON CONFLICT (identity_source_id, object_type, external_key, new_external_key, changed_at) WHERE task_id IS NULL DO UPDATE SET received_at = now()
      RETURNING id`,
     [heldTaskId],
   );
