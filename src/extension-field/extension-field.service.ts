@@ -140,13 +140,10 @@ export class ExtensionFieldService {
       }
       const task = await openTask(client, field);
       if (task) return { refusals: [task] };
-      const table = tableOf(field.objectType);
       await forgetInDeletedSources(client, field);
       await client.query('DELETE FROM extension_field WHERE id = $1', [id]);
       await client.query(dropIndexStatement(field));
-      await client.query(`UPDATE ${table} SET extension_values = extension_values - $1 WHERE extension_values ? $1`, [
-        field.key,
-      ]);
+      await forgetValues(client, field);
       return { field };
     });
   }
@@ -232,14 +229,39 @@ async function renewUniqueValues(client: PoolClient, field: ExtensionFieldRow): 
  * What pages were staged by the former rules is staged again by the next run, so that a value which fits now is brought; and
  * previews made by them are stale.
  */
-async function readAnew(client: PoolClient, { objectType, key }: ExtensionFieldRow): Promise<void> {
-  const mapping = JSON.stringify([{ objectType, localField: EXTENSION_PREFIX + key }]);
+async function readAnew(client: PoolClient, field: ExtensionFieldRow): Promise<void> {
+  const mapping = mappingOf(field);
   await client.query(
     `UPDATE snapshot_page p SET settings_version = '' FROM identity_source s
       WHERE s.id = p.identity_source_id AND p.object_type = $1 AND s.field_mappings @> $2`,
-    [objectType, mapping],
+    [field.objectType, mapping],
   );
+  await makePreviewsStale(client, mapping);
+}
+
+async function makePreviewsStale(client: PoolClient, mapping: string): Promise<void> {
   await client.query(`UPDATE sync_task SET settings_version = '' WHERE mode = 'PREVIEW' AND mappings @> $1`, [mapping]);
+}
+
+/** A field's mapping by what it fills, as JSON. */
+function mappingOf({ objectType, key }: ExtensionFieldRow): string {
+  return JSON.stringify([{ objectType, localField: EXTENSION_PREFIX + key }]);
+}
+
+/**
+ * Takes a field's values away. A mapping may fill another field of this identifier before the next run, as it did this one: whoever had
+ * a value is compared again, and what pages were staged by the rules of the field is staged again, whichever sources had mapped it.
+ */
+async function forgetValues(client: PoolClient, field: ExtensionFieldRow): Promise<void> {
+  await client.query(
+    `WITH emptied AS (
+       UPDATE ${tableOf(field.objectType)} SET extension_values = extension_values - $1 WHERE extension_values ? $1 RETURNING id
+     )
+     UPDATE link l SET hash = NULL FROM emptied WHERE l.local_id = emptied.id`,
+    [field.key],
+  );
+  await client.query(`UPDATE snapshot_page SET settings_version = '' WHERE object_type = $1`, [field.objectType]);
+  await makePreviewsStale(client, mappingOf(field));
 }
 
 /** A source that was deleted may come back: its mappings must not name a field that is gone. */

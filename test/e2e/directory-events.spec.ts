@@ -1,5 +1,6 @@
 import { encrypt, signature } from '../../src/connector/wecom/wecom.callback-crypto';
 import { differences } from '../../src/demo/compare';
+import { badge, mapBadges } from '../setup/badges';
 import { tellNewId } from '../setup/callbacks';
 import { mutate } from '../setup/organisation-view';
 import {
@@ -405,6 +406,42 @@ describe('changes that WeCom tells by callback', () => {
       if (!what.includes('cannot')) expect(await wrong()).toEqual([]);
       rollcall.sandbox.faults.clear();
       await synchronize(rollcall, source);
+      expect(await wrong()).toEqual([]);
+    });
+
+    it('bring a value that goes on from one to another, told of who gets it before who gives it up', async () => {
+      const have = (lisi: string, wangwu: string) => {
+        rollcall.sandbox.company.organization.users.set('lisi', user('lisi', '李四', [3], badge(lisi)));
+        rollcall.sandbox.company.organization.users.set('wangwu', user('wangwu', '王五', [3], badge(wangwu)));
+        rollcall.sandbox.company.changed();
+      };
+      await mapBadges(rollcall, source);
+      have('X', 'Y');
+      await synchronize(rollcall, source);
+      await listen();
+      rollcall.sandbox.company.callback = undefined;
+      have('Y', 'Z');
+      await listen();
+      await lose(() => undefined, [updated('lisi')]);
+      const { rows } = await rollcall.sql.query(
+        `SELECT username || ' ' || (extension_values ->> 'badge') AS is FROM employee WHERE username IN ('lisi', 'wangwu') ORDER BY 1`,
+      );
+      expect(rows.map((row) => row.is)).toEqual(['lisi Y', 'wangwu Z']);
+    });
+
+    it('take a department away, told of before whatever was in it', async () => {
+      await lose(({ departments }) => departments.set(7, department(7, 4)), []);
+      await synchronize(rollcall, source);
+      await listen();
+      await lose(
+        ({ departments, users }) => {
+          departments.delete(4);
+          departments.set(7, department(7, 3));
+          users.set('zhaoliu', user('zhaoliu', '赵六', [3], { status: 2 }));
+          users.delete('wangwu');
+        },
+        [{ changeType: 'delete_party', fields: { Id: '4' } }],
+      );
       expect(await wrong()).toEqual([]);
     });
 

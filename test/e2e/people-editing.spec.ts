@@ -246,6 +246,38 @@ describe('editing people, departments and extension fields', () => {
     expect((await rollcall.api.request<Answer>(found)).employees.nodes).toEqual([{ username: 'lisi' }]);
   });
 
+  it.each([
+    ['TEXT', '007'],
+    ['NUMBER', '7'],
+  ])('fills a field that was deleted and made anew, as %s, once it is mapped as before', async (type, value) => {
+    const badge = { key: 'badge', displayName: '工牌' };
+    const { id } = (await field(badge)).extensionField;
+    change(rollcall.sandbox, ({ users }) => {
+      users.set('lisi', user('lisi', '李四', [3], { extattr: [{ name: '工牌', value: '007' }] }));
+    });
+    const source = await connectSource(rollcall);
+    const map = (mapped: boolean) => {
+      const fieldMappings = [
+        ['DEPARTMENT', 'name', 'name'],
+        ['EMPLOYEE', 'username', 'userid'],
+        ['EMPLOYEE', 'displayName', 'name'],
+        ...(mapped ? [['EMPLOYEE', 'extension.badge', 'extattr.工牌']] : []),
+      ].map(([objectType, localField, thirdPartyField]) => ({ objectType, localField, thirdPartyField }));
+      return mutate('configureSynchronization', 'identitySource { id }', { id: source, fieldMappings });
+    };
+    await map(true);
+    await synchronize(rollcall, source);
+    await map(false);
+    expect((await mutate('deleteExtensionField', 'extensionField { key }', { id })).userErrors).toEqual([]);
+    await field({ ...badge, type });
+    await map(true);
+    expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+    const { rows } = await rollcall.sql.query(
+      `SELECT extension_values ->> 'badge' AS badge FROM employee WHERE username = 'lisi'`,
+    );
+    expect(rows).toEqual([{ badge: value }]);
+  });
+
   it('deletes a field that only a deleted source fills, and that source comes back without it', async () => {
     const { id } = (await field({ key: 'level', displayName: '级别' })).extensionField;
     const source = await connectSource(rollcall);

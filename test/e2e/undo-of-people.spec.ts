@@ -36,6 +36,31 @@ describe('undo, of people', () => {
     ]);
   });
 
+  it('undoing a department’s removal gives whoever was suspended already their places back', async () => {
+    change(rollcall.sandbox, ({ users, departments }) => {
+      departments.set(9, { id: 9, parentId: 1, name: '旧', order: 0 });
+      users.set('lisi', user('lisi', '李四', [9], { isLeaderInDept: [1] }));
+    });
+    await synchronize(rollcall, source);
+    change(rollcall.sandbox, ({ users }) => users.delete('lisi'));
+    await synchronize(rollcall, source);
+    const lisi = async () => {
+      const { rows } = await rollcall.sql.query(
+        `SELECT e.status, main.name AS main,
+                ARRAY(SELECT d.name || ' ' || m.is_leader FROM membership m JOIN department d ON d.id = m.department_id WHERE m.employee_id = e.id) AS places
+           FROM employee e LEFT JOIN department main ON main.id = e.main_department_id WHERE e.username = 'lisi'`,
+      );
+      return rows[0];
+    };
+    const before = await lisi();
+    expect(before).toEqual({ status: 'SUSPENDED', main: '旧', places: ['旧 true'] });
+    change(rollcall.sandbox, ({ departments }) => departments.delete(9));
+    const removal = await synchronize(rollcall, source);
+    expect(await lisi()).toEqual({ status: 'SUSPENDED', main: null, places: [] });
+    expect((await undo(removal.id)).status).toBe('SUCCEEDED');
+    expect(await lisi()).toEqual(before);
+  });
+
   describe('undoing a return', () => {
     const leave = async () => {
       change(rollcall.sandbox, ({ users }) => users.delete('lisi'));

@@ -99,6 +99,7 @@ async function applyReversal(client: PoolClient, run: Run): Promise<void> {
   await execute(client, reversal.DROP_LOST_PARENTS, run);
   for (const objectType of ['DEPARTMENT', 'EMPLOYEE'] as const) await refuseTakenValues(client, run, objectType);
   await execute(client, sql.createDepartments(true).sql, run);
+  for (const step of sql.GIVE_BACK_PLACES) await execute(client, step.sql, run);
   await execute(client, reversal.DROP_LOST_EDGES, run);
   await applyRecords(client, run);
   await execute(client, reversal.FORGET_HASHES, run);

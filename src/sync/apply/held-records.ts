@@ -113,6 +113,7 @@ async function applyDecided(client: PoolClient, taskId: string, task: HeldTask):
     (await client.query(step.sql.replaceAll(sql.OPEN, DECIDED), [taskId])).rowCount ?? 0;
   for (const step of [sql.SUSPEND_EMPLOYEES, sql.MARK_MISSING, ...REMOVE_GROUPS]) await run(step);
   await client.query(COMPARE_AGAIN, [taskId]);
+  await run(sql.REMEMBER_PLACES);
   while ((await run(sql.DELETE_DEPARTMENTS)) > 0);
   await run(sql.KEEP_FILLED_DEPARTMENTS);
   await run(sql.DELETE_DEPARTMENT_LINKS);

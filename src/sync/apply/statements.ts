@@ -280,6 +280,48 @@ export const MARK_MISSING = step(
 UPDATE link l SET missing_since = now(), read_at = greatest(l.read_at, r.read_at) FROM sync_record r WHERE ${records} AND l.local_id = r.local_id`,
 );
 
+/** Who is suspended loses the place in a department that goes without a record of their own: the department's keeps it, in case that is undone. */
+export const REMEMBER_PLACES = step(
+  'DEPARTMENT',
+  ['REMOVE'],
+  (records) => `
+UPDATE sync_record record SET edges_before = coalesce(record.edges_before, '{}') || jsonb_build_object('places', lost.places)
+  FROM (
+    SELECT r.id, (
+             SELECT jsonb_agg(jsonb_build_array(m.employee_id, m.is_leader, m."order", e.is_main))
+               FROM membership m
+               CROSS JOIN LATERAL (SELECT e.main_department_id = r.local_id AS is_main FROM employee e
+                                    WHERE e.id = m.employee_id AND e.status = 'SUSPENDED' OFFSET 0) e
+              WHERE m.department_id = r.local_id) AS places
+      FROM sync_record r WHERE ${records} OFFSET 0) lost
+ WHERE record.id = lost.id AND lost.places IS NOT NULL`,
+);
+
+/** Such places, in departments that an undo brings back: for who is suspended still. */
+const lostPlaces = (records: string) => `
+  SELECT e.id AS employee_id, r.local_id AS department_id, (place ->> 1)::boolean AS is_leader, (place ->> 2)::bigint AS "order",
+         (place ->> 3)::boolean AS is_main
+    FROM sync_record r, jsonb_array_elements(CASE jsonb_typeof(r.edges -> 'places') WHEN 'array' THEN r.edges -> 'places' ELSE '[]' END) place
+    JOIN employee e ON e.id = (place ->> 0)::uuid AND e.status = 'SUSPENDED'
+   WHERE ${records}`;
+
+export const GIVE_BACK_PLACES = [
+  step(
+    'DEPARTMENT',
+    ['CREATE'],
+    (records) => `
+INSERT INTO membership (employee_id, department_id, is_leader, "order")
+SELECT employee_id, department_id, is_leader, "order" FROM (${lostPlaces(records)}) lost ON CONFLICT DO NOTHING`,
+  ),
+  step(
+    'DEPARTMENT',
+    ['CREATE'],
+    (records) => `
+UPDATE employee e SET main_department_id = lost.department_id
+  FROM (${lostPlaces(records)}) lost WHERE e.id = lost.employee_id AND lost.is_main AND e.main_department_id IS NULL`,
+  ),
+];
+
 /**
  * Leaf first, and only where nobody present and no other department is left; run until nothing more goes. A group that a
  * department is still in is compared again by the next run.

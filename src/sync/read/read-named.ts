@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, GoneUnlessListed } from '../../connector/directory-connector';
 import { hasAnyOf } from '../../database/sets';
-import type { MappedObjectType } from '../../field-mapping/field-mapping';
+import { EXTENSION_PREFIX, type MappedObjectType } from '../../field-mapping/field-mapping';
 import type { Run } from '../task/lease';
 import { BATCH, readObjects } from './read-again';
 import type { AnyPage } from './stage';
@@ -33,6 +33,39 @@ SELECT place.key, place.id
  WHERE t.id = $1 AND NOT ${isHere('DEPARTMENT', 'place.key')}
    AND (t.settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' OR ${isHere('EMPLOYEE', 's.external_key')})`;
 
+const PRESENT = `('ACTIVE', 'INACTIVE', 'DISABLED')`;
+
+/** Departments that this task has found gone, as they are here. */
+const GONE_DEPARTMENTS = `
+  sync_task t JOIN task_page tp ON tp.task_id = t.id AND tp.object_type = 'DEPARTMENT' AND tp.page_key LIKE 'again:%'
+  JOIN snapshot_page p ON p.id = tp.page_id AND p.keys = '{}'
+  JOIN link d ON d.identity_source_id = t.identity_source_id AND d.kind = 'DEPARTMENT' AND d.external_key = substr(tp.page_key, 7)`;
+
+/** The departments below those: a directory deletes none that has any, so they are elsewhere, or gone as well. */
+const DEPARTMENTS_BELOW = `
+SELECT l.external_key AS key, l.external_id AS id
+  FROM ${GONE_DEPARTMENTS} JOIN department below ON below.parent_id = d.local_id JOIN link l ON l.local_id = below.id WHERE t.id = $1`;
+
+/** And whoever is in them. */
+const PEOPLE_OF_GONE = `
+SELECT l.external_key AS key, l.external_id AS id
+  FROM ${GONE_DEPARTMENTS} JOIN membership m ON m.department_id = d.local_id
+  JOIN employee e ON e.id = m.employee_id AND e.status IN ${PRESENT} JOIN link l ON l.local_id = e.id WHERE t.id = $1`;
+
+/** Who has a value here that must be unique, and that somebody else is told to have by now: they may have given it up. */
+const HOLDERS = `
+SELECT l.external_key AS key, l.external_id AS id
+  FROM ${readOf('EMPLOYEE')}
+  JOIN employee e ON e.identity_source_id = t.identity_source_id AND lower(e.username) = lower(s.mapped ->> 'username') AND e.status IN ${PRESENT}
+  JOIN link l ON l.local_id = e.id AND l.external_key <> s.external_key WHERE t.id = $1
+UNION ALL
+SELECT l.external_key, l.external_id
+  FROM ${readOf('EMPLOYEE')}
+  JOIN extension_field f ON f.is_unique AND f.object_type = 'EMPLOYEE'
+  JOIN extension_unique_value held ON held.identity_source_id = t.identity_source_id AND held.field_key = f.key
+                                  AND held.value_key = canonical(f.key, s.mapped ->> ('${EXTENSION_PREFIX}' || f.key))
+  JOIN link l ON l.local_id = held.object_id AND l.kind = 'EMPLOYEE' AND l.external_key <> s.external_key WHERE t.id = $1`;
+
 /** What an event task brings, in the form of \`link.unresolved\`; of people outside a partial scope nobody waits for what is told here. */
 const BROUGHT = `
 SELECT 'D:' || s.external_key FROM ${readOf('DEPARTMENT')} WHERE t.id = $1
@@ -51,8 +84,8 @@ SELECT l.external_key AS key, l.external_id AS id
 
 /** Beside what events name. */
 const AROUND: Readonly<Record<StagedType, string>> = {
-  DEPARTMENT: DEPARTMENTS_AROUND,
-  EMPLOYEE: waiting('EMPLOYEE'),
+  DEPARTMENT: `${DEPARTMENTS_AROUND} UNION ALL ${DEPARTMENTS_BELOW}`,
+  EMPLOYEE: `${waiting('EMPLOYEE')} UNION ALL ${PEOPLE_OF_GONE} UNION ALL ${HOLDERS}`,
   GROUP: waiting('GROUP'),
 };
 
