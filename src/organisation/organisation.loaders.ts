@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import type { RoleName } from '../access/actor';
 import { Batches, inOrder, ReadFirst, statementLoaders } from '../api/batches';
 import { selectPrepared, selectRows } from '../database/rows';
+import { NO_ID } from '../sync/plan/changed-ids';
 import { type AsOf, rowsOf } from './history';
 import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
 import type { Department, Employee } from './organisation.entity';
@@ -91,7 +92,9 @@ export function organisationLoaders(
            JOIN ${employee} e ON e.id = m.employee_id AND e.status IN ${PRESENT} GROUP BY down.key`,
     ),
     externalId: grouped<{ key: string; externalId: string }>(
-      `SELECT local_id AS key, external_id AS "externalId" FROM ${link} l WHERE local_id = ANY ($1)`,
+      // Who has no id any more has in the link the one that somebody else has got.
+      `SELECT local_id AS key, external_id AS "externalId" FROM ${link} l
+        WHERE local_id = ANY ($1) ${asOf ? '' : `AND left(external_key, 1) <> ${NO_ID}`}`,
     ),
   };
 }

@@ -172,7 +172,8 @@ export class EmployeeResolver {
 
   @FieldResolver(() => String, {
     nullable: true,
-    description: 'What the directory calls the person (WeCom: userid); null when kept here.',
+    description:
+      'What the directory calls the person (WeCom: userid); null when kept here, and for somebody who has left and whose id is somebody else’s by now.',
   })
   async externalId(@Root() employee: EmployeeObject, @Ctx() ctx: RequestContext): Promise<string | null> {
     return (await ctx.loaders.asOf(employee.asOf).externalId.load(employee.uuid))[0]?.externalId ?? null;

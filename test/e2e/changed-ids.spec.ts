@@ -150,6 +150,23 @@ describe('changes of an id', () => {
       await exact();
     });
 
+    it('to one that somebody here gives up, and that nobody has by then, bring the person back under it as well', async () => {
+      await become({ lisi: '李四', wangwu: '王五' }, [created('wangwu')]);
+      await read();
+      const both = await people();
+      const left = { changeType: 'delete_user', fields: { UserID: 'lisi' } };
+      const ids = { lisi2: '李四', wangwu: '新人' };
+      await become(ids, [renamed('lisi', 'lisi2'), renamed('wangwu', 'lisi'), left, created('wangwu')]);
+      await read();
+      expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'ACTIVE', 王五: 'SUSPENDED' });
+      await exact();
+      await become({ ...ids, lisi: '王五' }, [created('lisi')]);
+      await read();
+      expect(await people()).toMatchObject(both);
+      expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'ACTIVE', 王五: 'ACTIVE' });
+      await exact();
+    });
+
     it('of somebody who is found gone are not forgotten until the former one is somebody’s', async () => {
       await become({}, [renamed('lisi', 'lisi2')]);
       await read();
@@ -257,6 +274,11 @@ describe('changes of an id', () => {
         { id: both['王五'], status: 'ACTIVE' },
         { id: both['李四'], status: 'SUSPENDED' },
       ]);
+      const { employee } = await rollcall.api.request<{ employee: unknown }>(
+        'query ($id: ID!) { employee(id: $id) { externalId } }',
+        { id: toTypedId('employee', both['李四'] ?? '') },
+      );
+      expect(employee).toEqual({ externalId: null });
       await exact();
     });
 

@@ -224,7 +224,7 @@ export const DISPLACE_LINKS = step(
   ['CREATE', 'RENAME_ID'],
   (records) => `
 WITH displaced AS (
-  UPDATE link l SET unresolved = NULL, external_id = CASE WHEN got.free THEN got.id ELSE l.external_id END,
+  UPDATE link l SET unresolved = NULL, read_at = greatest(l.read_at, r.read_at), external_id = CASE WHEN got.free THEN got.id ELSE l.external_id END,
          external_key = CASE WHEN got.free THEN got.key ELSE ${NO_ID} || l.local_id END
     FROM sync_record r
     CROSS JOIN LATERAL (SELECT r.edges #>> '{formerHolder,externalKey}' AS key, r.edges #>> '{formerHolder,externalId}' AS id) told

@@ -146,7 +146,9 @@ WITH RECURSIVE change AS MATERIALIZED (${CHANGES}
 SELECT last.external_key, last.local_id, last.told_at, jsonb_strip_nulls(jsonb_build_object('localId', last.local_id,
          'externalKey', CASE WHEN free.is THEN last.at END, 'externalId', CASE WHEN free.is THEN last.id END)) AS holder
   FROM last
-  CROSS JOIN LATERAL (SELECT last.place = 1 AND NOT EXISTS (SELECT FROM link l WHERE ${ofEmployee('l', 'last.at')})
+  CROSS JOIN LATERAL (SELECT last.place = 1
+                             AND NOT EXISTS (SELECT FROM link l WHERE ${ofEmployee('l', 'last.at')}
+                                                AND (l.external_key IN (SELECT old_external_key FROM renamed)) IS NOT TRUE)
                              AND (last.at IN (SELECT new_external_key FROM renamed)) IS NOT TRUE AS is) free
 UNION ALL
 SELECT l.external_key, l.local_id, NULL, jsonb_build_object('localId', l.local_id)

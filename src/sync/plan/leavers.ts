@@ -53,7 +53,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
   ${GOING}
  WHERE l.missing_since IS NULL AND l.rejected_at IS NULL
    AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND e.external_key = l.external_key)
-   AND NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND e.old_external_key = l.external_key)
+   AND (l.displaced OR NOT EXISTS (SELECT FROM plan_employee e WHERE e.status <> 'LEFT' AND e.old_external_key = l.external_key))
    AND (gone.external_key IS NOT NULL
         OR (l.displaced AND ${WITHOUT_ID})
         OR (t.trigger = 'EVENT' AND (${confirmedGone('EMPLOYEE')} OR elsewhere.external_key IS NOT NULL))
