@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import { holdFieldsStill } from '../../extension-field/extension-field.service';
 import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
 import { announceSearch, type RunQuery, refreshSearch } from '../../organisation/search-index';
+import { ANY_CHANGES } from '../plan/changed-ids';
 import type { Run } from '../task/lease';
 import { APPLY_GROUPS, READ_GROUPS } from './groups';
 import { REMEMBER_MISSING_MEMBERS, REMEMBER_UNRESOLVED } from './references';
@@ -64,7 +65,8 @@ export async function applyRecords(client: PoolClient, run: Run, after?: number)
 export async function applySteps(client: PoolClient, run: Run, after?: number): Promise<readonly sql.OpenRecords[]> {
   const open = await openRecords(client, run, after ?? 0);
   const extensions = await changesExtensions(client, run);
-  for (const step of steps(run, extensions, await changesIds(client, run))) {
+  const { rows } = await client.query(ANY_CHANGES, [run.task.identitySourceId]);
+  for (const step of steps(run, extensions, rows[0].any)) {
     if (sql.count(open, step) === 0) continue;
     await execute(client, after === undefined ? sql.narrowed(open, step) : sql.bounded(open, step), run);
   }
@@ -80,15 +82,6 @@ async function changesExtensions(client: PoolClient, { task }: Run): Promise<boo
   if (task.trigger === 'REVERT') return true;
   if (task.mappings.some(({ localField }) => localField.startsWith(EXTENSION_PREFIX))) return true;
   const { rows } = await client.query('SELECT EXISTS (SELECT FROM extension_field WHERE is_unique) AS any');
-  return rows[0].any;
-}
-
-/** Whether the directory has told of any changed id: without that nobody's is somebody else's. */
-async function changesIds(client: PoolClient, { task }: Run): Promise<boolean> {
-  const { rows } = await client.query(
-    'SELECT EXISTS (SELECT FROM directory_event WHERE identity_source_id = $1 AND new_external_key IS NOT NULL) AS any',
-    [task.identitySourceId],
-  );
   return rows[0].any;
 }
 

@@ -19,6 +19,10 @@ const CHANGES = `
   SELECT e.external_key, e.new_external_key, e.new_external_id, e.received_at
     FROM directory_event e WHERE e.identity_source_id = $2 AND e.new_external_key IS NOT NULL`;
 
+/** Whether the directory has told of any: without that nobody has another's id. Parameter: $1 identity source. */
+export const ANY_CHANGES = `
+SELECT EXISTS (SELECT FROM directory_event WHERE identity_source_id = $1 AND new_external_key IS NOT NULL) AS any`;
+
 const ofEmployee = (link: string, key: string) =>
   `${link}.identity_source_id = $2 AND ${link}.kind = 'EMPLOYEE' AND ${link}.external_key = ${key}`;
 

@@ -19,13 +19,21 @@ const GOING = `
 const GOING_FIELDS = employeeFields('w', 'boss.external_id', 'places.shown', 'main.path_before');
 const GOING_EDGES = `jsonb_build_object('departments', places.edges, 'main', w.main_department_id, 'manager', w.manager_id)`;
 
-/** The source's people under the ids that they have once those are with somebody else who have got them. */
-const PEOPLE = `(
+const LINKS = `link l WHERE ${OF_SOURCE}`;
+
+/** Of those whom an event task has looked at, each looked up by itself. */
+const LINKS_READ = `(
+    SELECT substr(page_key, 7) AS external_key FROM task_page WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND page_key LIKE 'again:%'
+    UNION
+    SELECT external_key FROM displaced) read
+    CROSS JOIN LATERAL (SELECT * FROM ${LINKS} AND l.external_key = read.external_key OFFSET 0) l`;
+
+/** People under the ids that they have once those are with somebody else who have got them. */
+const peopleOf = (links: string) => `(
   SELECT l.local_id, l.missing_since, l.rejected_at, l.read_at, d.local_id IS NOT NULL AS displaced,
          CASE WHEN d.local_id IS NULL THEN l.external_key ELSE coalesce(d.holder ->> 'externalKey', ${NO_ID} || l.local_id) END AS external_key,
          coalesce(d.holder ->> 'externalId', l.external_id) AS external_id
-    FROM link l LEFT JOIN displaced d ON d.local_id = l.local_id
-   WHERE ${OF_SOURCE})`;
+    FROM (SELECT l.* FROM ${links}) l LEFT JOIN displaced d ON d.local_id = l.local_id)`;
 
 /** Whether a person's id is with somebody else, so that there is nothing to ask for. */
 const WITHOUT_ID = `left(l.external_key, 1) = ${NO_ID}`;
@@ -35,8 +43,9 @@ const WITHOUT_ID = `left(l.external_key, 1) = ${NO_ID}`;
  * Absence counts only for what was last applied from a read before this one began, and where the directory, asked for the
  * person alone, said that they are gone, or of whose id that it is somebody else's; not where somebody decided to keep them until they
  * are seen again.
+ * @param byEvents for an event task, which tells only of those whom it has looked at
  */
-export const RECORD_SUSPENSIONS = `
+export const recordSuspensions = (byEvents: boolean) => `
 INSERT INTO sync_record (task_id, ordinal, object_type, external_key, external_id, local_id, name, action, reason_code, third_party,
                          before, after, changed, edges_before, read_at, local_version)
 SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
@@ -44,7 +53,7 @@ SELECT $1, ${NEXT_ORDINAL} + row_number() OVER (ORDER BY l.external_key),
        CASE WHEN gone.external_key IS NULL AND elsewhere.external_key IS NOT NULL THEN 'OUT_OF_SCOPE' ELSE 'LEFT_SOURCE' END,
        told.third_party, ${GOING_FIELDS}, ${GOING_FIELDS} || '{"status": "SUSPENDED"}', '{status}', ${GOING_EDGES},
        coalesce(gone.read_at, ${missingReadAt('EMPLOYEE')}), w.updated_at
-  FROM ${PEOPLE} l
+  FROM ${peopleOf(byEvents ? LINKS_READ : LINKS)} l
   JOIN employee w ON w.id = l.local_id
   JOIN sync_task t ON t.id = $1
   LEFT JOIN plan_employee gone ON gone.external_key = l.external_key AND gone.status = 'LEFT'

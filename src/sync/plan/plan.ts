@@ -155,13 +155,21 @@ class Planning {
   /** @returns whether there is anybody to compare */
   private collectPeople(): Promise<boolean> {
     return this.transaction(async () => {
-      await this.execute(changedIds.COLLECT_RENAMES);
-      this.displaced = await this.execute(changedIds.COLLECT_DISPLACED);
+      await this.collectChangedIds();
       const candidates = await this.execute(employees.COLLECT_CANDIDATES);
       if (candidates === 0) await this.tables.leaveEmpty(this.inlined(employees.COLLECT_EMPLOYEES));
       else for (const table of COLLECT_PEOPLE) await this.execute(table);
       return candidates > 0;
     }, WITHOUT_WAITING);
+  }
+
+  private async collectChangedIds(): Promise<void> {
+    const { rows } = await this.client.query(changedIds.ANY_CHANGES, [this.run.task.identitySourceId]);
+    const { COLLECT_RENAMES, COLLECT_DISPLACED } = changedIds;
+    if (rows[0].any) {
+      await this.execute(COLLECT_RENAMES);
+      this.displaced = await this.execute(COLLECT_DISPLACED);
+    } else for (const table of [COLLECT_RENAMES, COLLECT_DISPLACED]) await this.tables.leaveEmpty(this.inlined(table));
   }
 
   private async inChunks(record: (turns: employees.Turns) => string, begin: number, end: number): Promise<void> {
@@ -178,7 +186,9 @@ class Planning {
     if (this.findings.same && this.displaced === 0) return [leavers.COLLECT_SEEN_OF_DUE, leavers.RECORD_REMOVALS];
     const partial = this.run.task.settings.scope.mode === 'PARTIAL';
     const seen = partial ? leavers.COLLECT_SEEN_IN_SCOPE : leavers.COLLECT_SEEN;
-    return [seen, leavers.COLLECT_OUTSIDE_SCOPE, leavers.RECORD_SUSPENSIONS, leavers.RECORD_REMOVALS];
+    const byEvents = this.run.task.trigger === 'EVENT';
+    const suspensions = leavers.recordSuspensions(byEvents);
+    return [seen, leavers.COLLECT_OUTSIDE_SCOPE, suspensions, ...(byEvents ? [] : [leavers.RECORD_REMOVALS])];
   }
 
   /** Of the part that is being made. */
