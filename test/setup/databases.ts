@@ -16,11 +16,17 @@ export async function administer(url: string, statement: string): Promise<void> 
   await client.query(statement).finally(() => client.end());
 }
 
+/** Where nothing is waited for to reach a disk, files are copied in half the time of a log of them. */
+const STRATEGY = process.env['DATABASE_URL'] ? '' : 'STRATEGY FILE_COPY';
+
 /** A fresh database cloned from the migrated template, or an empty one. */
 export async function createTestDatabase(from: 'template' | 'nothing' = 'template') {
   const server = process.env['ROLLCALL_TEST_DATABASE_URL'] ?? '';
   const name = `rollcall_test_${randomBytes(6).toString('hex')}`;
-  await administer(server, `CREATE DATABASE ${name} TEMPLATE ${from === 'template' ? TEMPLATE : 'template0'}`);
+  await administer(
+    server,
+    `CREATE DATABASE ${name} TEMPLATE ${from === 'template' ? TEMPLATE : 'template0'} ${STRATEGY}`,
+  );
   return {
     url: withDatabase(server, name),
     drop: () => administer(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
