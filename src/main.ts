@@ -9,8 +9,8 @@ import { startServer } from './server';
 const STOP_LIMIT_MS = 30_000;
 
 /**
- * How much the heap may grow beyond what is in use before it is collected as a whole. By itself V8 lets it grow up to fourfold while a
- * machine has memory, so that a run's answers and rows, which are soon done with, stay until hundreds of megabytes are full of them.
+ * How much the heap may grow beyond what is in use before it is collected as a whole. By itself V8 lets it grow far beyond that while
+ * a machine has memory, so that a run's answers and rows, which are soon done with, stay until hundreds of megabytes are full of them.
  * Not on the command line, where a later Node that did not know it would not start.
  */
 const HEAP_GROWTH = '--heap-growing-percent=50';

@@ -76,6 +76,7 @@ export interface NamedObject {
   readonly newId: NewId | null;
 }
 
+/** What somebody is called from then on. */
 export interface NewId {
   readonly externalId: string;
   /** When it was given, in seconds of the epoch; null where the message does not say. */

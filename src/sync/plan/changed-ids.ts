@@ -116,7 +116,7 @@ SELECT DISTINCT ON (old_external_key) new_external_key, old_external_key, told_a
 
 /**
  * Who is here under an id that was read as somebody else's: whose id was changed to one that this task has not read, and who had one
- * that somebody here has got. \`holder\` says where they are found from then on: under the last id they are told to have, while nobody
+ * that somebody here has got. `holder` says where they are found from then on: under the last id they are told to have, while nobody
  * has that, else under none.
  */
 export const COLLECT_DISPLACED = workingTable(

@@ -19,6 +19,7 @@ const GOING = `
 const GOING_FIELDS = employeeFields('w', 'boss.external_id', 'places.shown', 'main.path_before');
 const GOING_EDGES = `jsonb_build_object('departments', places.edges, 'main', w.main_department_id, 'manager', w.manager_id)`;
 
+/** Everybody of the source. */
 const LINKS = `link l WHERE ${OF_SOURCE}`;
 
 /** Of those whom an event task has looked at, each looked up by itself. */
