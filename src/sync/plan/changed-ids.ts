@@ -36,9 +36,15 @@ const GOT_AT = `(
   SELECT max(got.received_at) FROM directory_event got
    WHERE got.identity_source_id = $2 AND got.new_external_key = l.external_key AND got.received_at <= l.read_at)`;
 
-/** Whether the person `w` of link `l` had its id at a moment: whoever is missing was last read when that was found. */
-const hadIdAt = (moment: string) =>
-  `(l.read_at < ${moment} OR (w.created_at < ${moment} AND coalesce(${GOT_AT} <= ${moment}, true)))`;
+/** Since when the person `w` of link `l` has had its id, as far as is known: whoever is missing was last read when that was found. */
+const HAD_SINCE = `CASE WHEN l.missing_since IS NULL THEN l.read_at ELSE greatest(w.created_at, ${GOT_AT}) END`;
+
+/** Whether they had it at a moment, and had not given it up before. */
+const hadIdAt = (moment: string) => `(
+  (l.read_at < ${moment} OR (w.created_at < ${moment} AND coalesce(${GOT_AT} <= ${moment}, true)))
+  AND NOT EXISTS (SELECT FROM directory_event given
+                   WHERE given.identity_source_id = $2 AND given.new_external_key IS NOT NULL AND given.external_key = l.external_key
+                     AND given.received_at > ${HAD_SINCE} AND given.received_at < ${moment} OFFSET 0))`;
 
 /**
  * Whether somebody is still here under the former id of a change, which is nobody's by now: whoever else has the new one here was taken
@@ -128,9 +134,7 @@ WITH RECURSIVE change AS MATERIALIZED (${CHANGES}
 ), latest AS (${latestOf('former')}
 ), onward AS (
   SELECT l.local_id, l.external_key, latest.read_at, l.external_key AS at, l.external_id AS id, NULL::timestamptz AS told_at,
-         -- Who is missing was last read when that was found.
-         CASE WHEN l.missing_since IS NULL THEN l.read_at
-              ELSE greatest(w.created_at, ${GOT_AT}) END AS since
+         ${HAD_SINCE} AS since
     FROM latest
     JOIN link l ON ${ofEmployee('l', 'latest.external_key')}
     JOIN employee w ON w.id = l.local_id
