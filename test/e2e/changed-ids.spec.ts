@@ -218,20 +218,6 @@ describe('changes of an id', () => {
         await exact();
       });
 
-      it('told once more of the second who gave it up, bring the first back to nothing of theirs', async () => {
-        const told = { ...renamed('lisi', 'lisi3'), createTime: 1_700_000_000 };
-        const left = { changeType: 'delete_user', fields: { UserID: 'lisi2' } };
-        await become({ lisi3: '新人' }, [renamed('lisi', 'lisi2'), left, created('lisi'), told]);
-        await read();
-        const both = await people();
-        expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'SUSPENDED' });
-        await become({ lisi3: '新人' }, [told]);
-        await read();
-        expect(await people()).toEqual(both);
-        expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'SUSPENDED' });
-        await exact();
-      });
-
       it('of somebody new, from and to those of who had them before, are somebody new’s', async () => {
         await become({ lisi2: '李四' }, [{ ...renamed('lisi', 'lisi2'), createTime: 1_700_000_000 }]);
         await read();
