@@ -218,6 +218,28 @@ describe('changes of an id', () => {
         await exact();
       });
 
+      it.each([
+        ['at once', true],
+        ['one after the other', false],
+      ])('of the second who gave up an id are not the first one’s, told %s, and once more', async (_when, together) => {
+        const told = { ...renamed('lisi', 'lisi3'), createTime: 1_700_000_000 };
+        const left = { changeType: 'delete_user', fields: { UserID: 'lisi2' } };
+        const events = [renamed('lisi', 'lisi2'), left, created('lisi'), told];
+        for (const some of together ? [events] : events.map((event) => [event])) {
+          await become({ lisi3: '新人' }, some);
+          if (!together) await read();
+        }
+        await read();
+        const both = await people();
+        expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'SUSPENDED' });
+        expect(both['李四']).toBe(before['李四']);
+        await become({ lisi3: '新人' }, [told]);
+        await read();
+        expect(await people()).toEqual(both);
+        expect(await statuses()).toEqual({ 新人: 'ACTIVE', 李四: 'SUSPENDED' });
+        await exact();
+      });
+
       it('of somebody new, from and to those of who had them before, are somebody new’s', async () => {
         await become({ lisi2: '李四' }, [{ ...renamed('lisi', 'lisi2'), createTime: 1_700_000_000 }]);
         await read();

@@ -1,6 +1,5 @@
-import { hasAnyOf } from '../../database/sets';
 import { workingTable } from '../../database/working-tables';
-import { confirmedGone, latestOf } from './fields';
+import { confirmedGone, inScope, latestOf } from './fields';
 
 /**
  * Who is here under an id that the directory says it changed. Parameters: $1 task, $2 identity source. OFFSET 0: each step is looked up
@@ -9,11 +8,6 @@ import { confirmedGone, latestOf } from './fields';
 
 /** What the key of a link begins with whose person has no id any more, since somebody else has got it. No directory's ids begin so. */
 export const NO_ID = 'chr(1)';
-
-/** Whether whoever is in a staged row is within the scope. */
-export const inScope = (row: string) => `(
-  (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
-  OR ${hasAnyOf(`${row}.department_keys`, 'SELECT external_key FROM department_target WHERE stays AND in_scope')})`;
 
 const CHANGES = `
   SELECT e.external_key, e.new_external_key, e.new_external_id, e.received_at
@@ -36,15 +30,12 @@ const GOT_AT = `(
   SELECT max(got.received_at) FROM directory_event got
    WHERE got.identity_source_id = $2 AND got.new_external_key = l.external_key AND got.received_at <= l.read_at)`;
 
-/** Since when the person `w` of link `l` has had its id, as far as is known: whoever is missing was last read when that was found. */
-const HAD_SINCE = `CASE WHEN l.missing_since IS NULL THEN l.read_at ELSE greatest(w.created_at, ${GOT_AT}) END`;
+/** Whether the person `w` of link `l` had its id at a moment. Who is missing was last read when that was found. */
+const hadIdAt = (moment: string) =>
+  `(l.read_at < ${moment} OR (w.created_at < ${moment} AND coalesce(${GOT_AT} <= ${moment}, true)))`;
 
-/** Whether they had it at a moment, and had not given it up before. */
-const hadIdAt = (moment: string) => `(
-  (l.read_at < ${moment} OR (w.created_at < ${moment} AND coalesce(${GOT_AT} <= ${moment}, true)))
-  AND NOT EXISTS (SELECT FROM directory_event given
-                   WHERE given.identity_source_id = $2 AND given.new_external_key IS NOT NULL AND given.external_key = l.external_key
-                     AND given.received_at > ${HAD_SINCE} AND given.received_at < ${moment} OFFSET 0))`;
+/** Since when they have had it, as far as is known: the first who gives it up after that is they. */
+const HAD_SINCE = `CASE WHEN l.missing_since IS NULL THEN l.read_at ELSE greatest(w.created_at, ${GOT_AT}) END`;
 
 /**
  * Whether somebody is still here under the former id of a change, which is nobody's by now: whoever else has the new one here was taken
@@ -53,7 +44,10 @@ const hadIdAt = (moment: string) => `(
 const isOutstanding = (change: string) => `EXISTS (
   SELECT FROM link l JOIN employee w ON w.id = l.local_id
    WHERE ${ofEmployee('l', `${change}.external_key`)} AND ${change}.external_key <> ${change}.new_external_key
-     AND ${hadIdAt(`${change}.received_at`)} AND ${IS_NOBODYS} OFFSET 0)`;
+     AND ${hadIdAt(`${change}.received_at`)} AND ${IS_NOBODYS}
+     AND NOT EXISTS (SELECT FROM directory_event given
+                      WHERE given.identity_source_id = $2 AND given.new_external_key IS NOT NULL AND given.external_key = l.external_key
+                        AND given.received_at > ${HAD_SINCE} AND given.received_at < ${change}.received_at OFFSET 0) OFFSET 0)`;
 
 /** Whether a change has been told before: then it may be the former one, told again. */
 const isToldAgain = (change: string) => `EXISTS (
@@ -106,14 +100,13 @@ WITH RECURSIVE change AS MATERIALIZED (${CHANGES}
     FROM walk k
     JOIN link l ON ${ofEmployee('l', 'k.at')}
     JOIN employee w ON w.id = l.local_id
-               AND (l.read_at < k.told_at OR ((l.missing_since IS NOT NULL OR ${confirmedGone('EMPLOYEE')}) AND ${hadIdAt('k.told_at')}))
-               -- Of several who had an id in turn, the first who gave it up since it was read here is the one who is here.
-               AND NOT EXISTS (SELECT FROM directory_event earlier
-                                WHERE earlier.identity_source_id = $2 AND earlier.new_external_key <> k.went_to AND earlier.external_key = k.at
-                                  AND earlier.received_at > l.read_at AND earlier.received_at < k.told_at
-                                  AND NOT ${isHeld('earlier', 'earlier.received_at')} OFFSET 0)
     JOIN staged_employee s ON s.page_id = k.page_id AND s.external_key = k.new_external_key
    WHERE k.at <> k.new_external_key AND s.status <> 'LEFT' AND ${inScope('s')}
+     AND (l.read_at < k.told_at OR l.missing_since IS NOT NULL OR ${confirmedGone('EMPLOYEE')}) AND ${hadIdAt('k.told_at')}
+     AND NOT EXISTS (SELECT FROM directory_event earlier
+                      WHERE earlier.identity_source_id = $2 AND earlier.new_external_key <> k.went_to AND earlier.external_key = k.at
+                        AND earlier.received_at > ${HAD_SINCE} AND earlier.received_at < k.told_at
+                        AND NOT ${isHeld('earlier', 'earlier.received_at')} OFFSET 0)
    ORDER BY k.new_external_key, k.told_at
 )
 SELECT DISTINCT ON (old_external_key) new_external_key, old_external_key, told_at FROM found ORDER BY old_external_key, told_at DESC`,

@@ -1,10 +1,10 @@
 import { workingTable } from '../../database/working-tables';
-import { inScope } from './changed-ids';
 import {
   anyReleased,
   changedFields,
   employeeFields,
   goneSince,
+  inScope,
   keptFields,
   mappedOver,
   NEXT_ORDINAL,

@@ -1,3 +1,4 @@
+import { hasAnyOf } from '../../database/sets';
 import { workingTable } from '../../database/working-tables';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
 
@@ -55,6 +56,13 @@ UPDATE sync_record r SET result = 'SKIPPED', reason_code = 'NEWER_READ'
    AND l.read_at > r.read_at
 RETURNING r.action NOT IN ('UPDATE', 'MOVE') OR r.changed && '{username}'
        OR EXISTS (SELECT FROM unnest(r.changed) field WHERE field LIKE 'extension.%') AS "builtOn"`;
+
+/** Whether whoever is in a staged row is within the scope. */
+export function inScope(row: string): string {
+  return `(
+  (SELECT settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' FROM sync_task WHERE id = $1)
+  OR ${hasAnyOf(`${row}.department_keys`, 'SELECT external_key FROM department_target WHERE stays AND in_scope')})`;
+}
 
 /** Whether a mapped field `f` keeps what is here of a row with a `page_id`, since the directory shows it of nobody. */
 export function withheldFrom(f: string, row: string): string {
