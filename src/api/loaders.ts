@@ -7,6 +7,7 @@ import type { ExtensionFieldRow } from '../extension-field/extension-field.servi
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { type AsOf, type Moment, momentOf } from '../organisation/history';
+import { PRESENT } from '../organisation/organisation.entity';
 import { type OrganisationLoaders, organisationLoaders } from '../organisation/organisation.loaders';
 import { SyncTask } from '../sync/task/sync-task.entity';
 import { Batches, inOrder, statementLoaders } from './batches';
@@ -48,7 +49,7 @@ export function createLoaders({ dataSource, extensionFields }: Services, role: R
     directoryGroup: byId(DirectoryGroup),
     directoryGroupCount: counted(
       `SELECT m.group_id AS key, count(*)::int AS total FROM directory_group_employee m JOIN employee e ON e.id = m.employee_id
-          WHERE m.group_id = ANY ($1) AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY m.group_id`,
+          WHERE m.group_id = ANY ($1) AND e.status IN ${PRESENT} GROUP BY m.group_id`,
     ),
     directoryGroupDepartments: grouped<{ key: string; id: string }>(
       `SELECT group_id AS key, department_id AS id FROM directory_group_department WHERE group_id = ANY ($1) ORDER BY department_id`,
@@ -61,7 +62,7 @@ export function createLoaders({ dataSource, extensionFields }: Services, role: R
     ),
     sourceEmployeeCount: counted(
       `SELECT identity_source_id AS key, count(*)::int AS total FROM employee
-        WHERE identity_source_id = ANY ($1) AND status IN ('ACTIVE', 'INACTIVE', 'DISABLED') GROUP BY 1`,
+        WHERE identity_source_id = ANY ($1) AND status IN ${PRESENT} GROUP BY 1`,
     ),
     /** One key, 'all': asked once however many objects show their values. */
     extensionFields: new Batches<(ExtensionFieldObject & ExtensionFieldRow)[]>(async (keys) => {

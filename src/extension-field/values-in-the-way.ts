@@ -1,13 +1,12 @@
 import type { PoolClient } from 'pg';
 import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
+import { PRESENT } from '../organisation/organisation.entity';
 import type { ExtensionFieldRow, FieldRefusal } from './extension-field.service';
 import { tableOf } from './extension-index';
 import { describeRules, normaliseValue } from './extension-value';
 
 /** Examples that a refusal names. */
 const NAMED = 5;
-const PRESENT = `('ACTIVE', 'INACTIVE', 'DISABLED')`;
-
 /** Why a field cannot become what it is to be; undefined when nothing is in the way. Called with the field's values held still. */
 export async function whatIsInTheWay(
   client: PoolClient,

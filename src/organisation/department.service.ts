@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import { isStorable } from '../platform/storable-text';
 import { type Changed, changeOrganisation, refuse, requireUnchanged } from './change';
 import { checkedExtensionValues } from './extension-values';
+import { PRESENT } from './organisation.entity';
 
 export interface DepartmentInput {
   readonly identitySourceId: string;
@@ -93,7 +94,7 @@ export class DepartmentService {
       const { rows } = await client.query(
         `SELECT (SELECT count(*) FROM department WHERE parent_id = $1)::int AS departments,
                 (SELECT count(*) FROM membership m JOIN employee e ON e.id = m.employee_id
-                  WHERE m.department_id = $1 AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED'))::int AS people`,
+                  WHERE m.department_id = $1 AND e.status IN ${PRESENT})::int AS people`,
         [id],
       );
       const [held] = rows;

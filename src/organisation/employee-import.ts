@@ -9,6 +9,7 @@ import { DepartmentPaths } from './department-paths';
 import { IMPORT_COLUMNS, MAX_ROWS, READ_ONLY_COLUMNS } from './employee-file';
 import { type CheckedRow, checkRow, type KnownPerson, type RowContext, type RowError } from './employee-import.row';
 import { takenUniqueValues, writeImported } from './employee-import.write';
+import { PRESENT } from './organisation.entity';
 
 /** What an import did, or would do. */
 export interface ImportResult {
@@ -122,7 +123,7 @@ async function readContext(
   );
   const { rows: people } = await client.query<KnownPerson & { name: string }>(
     `SELECT lower(username) AS name, extension_values AS "extensionValues" FROM employee
-      WHERE identity_source_id = $1 AND status IN ('ACTIVE', 'INACTIVE', 'DISABLED')`,
+      WHERE identity_source_id = $1 AND status IN ${PRESENT}`,
     [sourceId],
   );
   const at = columns.indexOf('username');

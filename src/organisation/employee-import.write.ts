@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import type { Actor } from '../access/actor';
 import { EXTENSION_PREFIX } from '../field-mapping/field-mapping';
 import type { CheckedRow, RowError } from './employee-import.row';
+import { PRESENT } from './organisation.entity';
 import { noteChanges, noteEach } from './timeline-note';
 
 /** Columns of the table by columns of the file. */
@@ -26,7 +27,7 @@ async function stageImported(client: PoolClient, sourceId: string, rows: readonl
      SELECT r.row, r.values, r.extension, r."departmentIds", r."mainDepartmentId", r."leaderOf", coalesce(e.id, new_id()), e.id IS NULL
        FROM jsonb_to_recordset($1) AS r (row integer, values jsonb, extension jsonb, "departmentIds" jsonb, "mainDepartmentId" uuid, "leaderOf" jsonb)
        LEFT JOIN employee e ON e.identity_source_id = $2 AND lower(e.username) = lower(r.values ->> 'username')
-                           AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
+                           AND e.status IN ${PRESENT}
       ORDER BY r.row`,
     [JSON.stringify(rows), sourceId],
   );
@@ -137,7 +138,7 @@ async function writeManagers(client: PoolClient, sourceId: string): Promise<void
   await client.query(
     `UPDATE employee e SET manager_id = boss.id FROM imported i
        LEFT JOIN employee boss ON boss.identity_source_id = $1 AND lower(boss.username) = lower(i.values ->> 'manager')
-                              AND boss.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
+                              AND boss.status IN ${PRESENT}
       WHERE i.employee_id = e.id AND e.manager_id IS DISTINCT FROM boss.id`,
     [sourceId],
   );

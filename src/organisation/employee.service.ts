@@ -5,6 +5,7 @@ import { isStorable } from '../platform/storable-text';
 import { type Changed, changeOrganisation, makeFindable, refuse, requireUnchanged } from './change';
 import { type ExtensionValueInput, requireCustom, requireDepartment } from './department.service';
 import { checkedExtensionValues } from './extension-values';
+import { PRESENT } from './organisation.entity';
 import { noteChanges, noteEach } from './timeline-note';
 
 /** Somebody's place in a department, as it is entered. */
@@ -59,8 +60,6 @@ const NEVER_EMPTY = new Set(['username', 'displayName']);
 const MAX_TEXT = 256;
 const MAX_BLOCKED = 10_000;
 const MAX_REASON = 500;
-const PRESENT = `('ACTIVE', 'INACTIVE', 'DISABLED')`;
-
 interface Held {
   readonly id: string;
   readonly sourceId: string;

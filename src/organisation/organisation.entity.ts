@@ -5,6 +5,9 @@ export type EmployeeStatusName = 'ACTIVE' | 'INACTIVE' | 'DISABLED' | 'SUSPENDED
 /** Statuses of people who are present: lists and counts mean these unless a filter says otherwise. */
 export const PRESENT_STATUSES: readonly EmployeeStatusName[] = ['ACTIVE', 'INACTIVE', 'DISABLED'];
 
+/** The same as an SQL list. */
+export const PRESENT = `(${PRESENT_STATUSES.map((status) => `'${status}'`).join(', ')})`;
+
 /** A node of the local organisation's tree. */
 @Entity({ name: 'department' })
 export class Department {

@@ -6,7 +6,7 @@ import { selectPrepared, selectRows } from '../database/rows';
 import { NO_ID } from '../sync/plan/changed-ids';
 import { type AsOf, rowsOf } from './history';
 import { DEPARTMENT_COLUMNS, EMPLOYEE_COLUMNS } from './organisation.columns';
-import type { Department, Employee } from './organisation.entity';
+import { type Department, type Employee, PRESENT } from './organisation.entity';
 import {
   type DepartmentObject,
   type EmployeeObject,
@@ -16,8 +16,6 @@ import {
 } from './organisation.type';
 
 type LoaderOptions = Pick<DataLoader.Options<string, unknown>, 'batchScheduleFn'> & { readonly cache: boolean };
-
-const PRESENT = `('ACTIVE', 'INACTIVE', 'DISABLED')`;
 
 export type OrganisationLoaders = ReturnType<typeof organisationLoaders>;
 

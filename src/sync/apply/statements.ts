@@ -1,4 +1,5 @@
 import type { SyncObjectTypeName } from '../../field-mapping/field-mapping';
+import { PRESENT } from '../../organisation/organisation.entity';
 import { NO_ID } from '../plan/changed-ids';
 import type { SyncActionName } from '../task/sync-task.entity';
 
@@ -335,7 +336,7 @@ WITH gone AS (
    WHERE ${records} AND d.id = r.local_id
      AND NOT EXISTS (SELECT FROM department c WHERE c.parent_id = d.id)
      AND NOT EXISTS (SELECT FROM membership m JOIN employee e ON e.id = m.employee_id
-                      WHERE m.department_id = d.id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED'))
+                      WHERE m.department_id = d.id AND e.status IN ${PRESENT})
   RETURNING d.id
 ), reached AS (
   UPDATE link l SET hash = NULL FROM gone JOIN directory_group_department m ON m.department_id = gone.id WHERE l.local_id = m.group_id

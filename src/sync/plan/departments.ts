@@ -1,4 +1,5 @@
 import { workingTable } from '../../database/working-tables';
+import { PRESENT } from '../../organisation/organisation.entity';
 import {
   anyReleased,
   changedFields,
@@ -89,7 +90,7 @@ WITH RECURSIVE decided AS (
   SELECT local_id AS id FROM link WHERE identity_source_id = $2 AND kind = 'DEPARTMENT' AND rejected_at IS NOT NULL
   UNION
   SELECT m.department_id
-    FROM link person JOIN employee e ON e.id = person.local_id AND e.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
+    FROM link person JOIN employee e ON e.id = person.local_id AND e.status IN ${PRESENT}
     JOIN membership m ON m.employee_id = e.id
    WHERE person.identity_source_id = $2 AND person.kind = 'EMPLOYEE' AND person.rejected_at IS NOT NULL
      AND (person.external_key IN (SELECT k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
+import { PRESENT } from '../../organisation/organisation.entity';
 import type { Run } from '../task/lease';
 import { changingPlanned } from '../task/record-events';
 
@@ -61,7 +62,7 @@ UPDATE sync_record r
        AND r.action IN ('CREATE', 'UPDATE', 'MOVE', 'RESTORE', 'RENAME_ID') AND ${NOT_SUSPENDED}`,
    `
     SELECT lower(w.username) AS value FROM employee w
-     WHERE w.identity_source_id = $2 AND w.status IN ('ACTIVE', 'INACTIVE', 'DISABLED')
+     WHERE w.identity_source_id = $2 AND w.status IN ${PRESENT}
        -- Whose name nobody gets is in nobody's way.
        AND lower(w.username) IN (SELECT value FROM told WHERE newcomer = 1)
        AND (w.id IN (SELECT x.local_id FROM sync_record x

@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import { type DirectoryConnector, GoneUnlessListed } from '../../connector/directory-connector';
 import { hasAnyOf } from '../../database/sets';
 import { EXTENSION_PREFIX, type MappedObjectType } from '../../field-mapping/field-mapping';
+import { PRESENT } from '../../organisation/organisation.entity';
 import type { Run } from '../task/lease';
 import { BATCH, readObjects } from './read-again';
 import type { AnyPage } from './stage';
@@ -32,8 +33,6 @@ SELECT place.key, place.id
        unnest(s.department_keys, string_to_array(s.third_party ->> 'departments', E'\n')) AS place (key, id)
  WHERE t.id = $1 AND NOT ${isHere('DEPARTMENT', 'place.key')}
    AND (t.settings #>> '{scope,mode}' IS DISTINCT FROM 'PARTIAL' OR ${isHere('EMPLOYEE', 's.external_key')})`;
-
-const PRESENT = `('ACTIVE', 'INACTIVE', 'DISABLED')`;
 
 /** Departments that this task has found gone, as they are here. */
 const GONE_DEPARTMENTS = `
