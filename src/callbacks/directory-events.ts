@@ -56,7 +56,8 @@ export class DirectoryEvents {
     const of = (id: string) => [identitySourceId, objectType, keyOf(id), id];
     const change = newId && [...of(externalId), keyOf(newId.externalId), newId.externalId, newId.changedAt];
     const noted = change && (await client.query(NOTE_CHANGED_ID, change)).rowCount === 1;
-    if (!noted) for (const id of [externalId, ...(newId ? [newId.externalId] : [])]) await client.query(NOTE, of(id));
+    const named = newId ? [externalId, newId.externalId] : [externalId];
+    if (!noted) for (const id of named) await client.query(NOTE, of(id));
     await openEventTask(client, identitySourceId);
     await client.query(SEEN, [identitySourceId]);
   }

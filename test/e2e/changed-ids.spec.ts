@@ -1,7 +1,7 @@
 import { differences } from '../../src/demo/compare';
 import { toTypedId } from '../../src/platform/typed-id';
-import { badge, mapBadges } from '../setup/badges';
 import { connectWithCallbacks, eventsSettled, PUBLIC_URL } from '../setup/callbacks';
+import { badge, mapBadges, mapPeople } from '../setup/mappings';
 import { mutate } from '../setup/organisation-view';
 import { decide, recordsOf, startRollcall, summaries, synchronize, type TestRollcall, user } from '../setup/rollcall';
 
@@ -309,13 +309,7 @@ describe('changes of an id', () => {
       });
 
       it('that a full run found before it was told take those along who were told to have the other as manager or member', async () => {
-        const fieldMappings = [
-          ['DEPARTMENT', 'name', 'name'],
-          ['EMPLOYEE', 'username', 'userid'],
-          ['EMPLOYEE', 'displayName', 'name'],
-          ['EMPLOYEE', 'manager', 'extattr.上级'],
-        ].map(([objectType, localField, thirdPartyField]) => ({ objectType, localField, thirdPartyField }));
-        await mutate(rollcall, 'configureSynchronization', { id: source, fieldMappings }, '__typename');
+        await mapPeople(rollcall, source, { manager: 'extattr.上级' });
         const { tags, users } = rollcall.sandbox.company.organization;
         await automatic(false);
         users.set('zhaoliu', user('zhaoliu', '赵六', [4], { extattr: [{ name: '上级', value: 'lisi2' }] }));

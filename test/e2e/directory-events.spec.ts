@@ -1,7 +1,7 @@
 import { encrypt, signature } from '../../src/connector/wecom/wecom.callback-crypto';
 import { differences } from '../../src/demo/compare';
-import { badge, mapBadges } from '../setup/badges';
 import { tellNewId } from '../setup/callbacks';
+import { badge, mapBadges, mapPeople } from '../setup/mappings';
 import { mutate } from '../setup/organisation-view';
 import {
   change,
@@ -446,23 +446,7 @@ describe('changes that WeCom tells by callback', () => {
     });
 
     it('link whoever waits for who comes', async () => {
-      const field = (localField: string, thirdPartyField: string) => ({
-        objectType: 'EMPLOYEE',
-        localField,
-        thirdPartyField,
-      });
-      const fieldMappings = [
-        field('username', 'userid'),
-        field('displayName', 'name'),
-        field('manager', 'extattr.上级'),
-      ];
-      const input = {
-        id: source,
-        fieldMappings: [...fieldMappings, { ...field('name', 'name'), objectType: 'DEPARTMENT' }],
-      };
-      expect((await mutate(rollcall, 'configureSynchronization', input, 'identitySource { id }')).userErrors).toEqual(
-        [],
-      );
+      await mapPeople(rollcall, source, { manager: 'extattr.上级' });
       edit(({ users }) => users.set('lisi', user('lisi', '李四', [3], { extattr: [{ name: '上级', value: 'boss' }] })));
       await synchronize(rollcall, source);
       await listen();

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
 import { ApiClient } from '../../src/demo/api-client';
 import { beginApplying } from '../../src/sync/apply/apply-records';
+import { mapPeople } from '../setup/mappings';
 import {
   change,
   connectSource,
@@ -256,21 +257,13 @@ describe('editing people, departments and extension fields', () => {
       users.set('lisi', user('lisi', '李四', [3], { extattr: [{ name: '工牌', value: '007' }] }));
     });
     const source = await connectSource(rollcall);
-    const map = (mapped: boolean) => {
-      const fieldMappings = [
-        ['DEPARTMENT', 'name', 'name'],
-        ['EMPLOYEE', 'username', 'userid'],
-        ['EMPLOYEE', 'displayName', 'name'],
-        ...(mapped ? [['EMPLOYEE', 'extension.badge', 'extattr.工牌']] : []),
-      ].map(([objectType, localField, thirdPartyField]) => ({ objectType, localField, thirdPartyField }));
-      return mutate('configureSynchronization', 'identitySource { id }', { id: source, fieldMappings });
-    };
-    await map(true);
+    const mapped = () => mapPeople(rollcall, source, { 'extension.badge': 'extattr.工牌' });
+    await mapped();
     await synchronize(rollcall, source);
-    await map(false);
+    await mapPeople(rollcall, source, {});
     expect((await mutate('deleteExtensionField', 'extensionField { key }', { id })).userErrors).toEqual([]);
     await field({ ...badge, type });
-    await map(true);
+    await mapped();
     expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
     const { rows } = await rollcall.sql.query(
       `SELECT extension_values ->> 'badge' AS badge FROM employee WHERE username = 'lisi'`,

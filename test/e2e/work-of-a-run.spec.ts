@@ -1,7 +1,7 @@
 import { generateOrganization } from '../../src/sandbox/generate';
 import type { SandboxUser } from '../../src/sandbox/organization';
-import { badge, mapBadges } from '../setup/badges';
 import { eventsSettled } from '../setup/callbacks';
+import { badge, mapBadges } from '../setup/mappings';
 import { mutate } from '../setup/organisation-view';
 import { tellPlans, workOfStatements } from '../setup/plan-work';
 import { change, connectSource, decide, startRollcall, synchronize, type TestRollcall } from '../setup/rollcall';

@@ -218,7 +218,8 @@ UPDATE link l SET external_key = ${NO_ID} || l.local_id FROM sync_record r WHERE
 
 /**
  * Who was here under an id that is somebody else's is found under the last one they were told to have, or under none. Whoever and
- * whatever was told to have that somebody as their manager or member is compared again.
+ * whatever was told to have that somebody as their manager or member is compared again. Whether the id is free is looked at once more:
+ * an event task may have brought somebody under it since the plan.
  */
 export const DISPLACE_LINKS = step(
   'EMPLOYEE',

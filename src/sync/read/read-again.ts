@@ -85,9 +85,9 @@ async function nextMissing(
 }
 
 /**
- * Who or what is here, and ids that people here are said to have got by now. Parameters: $1 task, $2 identity source, $3 object type, $4 the
- * key to go on after. IS NOT TRUE keeps the sets hashed, for which they
- * need room: the planner expects that few links are looked at, and would go through everything that was read for each.
+ * Who or what is here, and ids that people here are said to have got by now. Parameters: $1 task, $2 identity source, $3 object type,
+ * $4 the key to go on after. IS NOT TRUE keeps the sets hashed, for which they need room: the planner expects that few links are looked
+ * at, and would go through everything that was read for each.
  */
 const MISSING = `
 WITH seen AS (

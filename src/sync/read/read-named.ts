@@ -88,7 +88,10 @@ const AROUND: Readonly<Record<StagedType, string>> = {
   GROUP: waiting('GROUP'),
 };
 
-/** What there is to be read of a type, of a changed id both, as far as it was not read already. IS NOT TRUE keeps that hashed, where the planner expects little. */
+/**
+ * What there is to be read of a type, of a changed id both, as far as it was not read already. IS NOT TRUE keeps that hashed, where the
+ * planner expects little.
+ */
 const toRead = (objectType: StagedType) => `
 SELECT key, id FROM (
   SELECT named.key, named.id FROM directory_event, LATERAL (VALUES (external_key, external_id), (new_external_key, new_external_id)) named (key, id)
