@@ -8,6 +8,7 @@ import { Organization, organizationState } from '../../src/sandbox/organization'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox';
 import { startServer } from '../../src/server';
 import { createTestDatabase } from './databases';
+import { endServer, giveBack, noteStart, takeServer } from './kept-servers';
 
 /** A company small enough to see through: two levels, a leader, somebody in two departments. */
 export function smallCompany(): Organization {
@@ -51,27 +52,26 @@ export interface TestTask extends ShownTask {
   certificate: { complete: boolean; reasons: string[] } | null;
 }
 
-/** A whole server against a sandbox, in a database of its own. */
-export async function startRollcall(
-  options: Partial<SandboxOptions> & { environment?: NodeJS.ProcessEnv; log?: Logger } = {},
-) {
-  const { environment = {}, log = pino({ level: 'silent' }), ...sandboxOptions } = options;
-  const database = await createTestDatabase();
-  const sandbox = await startSandbox({ organization: smallCompany(), ...sandboxOptions });
-  const config = loadConfig({
-    PORT: '0',
-    HOST: '127.0.0.1',
-    DATABASE_URL: database.url,
-    ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
-    ROLLCALL_ADMIN_TOKEN: TOKEN,
-    WECOM_API_URL: sandbox.url,
-    ...environment,
-  });
-  const start = () => startServer(config, log);
-  let server = await start();
+export interface RollcallOptions extends Partial<SandboxOptions> {
+  /** Beside what every test's server is told. */
+  readonly environment?: NodeJS.ProcessEnv;
+  readonly log?: Logger;
+}
+
+/**
+ * A whole server against a sandbox of its own, in a database of its own: one that is as it was when it had just been started. Whoever
+ * has a log gets a new one.
+ */
+export async function startRollcall(options: RollcallOptions = {}) {
+  const { environment = {}, log, ...sandboxOptions } = options;
+  // A secret of its own, for which no server has a token.
+  const directory = { organization: smallCompany(), secret: randomBytes(16).toString('hex'), ...sandboxOptions };
+  const { kept, sandbox } =
+    (!log && (await openKept(environment, directory))) || (await openNew(environment, log, directory));
+  const { database, config } = kept;
   const sql = new Client({ connectionString: database.url });
   await sql.connect();
-  const url = () => `http://127.0.0.1:${server.port}/graphql`;
+  const url = () => `http://127.0.0.1:${kept.server.port}/graphql`;
   let api = new ApiClient(url(), TOKEN);
   return {
     sandbox,
@@ -86,18 +86,50 @@ export async function startRollcall(
     },
     async restart() {
       await api.close();
-      await server.stop();
-      server = await start();
+      await kept.server.stop();
+      kept.server = await startServer(config, log ?? SILENT);
       api = new ApiClient(url(), TOKEN);
     },
     async stop() {
       await api.close();
-      await server.stop();
-      await sandbox.close();
       await sql.end();
-      await database.drop();
+      if (!log) return giveBack(kept, sandbox.close);
+      await sandbox.close();
+      await endServer(kept);
     },
   };
+}
+
+const SILENT = pino({ level: 'silent' });
+
+async function openNew(environment: NodeJS.ProcessEnv, log: Logger | undefined, directory: SandboxOptions) {
+  const database = await createTestDatabase();
+  const sandbox = await startSandbox(directory);
+  const config = loadConfig({
+    PORT: '0',
+    HOST: '127.0.0.1',
+    DATABASE_URL: database.url,
+    ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
+    ROLLCALL_ADMIN_TOKEN: TOKEN,
+    WECOM_API_URL: sandbox.url,
+    ...environment,
+  });
+  const server = await startServer(config, log ?? SILENT);
+  if (!log) await noteStart(database.url);
+  const kept = { environment: JSON.stringify(environment), database, config, sandboxPort: sandbox.port, server };
+  return { kept, sandbox };
+}
+
+async function openKept(environment: NodeJS.ProcessEnv, directory: SandboxOptions) {
+  const kept = takeServer(JSON.stringify(environment));
+  if (!kept) return undefined;
+  try {
+    return { kept, sandbox: await startSandbox({ ...directory, port: kept.sandboxPort }) };
+  } catch {
+    // Somebody else has its port by now.
+    await endServer(kept);
+    return undefined;
+  }
 }
 
 export type TestRollcall = Awaited<ReturnType<typeof startRollcall>>;
