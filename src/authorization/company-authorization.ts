@@ -37,6 +37,10 @@ export async function connectCompany(
   const known = await knownCompany(client, grant.corpId);
   const link = grant.state ? await scannedLink(client, grant.state) : undefined;
   const decision = decideCompany(grant.state, link, known, new Date(stamp * 1_000));
+  if (await hasCanceledSince(client, consent)) {
+    if (link?.status === 'PENDING') await endPending(client, link.sourceId, 'REFUSED', CANCELED_SINCE);
+    return 'SUPERSEDED';
+  }
   if (known && known.stamp > stamp && known.connected) return 'SUPERSEDED';
   switch (decision.kind) {
     case 'BIND': {
@@ -74,7 +78,7 @@ export async function replaceSecret(
   await lockCompany(client, consent.grant.corpId);
   const known = await knownCompany(client, consent.grant.corpId);
   if (!known) return connectCompany(client, context, { ...consent, grant: { ...consent.grant, state: null } });
-  if (known.stamp > consent.stamp) return 'SUPERSEDED';
+  if (known.stamp > consent.stamp || (await hasCanceledSince(client, consent))) return 'SUPERSEDED';
   await giveSecret(client, context, known.sourceId, consent);
   return 'REUSE';
 }
@@ -91,6 +95,11 @@ export async function disconnectCompany(
   dataDays: number,
 ): Promise<number> {
   await lockCompany(client, corpId);
+  await client.query(
+    `INSERT INTO canceled_company AS c (corp_key, stamp) VALUES ($1, $2)
+     ON CONFLICT (corp_key) DO UPDATE SET stamp = greatest(c.stamp, excluded.stamp)`,
+    [corpKey(corpId, 'SERVICE_PROVIDER'), stamp],
+  );
   const { rows } = await client.query<{ id: string; status: string; agentId: string | null }>(
     `SELECT id, status, agent_id AS "agentId" FROM identity_source
       WHERE wecom_mode = 'SERVICE_PROVIDER' AND ${SAME_CORP} AND sealed_secret IS NOT NULL AND coalesce(secret_stamp, 0) <= $2 FOR UPDATE`,
@@ -148,6 +157,15 @@ async function knownCompany(
     [corpKey(corpId, 'SERVICE_PROVIDER')],
   );
   return rows[0];
+}
+
+/** Whether a cancellation that is newer than a consent was worked off before it. */
+async function hasCanceledSince(client: PoolClient, { grant, stamp }: CompanyConsent): Promise<boolean> {
+  const { rowCount } = await client.query('SELECT FROM canceled_company WHERE corp_key = $1 AND stamp > $2', [
+    corpKey(grant.corpId, 'SERVICE_PROVIDER'),
+    stamp,
+  ]);
+  return rowCount !== 0;
 }
 
 async function scannedLink(client: PoolClient, state: string): Promise<ScannedLink | undefined> {
@@ -213,6 +231,12 @@ async function connectedElsewhere(client: PoolClient, existing: string): Promise
   const message = `This company is connected already, by the source ${rows[0]?.name}: use that one, or delete it first.`;
   return { code: 'COMPANY_ALREADY_CONNECTED', message };
 }
+
+const CANCELED_SINCE: AuthorizationFailure = {
+  code: 'AUTHORIZATION_REFUSED',
+  message:
+    'The company authorized, and cancelled before it was connected. Start the authorization again, and have the new code scanned.',
+};
 
 /** Why a company appeared by itself, for whoever finds it in the list. */
 const UNBOUND: Readonly<Record<Extract<CompanyDecision, { kind: 'APPEAR' }>['reason'], AuthorizationFailure>> = {

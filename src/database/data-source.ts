@@ -21,6 +21,7 @@ import { VersionsPlannedAnew1815000000000 } from '../../migrations/1815000000000
 import { RenamesByIndex1816000000000 } from '../../migrations/1816000000000-renames-by-index';
 import { EachChangeOfAnId1817000000000 } from '../../migrations/1817000000000-each-change-of-an-id';
 import { NewIdsAsTold1818000000000 } from '../../migrations/1818000000000-new-ids-as-told';
+import { CanceledCompanies1819000000000 } from '../../migrations/1819000000000-canceled-companies';
 import { IdentitySource } from '../identity-source/identity-source.entity';
 import { DirectoryGroup } from '../organisation/directory-group.entity';
 import { Department, Employee, Membership } from '../organisation/organisation.entity';
@@ -78,6 +79,7 @@ export function createDataSource(url: string, idleLimitSeconds = IDLE_LIMIT_SECO
       RenamesByIndex1816000000000,
       EachChangeOfAnId1817000000000,
       NewIdsAsTold1818000000000,
+      CanceledCompanies1819000000000,
     ],
     migrationsTransactionMode: 'each',
     migrationsTableName: 'migration',

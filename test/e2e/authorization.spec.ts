@@ -1,3 +1,4 @@
+import { Client } from 'pg';
 import { loadConfig } from '../../src/config/config';
 import { encrypt, signature } from '../../src/connector/wecom/wecom.callback-crypto';
 import { DEFAULT_PROVIDER } from '../../src/sandbox/provider/settings';
@@ -334,12 +335,53 @@ describe('authorization by QR code', () => {
     const id = await pending();
     const { corpId } = await rollcall.sandbox.provider.authorize({ url: (await link(id)).url ?? '' });
     await workedOff();
-    await post(
-      `<xml><SuiteId>${DEFAULT_PROVIDER.templateId}</SuiteId><InfoType>cancel_auth</InfoType><TimeStamp>1403610513</TimeStamp><AuthCorpId>${corpId}</AuthCorpId></xml>`,
-    );
+    await post(cancellation(corpId, 1403610513));
     await workedOff();
     expect((await sourceOf(id)).status).toBe('ENABLED');
   });
+
+  it.each(['create_auth', 'reset_permanent_code'])(
+    'leaves a company cancelled that does so while another worker stores its %s',
+    async (kind) => {
+      const { provider, faults } = rollcall.sandbox;
+      const id = await pending();
+      const scan = { url: (await link(id)).url ?? '', permissions: ALL_PERMISSIONS };
+      let corpId = '';
+      if (kind === 'reset_permanent_code') {
+        corpId = provider.authorize(scan).corpId;
+        await workedOff();
+      }
+      const slow = new Client({ connectionString: rollcall.database.url });
+      await slow.connect();
+      try {
+        faults.add({ kind: 'slow', milliseconds: 300, path: 'service/v2/get_auth_info' });
+        if (kind === 'create_auth') corpId = provider.authorize(scan).corpId;
+        else provider.resetPermanentCode(corpId);
+        await until('SELECT FROM provider_callback WHERE sealed_answer IS NOT NULL AND done_at IS NULL');
+        await slow.query('BEGIN');
+        await slow.query('SELECT FROM provider_callback WHERE done_at IS NULL FOR UPDATE');
+        await until(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%provider_callback%'`,
+        );
+        const later = Math.floor(Date.now() / 1_000) + 2;
+        await post(cancellation(corpId, later));
+        await until(`SELECT FROM provider_callback WHERE kind = 'cancel_auth' AND done_at IS NOT NULL`);
+      } finally {
+        await slow.query('COMMIT');
+        await slow.end();
+      }
+      await workedOff();
+      const stored = await rollcall.sql.query(
+        'SELECT sealed_secret AS secret FROM identity_source WHERE corp_id = $1',
+        [corpId],
+      );
+      expect(stored.rows).toEqual(kind === 'create_auth' ? [] : [{ secret: null }]);
+      const { rows } = await rollcall.sql.query(
+        `SELECT s.status, a.status AS authorization FROM identity_source s JOIN source_authorization a ON a.identity_source_id = s.id`,
+      );
+      expect(rows).toEqual([{ status: 'CLOSED', authorization: kind === 'create_auth' ? 'REFUSED' : 'CANCELED' }]);
+    },
+  );
 
   it('takes over a secret that was made anew, and looks again when the app’s range changes', async () => {
     const id = await pending();
@@ -568,6 +610,8 @@ describe('authorization by QR code', () => {
     const body = `<xml><ToUserName>x</ToUserName><Encrypt>${encrypted}</Encrypt><AgentID></AgentID></xml>`;
     return fetch(`${templateUrl()}?${query}`, { method: 'POST', body });
   };
+  const cancellation = (corpId: string, stamp: number) =>
+    `<xml><SuiteId>${DEFAULT_PROVIDER.templateId}</SuiteId><InfoType>cancel_auth</InfoType><TimeStamp>${stamp}</TimeStamp><AuthCorpId>${corpId}</AuthCorpId></xml>`;
   const CREATE = `<xml><SuiteId>${DEFAULT_PROVIDER.templateId}</SuiteId><AuthCode>abc</AuthCode><InfoType>create_auth</InfoType><TimeStamp>1</TimeStamp></xml>`;
 
   it.each([
