@@ -8,7 +8,7 @@ import { asSourceName, freeName } from '../identity-source/source-name';
 import type { SecretBox } from '../platform/secret-box';
 import { moveNextRun } from '../sync/task/new-task';
 import { type CompanyDecision, decideCompany, type KnownCompany, type ScannedLink } from './company-decision';
-import { type AuthorizationFailure, endPending, fulfil, insertAuthorized } from './source-authorization';
+import { type AuthorizationFailure, endPending, fulfil, insertAuthorized, pendingOf } from './source-authorization';
 
 /** What of the server a company's consent touches. */
 export interface CompanyContext {
@@ -56,7 +56,9 @@ export async function connectCompany(
     case 'REUSE': {
       await giveSecret(client, context, decision.sourceId, consent);
       const failure = await enableIfWanted(client, context, decision.sourceId);
-      await insertAuthorized(client, decision.sourceId, { ...given(consent), failure });
+      const waiting = await pendingOf(client, decision.sourceId);
+      if (waiting) await fulfil(client, waiting, { ...given(consent), failure });
+      else await insertAuthorized(client, decision.sourceId, { ...given(consent), failure });
       break;
     }
     case 'APPEAR': {
@@ -77,7 +79,9 @@ export async function replaceSecret(
 ): Promise<ConsentOutcome> {
   await lockCompany(client, consent.grant.corpId);
   const known = await knownCompany(client, consent.grant.corpId);
-  if (!known) return connectCompany(client, context, { ...consent, grant: { ...consent.grant, state: null } });
+  // Also one that had cancelled: its new consent was lost, or its code was, and the secret made anew stands for that.
+  if (!known?.connected)
+    return connectCompany(client, context, { ...consent, grant: { ...consent.grant, state: null } });
   if (known.stamp > consent.stamp || (await hasCanceledSince(client, consent))) return 'SUPERSEDED';
   await giveSecret(client, context, known.sourceId, consent);
   return 'REUSE';

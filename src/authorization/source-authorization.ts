@@ -64,6 +64,15 @@ function consentValues(given: GivenConsent): unknown[] {
   return [corpId, corpName, agentId, authorizedBy, failure && JSON.stringify(failure)];
 }
 
+/** The authorization that a source waits for, if it does. */
+export async function pendingOf(client: PoolClient, sourceId: string): Promise<string | undefined> {
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT id FROM source_authorization WHERE identity_source_id = $1 AND status = 'PENDING' FOR UPDATE`,
+    [sourceId],
+  );
+  return rows[0]?.id;
+}
+
 /** Ends the link that a source waits with, if there is one. */
 export async function endPending(
   client: PoolClient,

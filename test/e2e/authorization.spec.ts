@@ -383,6 +383,28 @@ describe('authorization by QR code', () => {
     },
   );
 
+  it('connects a company that has come back by the secret made anew, where its new consent was lost', async () => {
+    const { provider } = rollcall.sandbox;
+    const id = await pending();
+    const { corpId } = provider.authorize({ url: (await link(id)).url ?? '', permissions: ALL_PERMISSIONS });
+    await workedOff();
+    provider.cancel(corpId);
+    await workedOff();
+    const { url, id: waiting } = await link(id);
+    const { switches } = provider.deliveries;
+    provider.deliveries.switches = { ...switches, dropEvery: 1 };
+    provider.authorize({ url: url ?? '', permissions: ALL_PERMISSIONS });
+    await rollcall.sandbox.settled();
+    provider.deliveries.switches = switches;
+    provider.resetPermanentCode(corpId);
+    await workedOff();
+    expect(await sourceOf(id)).toMatchObject({
+      status: 'ENABLED',
+      authorization: { id: waiting, status: 'AUTHORIZED', corpId },
+    });
+    expect((await synchronize(rollcall, id)).status).toBe('SUCCEEDED');
+  });
+
   it('takes over a secret that was made anew, and looks again when the app’s range changes', async () => {
     const id = await pending();
     const { corpId } = await rollcall.sandbox.provider.authorize({ url: (await link(id)).url ?? '' });
