@@ -34,6 +34,7 @@ import {
   parseDepartment,
   parseGroup,
   parseMember,
+  ROOT_DEPARTMENT,
   statusProblems,
 } from './wecom.dto';
 import { WecomError } from './wecom.errors';
@@ -75,6 +76,8 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   private readonly parents = new Map<string, string | null>();
   /** Departments that are in the visible range, by themselves or by a tag, with all below them. */
   private range: ReadonlySet<string> = new Set();
+  /** The same, once somebody has to know it of a department that was asked for by itself. */
+  private visible: Promise<ReadonlySet<string> | undefined> | undefined;
   private readonly tags: WecomGroups;
 
   constructor(
@@ -169,8 +172,48 @@ class WecomConnector implements DirectoryConnector, HasGroups {
   }
 
   async department(externalId: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined> {
-    const answer = await this.readOrGone('department/get', { id: externalId }, GONE_DEPARTMENT, signal);
-    return answer && this.asked('department/get', externalId, parseDepartment(answer.body?.['department']));
+    const department = await this.departmentOfCompany(externalId, signal);
+    return department && (await this.isVisible(department, signal)) ? department : undefined;
+  }
+
+  private async departmentOfCompany(id: string, signal: AbortSignal): Promise<ThirdPartyDepartment | undefined> {
+    const answer = await this.readOrGone('department/get', { id }, GONE_DEPARTMENT, signal);
+    return answer && this.asked('department/get', id, parseDepartment(answer.body?.['department']));
+  }
+
+  /**
+   * A customised app with the permission corp_arch:base:base is told of every department of the company: it sees those in its range,
+   * and those below them. Source: developer.work.weixin.qq.com/document/path/96276
+   */
+  private async isVisible(department: ThirdPartyDepartment, signal: AbortSignal): Promise<boolean> {
+    if (this.app.mode !== 'SERVICE_PROVIDER') return true;
+    this.visible ??= this.visibleDepartments(signal).catch((error) => {
+      this.visible = undefined;
+      throw error;
+    });
+    const visible = await this.visible;
+    if (!visible || visible.has(ROOT_DEPARTMENT)) return true;
+    const above = new Set<string>();
+    for (let at: ThirdPartyDepartment | undefined = department; ; ) {
+      if (visible.has(at.externalId) || this.parents.has(at.externalId)) return true;
+      above.add(at.externalId);
+      if (at.parentId === null || above.has(at.parentId)) return false;
+      at = await this.departmentOfCompany(at.parentId, signal);
+      // Without the permission what is above the range is told of no more than anything else outside it.
+      if (!at) return true;
+    }
+  }
+
+  /** Departments that the range names, by themselves or by a tag; undefined where a tag cannot be read. */
+  private async visibleDepartments(signal: AbortSignal): Promise<ReadonlySet<string> | undefined> {
+    const { departmentIds, groupIds } = await this.extent(signal);
+    const visible = new Set(departmentIds);
+    for (const id of groupIds) {
+      const group = await this.visibleGroup(id, signal);
+      if ('content' in group) return undefined;
+      for (const department of group.departmentIds ?? []) visible.add(department);
+    }
+    return visible;
   }
 
   async employee(externalId: string, signal: AbortSignal): Promise<ThirdPartyEmployee | undefined> {

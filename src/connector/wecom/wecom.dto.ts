@@ -68,7 +68,8 @@ export function identifiers(values: readonly unknown[]): string[] {
   return values.map(identifier).filter((id) => id !== undefined);
 }
 
-const ROOT_DEPARTMENT = '1';
+/** Every company's department at the top. */
+export const ROOT_DEPARTMENT = '1';
 const DEPARTMENT_FIELDS = ['name', 'name_en'];
 const EMPLOYEE_FIELDS = [
   'userid',
