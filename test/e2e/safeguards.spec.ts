@@ -388,6 +388,40 @@ describe('removals over the limits', () => {
     expect([next.status, await summaries(rollcall.api, next.id)]).toEqual(['SUCCEEDED', []]);
   });
 
+  describe('of whom some are rejected, where the scope was made smaller', () => {
+    /** Only department 2 is chosen; 赵六 and departments 1 and 4 are outside. */
+    const rejectOutside = async (isRejected: (externalId: string) => boolean) => {
+      const configure = (input: Record<string, unknown>) =>
+        mutate(rollcall, 'configureSynchronization', { id: source, ...input }, '__typename');
+      const safeguards = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 1, leaverGraceDays: 7 };
+      await configure({ safeguards, scope: { mode: 'PARTIAL', departmentIds: ['2'] } });
+      const { id: taskId } = await synchronize(rollcall, source);
+      const held = await recordsOf(rollcall.api, taskId, { result: ['HELD'] });
+      const ids = (rejected: boolean) => held.filter((r) => isRejected(r.externalId) === rejected).map((r) => r.id);
+      await decide(rollcall.api, { taskId, approve: false, recordIds: ids(true) });
+      if (ids(false).length > 0) await decide(rollcall.api, { taskId, approve: true, recordIds: ids(false) });
+      await configure({ safeguards: { ...safeguards, minimumObjects: 100, maxRemovals: 100 } });
+    };
+
+    it('takes whoever moves to a department that is kept outside it for a leaver', async () => {
+      await rejectOutside(() => true);
+      change(rollcall.sandbox, ({ users }) => users.set('zhangsan', user('zhangsan', '张三', [4])));
+      const task = await synchronize(rollcall, source);
+      expect(await recordsOf(rollcall.api, task.id)).toMatchObject([
+        { externalId: 'zhangsan', action: 'SUSPEND', reasonCode: 'OUT_OF_SCOPE', result: 'APPLIED' },
+      ]);
+    });
+
+    it('keeps the rejected ones, also in a department that was approved to go', async () => {
+      await rejectOutside((externalId) => externalId === 'zhaoliu');
+      for (let i = 0; i < 2; i++) {
+        const task = await synchronize(rollcall, source);
+        expect([task.status, await summaries(rollcall.api, task.id)]).toEqual(['SUCCEEDED', []]);
+      }
+      expect(await suspended()).toEqual([]);
+    });
+  });
+
   const comeBack = () =>
     change(rollcall.sandbox, ({ users }) => {
       for (const id of many) users.set(id, user(id, `员工${id}`, [3]));

@@ -126,7 +126,8 @@ SELECT DISTINCT k.external_key
 /** A run that brings departments only looks at nobody. */
 export const SEE_NOBODY = workingTable('seen_key', `SELECT NULL::text AS external_key WHERE false`);
 
-const STAYING = 'SELECT external_key FROM department_target WHERE stays';
+/** Those that are in a partial scope; one that was kept outside it gets nobody, and keeps only whom somebody decided to keep. */
+const CHOSEN = 'SELECT external_key FROM department_target WHERE stays AND in_scope';
 
 const LATEST_PLACES = `
 SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
@@ -138,7 +139,7 @@ SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
 export const COLLECT_SEEN_IN_SCOPE = workingTable(
   'seen_key',
   `
-SELECT external_key FROM (${LATEST_PLACES}) latest WHERE ${hasAnyOf('department_keys', STAYING)}`,
+SELECT external_key FROM (${LATEST_PLACES}) latest WHERE ${hasAnyOf('department_keys', CHOSEN)}`,
   ['external_key'],
 );
 
@@ -153,7 +154,7 @@ export const COLLECT_OUTSIDE_SCOPE = workingTable(
   `
 SELECT external_key FROM (${LATEST_PLACES}) latest
  WHERE (SELECT settings #>> '{scope,mode}' FROM sync_task WHERE id = $1) = 'PARTIAL'
-   AND NOT ${hasAnyOf('department_keys', STAYING)}
+   AND NOT ${hasAnyOf('department_keys', CHOSEN)}
    AND ((SELECT trigger <> 'EVENT' FROM sync_task WHERE id = $1)
         OR ${hasOnly('department_keys', 'SELECT external_key FROM read_department WHERE NOT in_scope')})
 UNION
