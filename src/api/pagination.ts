@@ -227,12 +227,25 @@ function encodeCursor(values: readonly CursorValue[], order: string | undefined)
 
 /** What values of a type look like; anything else did not come from here, and PostgreSQL would not read it. */
 const CURSOR_FORMS = {
-  text: /^[^\0]*$/,
-  uuid: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
-  bigint: /^-?\d{1,18}$/,
-  numeric: /^-?\d{1,15}(\.\d{1,10})?$/,
-  timestamptz: /^\d{4}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6})?[+-]\d\d(:[0-5]\d)?$/,
+  text: matches(/^[^\0]*$/),
+  uuid: matches(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/),
+  bigint: matches(/^-?\d{1,18}$/),
+  numeric: matches(/^-?\d{1,15}(\.\d{1,10})?$/),
+  timestamptz: isMoment,
 } as const;
+
+function matches(form: RegExp): (value: string) => boolean {
+  return (value) => form.test(value);
+}
+
+/** As PostgreSQL writes one, with whatever offset from UTC it has; and there is such a day. */
+function isMoment(value: string): boolean {
+  const [, day] =
+    /^(\d{4}-\d\d-\d\d) ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?[+-](0\d|1[0-5])(:[0-5]\d)?$/.exec(value) ?? [];
+  if (!day || day.startsWith('0000')) return false;
+  const read = new Date(`${day}T00:00:00Z`);
+  return !Number.isNaN(read.getTime()) && read.toISOString().startsWith(day);
+}
 
 export type CursorType = keyof typeof CURSOR_FORMS;
 
@@ -242,7 +255,7 @@ function decodeCursor(cursor: string, { sort, order }: ListQuery): CursorValue[]
     if (Array.isArray(parsed) && (order === undefined || parsed.shift() === order) && parsed.length === sort.length) {
       const fits = sort.every((key, i) => {
         const value: unknown = parsed[i];
-        return typeof value === 'string' ? CURSOR_FORMS[key.type].test(value) : value === null && key.nullable;
+        return typeof value === 'string' ? CURSOR_FORMS[key.type](value) : value === null && key.nullable;
       });
       if (fits) return parsed;
     }

@@ -132,6 +132,12 @@ describe('lists of people', () => {
       [],
       null,
       ['UPDATED_AT', 'x'],
+      ...[
+        '2024-19-39 29:59:59+00',
+        '2024-02-30 00:00:00+00',
+        '0000-01-01 00:00:00+00',
+        '2024-01-01 00:00:00+99:59',
+      ].map((moment) => ['UPDATED_AT', moment, '00000000-0000-0000-0000-000000000000']),
     ]) {
       const after = Buffer.from(JSON.stringify(values)).toString('base64url');
       await expect(page({ orderBy: { field: 'UPDATED_AT' }, after })).rejects.toThrow('not one of this list');
