@@ -1,6 +1,7 @@
 import { mutate, organisationView } from '../setup/organisation-view';
 import {
   change,
+  decide,
   recordsOf,
   reorganise,
   startSynchronized,
@@ -46,6 +47,37 @@ describe('previews', () => {
     expect(await summaries(rollcall.api, applied.id)).toEqual(planned);
     const next = await synchronize(rollcall, source);
     expect(await summaries(rollcall.api, next.id)).toEqual([expect.stringContaining('CREATE employee later')]);
+  });
+
+  it('a preview shows that departments wait with the people in and below them, as they do when it is applied', async () => {
+    const safeguards = { minimumObjects: 2, maxRemovals: 2, maxRemovalPercent: 1, leaverGraceDays: 7 };
+    await mutate(rollcall, 'configureSynchronization', { id: source, safeguards }, '__typename');
+    change(rollcall.sandbox, ({ departments }) => {
+      departments.set(6, { id: 6, parentId: 1, name: '事业部', order: 1 });
+      departments.set(3, { id: 3, parentId: 6, name: '后端组', order: 10 });
+    });
+    await synchronize(rollcall, source);
+    change(rollcall.sandbox, ({ users, departments }) => {
+      for (const id of ['lisi', 'wangwu', 'zhaoliu']) users.delete(id);
+      for (const id of [3, 6]) departments.delete(id);
+    });
+    const shown = async (id: string) =>
+      (await recordsOf(rollcall.api, id)).map((r) => `${r.action} ${r.externalId} ${r.result} ${r.reasonCode}`);
+    const preview = await synchronize(rollcall, source, { mode: 'PREVIEW' });
+    const planned = await shown(preview.id);
+    expect(planned.sort()).toEqual([
+      'REMOVE 3 HELD DEPARTMENT_NOT_EMPTY',
+      'REMOVE 6 HELD DEPARTMENT_NOT_EMPTY',
+      'SUSPEND lisi HELD OVER_REMOVAL_LIMIT',
+      'SUSPEND wangwu HELD OVER_REMOVAL_LIMIT',
+      'SUSPEND zhaoliu HELD OVER_REMOVAL_LIMIT',
+    ]);
+    const { syncTask } = await applyPreview(preview.id);
+    const applied = await watch(rollcall.api, String(syncTask?.id));
+    expect([applied.status, (await shown(applied.id)).sort()]).toEqual(['HELD', planned]);
+    expect((await decide(rollcall.api, { taskId: applied.id, approve: true })).syncTask?.status).toBe('SUCCEEDED');
+    const left = await rollcall.sql.query(`SELECT name FROM department WHERE name IN ('事业部', '后端组')`);
+    expect(left.rows).toEqual([]);
   });
 
   it('a preview is stale once another task was applied, or one of its objects was changed', async () => {

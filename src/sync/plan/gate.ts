@@ -24,6 +24,22 @@ const HOLD = `
 UPDATE sync_record SET result = 'HELD', reason_code = $4, edges_before = coalesce(edges_before, '{}') || jsonb_build_object('reason', reason_code)
  WHERE task_id = $1 AND object_type = $2 AND action = $3 AND result IS NULL AND ordinal > $5`;
 
+/** A department waits with the people in it, or below it, who are leavers that wait for approval. */
+const HOLD_FILLED = `
+WITH RECURSIVE removal AS MATERIALIZED (
+  SELECT id, local_id FROM sync_record WHERE task_id = $1 AND object_type = 'DEPARTMENT' AND action = 'REMOVE' AND result IS NULL
+), filled AS (
+  SELECT removal.local_id
+    FROM removal JOIN membership m ON m.department_id = removal.local_id
+   WHERE (m.employee_id IN (SELECT local_id FROM sync_record
+                             WHERE task_id = $1 AND object_type = 'EMPLOYEE' AND action = 'SUSPEND' AND result = 'HELD')) IS TRUE
+  UNION
+  SELECT removal.local_id FROM filled JOIN department d ON d.id = filled.local_id JOIN removal ON removal.local_id = d.parent_id
+)
+UPDATE sync_record SET result = 'HELD', reason_code = 'DEPARTMENT_NOT_EMPTY',
+       edges_before = coalesce(edges_before, '{}') || jsonb_build_object('reason', reason_code)
+ WHERE id IN (SELECT removal.id FROM removal JOIN filled ON filled.local_id = removal.local_id)`;
+
 const KNOWN = `SELECT count(*)::int AS known FROM link WHERE identity_source_id = $1 AND kind = $2 AND missing_since IS NULL`;
 
 /** Removals by events since the last full run: they count together with the next ones. */
@@ -41,7 +57,7 @@ export type RemovableType = keyof typeof REMOVALS;
  * @param type whose removals have been planned and are to be judged now
  * @param planned the records that they are among
  * @param after the ordinal that these come after
- * @returns whether they are held
+ * @returns whether any of them are held
  */
 export async function gate(
   client: PoolClient,
@@ -59,7 +75,8 @@ export async function gate(
   const earlier =
     trigger === 'EVENT' ? (await client.query(BY_EVENTS, [identitySourceId, type, action])).rows[0].before : 0;
   const over = total + earlier > removalLimit(settings.safeguards, known + earlier);
-  if (lost.length === 0 && !over) return false;
+  if (lost.length === 0 && !over)
+    return type === 'DEPARTMENT' && ((await client.query(HOLD_FILLED, [id])).rowCount ?? 0) > 0;
   const reason = lost.length > 0 ? 'EXTENT_SHRANK' : 'OVER_REMOVAL_LIMIT';
   await client.query(HOLD, [id, type, action, reason, after]);
   return true;
