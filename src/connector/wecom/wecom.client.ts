@@ -338,6 +338,9 @@ function isLimit(error: DirectoryError): boolean {
   return error.code === 'UPSTREAM_RATE_LIMITED';
 }
 
+/** What is wrong with an answer about one object, where it is about nothing or another. */
+export const ABOUT_ANOTHER = 'an answer about something else than was asked for';
+
 /** The error for an answer of WeCom's that lacks what it must have. */
 export function misshapen(path: string, what: string): DirectoryError {
   return new DirectoryError(

@@ -30,3 +30,14 @@ export function corpKey(corpId: string, mode: WecomMode): string {
 export function wecomKey(corpId: string, mode: WecomMode, externalId: string): string {
   return hasEncryptedIds(corpId, mode) ? externalId : externalId.toLowerCase();
 }
+
+/**
+ * Ids that are not in `seen` yet, each once; from now on they are. WeCom may name somebody twice, and in another case.
+ * @param keyOf the form in which ids compare
+ */
+export function uniqueIds(ids: readonly string[], keyOf: (id: string) => string, seen = new Set<string>()): string[] {
+  return ids.filter((id) => {
+    const key = keyOf(id);
+    return !seen.has(key) && seen.add(key);
+  });
+}

@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type DirectoryPage, GoneUnlessListed, type ThirdPartyEmployee } from '../directory-connector';
+import {
+  DirectoryError,
+  type DirectoryPage,
+  GoneUnlessListed,
+  type PageContent,
+  type ThirdPartyEmployee,
+} from '../directory-connector';
 import { hasList, type Json, list, PROBLEMS_SHOWN, parseEmployee, statusProblems } from './wecom.dto';
 
 /** What was read, by the answer that counts: others may have been asked for while it was tried again. */
@@ -32,6 +38,13 @@ export function parseMembers(body: Json) {
 /** Nothing, where it is to be seen whether the member is listed. @throws any other error */
 export function unlessListed(error: unknown): undefined {
   if (!(error instanceof GoneUnlessListed)) throw error;
+}
+
+/** What a page has that could not be read. @throws the error, where reading on makes no sense */
+export function unreadable(error: unknown, signal: AbortSignal): PageContent<never> {
+  signal.throwIfAborted();
+  if (!(error instanceof DirectoryError) || error.stopsReading) throw error;
+  return { kind: 'unreadable', error };
 }
 
 /** Of people whom a list names, and who are not told of. Pure. */

@@ -42,6 +42,12 @@ describe('the WeCom connector', () => {
     );
   };
   const fault = (input: FaultInput) => sandbox.faults.add(input);
+  const departments = async (connector: Awaited<ReturnType<typeof open>>) => {
+    const ids: string[] = [];
+    for await (const { content } of connector.departments(await connector.extent(signal), reading))
+      if (content.kind === 'read') ids.push(...content.objects.map((d) => d.externalId));
+    return ids.sort();
+  };
   const readAll = async (connector: Awaited<ReturnType<typeof open>>, options: ReadOptions = reading) => {
     const extent = await connector.extent(signal);
     const departments: string[] = [];
@@ -275,7 +281,29 @@ describe('the WeCom connector', () => {
         ['employees-of:5', 'read'],
       ]);
       expect(people(pages)).toEqual(everybody);
+      expect(await departments(connector)).toEqual(['2', '3', '5']);
     });
+
+    it('though no department is told to whoever asks for them', async () => {
+      const connector = await openWithTag();
+      fault({ kind: 'errcode', errcode: 60011, path: 'department/list', query: { id: '2' } });
+      expect(await departments(connector)).toEqual([]);
+      expect(people(await readAll(connector))).toEqual(everybody);
+    });
+
+    it.each([{ kind: 'errcode', errcode: -1 }, { kind: 'empty' }, { kind: 'listless' }] as const)(
+      'and says so where they are not listed to whoever asks for them: %j',
+      async (answer) => {
+        const connector = await openWithTag();
+        fault({ ...answer, path: 'department/list', query: { id: '2' } });
+        const pages: DirectoryPage<{ externalId: string }>[] = [];
+        for await (const page of connector.departments(await connector.extent(signal), reading)) pages.push(page);
+        expect(pages.map((p) => [p.key, p.content.kind])).toEqual([
+          ['departments', 'read'],
+          ['departments:2', 'unreadable'],
+        ]);
+      },
+    );
 
     it.each([true, false])(
       'and takes none for empty that is refused, whether they are listed or not: %s',
@@ -292,6 +320,7 @@ describe('the WeCom connector', () => {
       'and says so where those below cannot be told: %j',
       async (answer) => {
         const connector = await openWithTag();
+        fault({ kind: 'errcode', errcode: 60011, path: 'department/list', query: { id: '2' } });
         fault({ ...answer, path: 'department/simplelist' });
         const pages = await readAll(connector);
         expect(pages.map((p) => [p.key, p.content.kind])).toEqual([
@@ -303,7 +332,8 @@ describe('the WeCom connector', () => {
 
     it('unless they were deleted since', async () => {
       const connector = await openWithTag();
-      fault({ kind: 'errcode', errcode: 60003, path: 'department/simplelist' });
+      for (const path of ['department/list', 'department/simplelist'])
+        fault({ kind: 'errcode', errcode: 60003, path, query: { id: '2' } });
       expect(await readAll(connector)).toEqual([]);
     });
   });

@@ -1,7 +1,7 @@
 import { eventsSettled } from '../setup/callbacks';
 import { mutate } from '../setup/organisation-view';
 import { connectCompany, PROVIDER_ENVIRONMENT } from '../setup/provider';
-import { change, decide, startRollcall, synchronize, type TestRollcall, user } from '../setup/rollcall';
+import { change, connectSource, decide, startRollcall, synchronize, type TestRollcall, user } from '../setup/rollcall';
 
 /** The permission corp_arch:base:base, with which WeCom tells of every department of a company that is asked for by itself. */
 describe('an app that may know the whole structure, and sees a part of it', () => {
@@ -57,4 +57,38 @@ describe('an app that may know the whole structure, and sees a part of it', () =
     expect(await departments()).toEqual(['4', '5', '6']);
     expect(await green(source)).toEqual({ status: 'SUCCEEDED', reasons: [], departments: ['4', '5', '6'] });
   });
+});
+
+describe('a department that only a tag makes visible', () => {
+  /** Whether WeCom's list of departments has it unasked is not documented. */
+  const LISTED = [true, false];
+  const ways = LISTED.flatMap((listed) => [false, true].map((before) => [listed, before] as const));
+
+  it.each(ways)(
+    'is here, and the task green, whether it is listed (%s), and was visible before (%s)',
+    async (listed, before) => {
+      const rollcall = await startRollcall();
+      try {
+        const source = await connectSource(rollcall);
+        const { company } = rollcall.sandbox;
+        company.listsTaggedDepartments = listed;
+        change(rollcall.sandbox, ({ tags }) => tags.set(7, { id: 7, name: '标签', users: [], departments: [4] }));
+        if (before) {
+          company.setRange({ departments: [2, 4], users: [], tags: [] });
+          await synchronize(rollcall, source);
+        }
+        company.setRange({ departments: [2], users: [], tags: [7] });
+        await synchronize(rollcall, source);
+        const task = await synchronize(rollcall, source);
+        expect([task.status, task.certificate?.reasons]).toEqual(['SUCCEEDED', []]);
+        const { rows } = await rollcall.sql.query(
+          `SELECT d.name, e.username FROM department d JOIN membership m ON m.department_id = d.id JOIN employee e ON e.id = m.employee_id
+          WHERE d.name = '市场部' ORDER BY 2`,
+        );
+        expect(rows).toEqual(['wangwu', 'zhaoliu'].map((username) => ({ name: '市场部', username })));
+      } finally {
+        await rollcall.stop();
+      }
+    },
+  );
 });
