@@ -10,6 +10,7 @@ import {
   user,
   watch,
 } from '../setup/rollcall';
+import { undoTask } from '../setup/undo';
 
 /**
  * What is here follows the source although nothing of the object itself changed: only the other end of a reference came or went, only
@@ -247,21 +248,29 @@ describe('what is here', () => {
       expect(await stored('quy', 'extension_values')).toEqual({ badge: 'P' });
     });
 
+    const name = (id: number, name_en: string) =>
+      rollcall.sandbox.company.organization.departments.set(id, {
+        id,
+        parentId: 1,
+        name: `部门${id}`,
+        order: 0,
+        name_en,
+      });
+    const codes = async (key = 'code') => {
+      const { rows } = await rollcall.sql.query(
+        `SELECT l.external_id || ' ' || (d.extension_values ->> $1) AS code FROM department d JOIN link l ON l.local_id = d.id
+          WHERE d.extension_values ? $1 ORDER BY 1`,
+        [key],
+      );
+      return rows.map((row) => row.code);
+    };
+
     it('that is unique among departments is refused to the second, and costs the run nothing else', async () => {
-      const { company } = rollcall.sandbox;
       const made = { key: 'code', objectType: 'DEPARTMENT', displayName: '代码', unique: true };
       await mutate(rollcall, 'createExtensionField', made, 'extensionField { id }');
       await configure({}, MAPPINGS, {}, { 'extension.code': 'name_en' });
-      const name = (id: number, name_en: string) =>
-        company.organization.departments.set(id, { id, parentId: 1, name: `部门${id}`, order: 0, name_en });
-      const codes = async () => {
-        const { rows } = await rollcall.sql.query(
-          `SELECT l.external_id AS id, d.extension_values ->> 'code' AS code FROM department d JOIN link l ON l.local_id = d.id
-            WHERE d.extension_values <> '{}' ORDER BY 1`,
-        );
-        return rows.map((row) => `${row.id} ${row.code}`);
-      };
       await tell({});
+      const { company } = rollcall.sandbox;
       company.change(() => [name(2, 'A'), name(3, 'A')]);
       const task = await synchronize(rollcall, source);
       expect([task.status, task.failure]).toEqual(['PARTIALLY_SUCCEEDED', null]);
@@ -275,6 +284,48 @@ describe('what is here', () => {
       company.change(() => [name(2, 'A'), name(3, 'B')]);
       expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
       expect(await codes()).toEqual(['2 A', '3 B']);
+      await configure({});
+    });
+
+    it('that a department has goes on from one that goes, and back by undoing that', async () => {
+      const made = { key: 'mark', objectType: 'DEPARTMENT', displayName: '标记', unique: true };
+      await mutate(rollcall, 'createExtensionField', made, 'extensionField { id }');
+      await configure({}, MAPPINGS, {}, { 'extension.mark': 'name_en' });
+      const { company } = rollcall.sandbox;
+      const { departments } = company.organization;
+      await tell({});
+      company.change(() => name(4, 'K'));
+      await synchronize(rollcall, source);
+      company.change(() => [name(4, ''), name(9, 'K')]);
+      const moved = await synchronize(rollcall, source);
+      expect([moved.status, await codes('mark')]).toEqual(['SUCCEEDED', ['9 K']]);
+      expect((await undoTask(rollcall, moved.id)).status).toBe('SUCCEEDED');
+      expect(await codes('mark')).toEqual(['4 K']);
+      await mutate(rollcall, 'setAutomaticSynchronization', { id: source, enabled: true }, '__typename');
+      await synchronize(rollcall, source);
+      company.change(() => [name(4, 'K'), departments.delete(9)]);
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+      expect(await codes('mark')).toEqual(['4 K']);
+      await configure({});
+    });
+
+    it('that a department has which is to go, and is not empty, goes on from it all the same', async () => {
+      await configure({}, MAPPINGS, {}, { 'extension.mark': 'name_en' });
+      const { company, faults } = rollcall.sandbox;
+      const { departments, users } = company.organization;
+      await tell({ pia: { departments: [9] } }, [2, 3, 4, 9]);
+      company.change(() => name(9, 'K'));
+      await synchronize(rollcall, source);
+      company.change(() => [name(4, 'K'), departments.delete(9), users.delete('pia')]);
+      faults.add({ kind: 'http500', path: 'user/get', query: { userid: 'pia' } });
+      const task = await synchronize(rollcall, source);
+      faults.clear();
+      expect([task.status, task.failure, await codes('mark')]).toEqual(['PARTIALLY_SUCCEEDED', null, ['4 K']]);
+      const kept = await recordsOf(rollcall.api, task.id, { objectType: 'DEPARTMENT', action: ['REMOVE'] });
+      expect(kept).toMatchObject([{ externalId: '9', result: 'SKIPPED', reasonCode: 'DEPARTMENT_NOT_EMPTY' }]);
+      const [lost] = kept[0]?.comparison.filter(({ field }) => field === 'extension.mark') ?? [];
+      expect(lost).toMatchObject({ changed: true, saseValueBefore: 'K', saseValueAfter: null });
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
       await configure({});
     });
 

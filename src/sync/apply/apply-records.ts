@@ -96,7 +96,8 @@ async function rememberUnresolved(client: PoolClient, run: Run): Promise<void> {
 async function deleteDepartments(client: PoolClient, run: Run): Promise<void> {
   await execute(client, sql.REMEMBER_PLACES.sql, run);
   while ((await execute(client, sql.DELETE_DEPARTMENTS.sql, run)) > 0);
-  await execute(client, sql.KEEP_FILLED_DEPARTMENTS.sql, run);
+  const kept = await execute(client, sql.KEEP_FILLED_DEPARTMENTS.sql, run);
+  if (kept > 0) await execute(client, sql.GIVE_UP_VALUES, run);
   await execute(client, sql.DELETE_DEPARTMENT_LINKS.sql, run);
 }
 

@@ -1,4 +1,5 @@
 import type { SyncObjectTypeName } from '../../field-mapping/field-mapping';
+import { EXTENSION_PREFIX } from '../../field-mapping/field-mapping';
 import { PRESENT } from '../../organisation/organisation.entity';
 import { NO_ID } from '../plan/changed-ids';
 import type { SyncActionName } from '../task/sync-task.entity';
@@ -356,6 +357,22 @@ UPDATE sync_record r
        edges_before = coalesce(r.edges_before, '{}') || jsonb_build_object('reason', r.reason_code)
  WHERE ${records} AND EXISTS (SELECT FROM department d WHERE d.id = r.local_id)`,
 );
+
+/** A department that stays, since it is not empty, loses the unique values that others were given because it was to go. */
+export const GIVE_UP_VALUES = `
+WITH lost AS MATERIALIZED (
+  SELECT r.id, r.local_id, array_agg(held.field_key) AS keys
+    FROM sync_record r JOIN extension_unique_value held ON held.object_id = r.local_id
+   WHERE r.task_id = $1 AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND r.reason_code = 'DEPARTMENT_NOT_EMPTY'
+     AND EXISTS (SELECT FROM extension_unique_value other
+                  WHERE (other.identity_source_id, other.field_key, other.value_key) = (held.identity_source_id, held.field_key, held.value_key)
+                    AND other.object_id <> held.object_id)
+   GROUP BY r.id, r.local_id
+), given_up AS (
+  UPDATE department d SET extension_values = d.extension_values - lost.keys FROM lost WHERE d.id = lost.local_id
+)
+UPDATE sync_record r SET changed = r.changed || ARRAY(SELECT '${EXTENSION_PREFIX}' || key FROM unnest(lost.keys) key)
+  FROM lost WHERE r.id = lost.id`;
 
 export const DELETE_DEPARTMENT_LINKS = step(
   'DEPARTMENT',

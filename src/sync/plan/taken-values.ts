@@ -71,8 +71,8 @@ UPDATE sync_record r
 
 /**
  * A unique extension value that somebody present, or a department, has or gets already: whoever is here keeps theirs, and the other
- * keeps what they had, which for a newcomer, and for somebody who comes back, is nothing. A department that is to go has its value
- * until it is gone: it may turn out not to be empty. Run until it finds nothing more. The key comes from the table of fields.
+ * keeps what they had, which for a newcomer, and for somebody who comes back, is nothing. A department that is to go gives its value up,
+ * unless that waits for approval; one that then turns out not to be empty goes without (`GIVE_UP_VALUES`). Run until it finds nothing more. The key comes from the table of fields.
  */
 function refuseTakenExtension(key: string, objectType: MappedObjectType): string {
   const field = `extension.${key}`;
@@ -99,8 +99,7 @@ UPDATE sync_record r
       FROM (SELECT DISTINCT value FROM told) t
       CROSS JOIN LATERAL (SELECT value_key, object_id FROM extension_unique_value
                            WHERE identity_source_id = $2 AND field_key = '${key}' AND value_key = t.value OFFSET 0) u
-     WHERE (u.object_id IN (SELECT x.local_id FROM sync_record x WHERE x.task_id = $1 AND x.result IS NULL
-                               AND (x.object_type = 'EMPLOYEE' OR x.action <> 'REMOVE'))) IS NOT TRUE`,
+     WHERE (u.object_id IN (SELECT x.local_id FROM sync_record x WHERE x.task_id = $1 AND x.result IS NULL)) IS NOT TRUE`,
  )})`;
 }
 
