@@ -21,6 +21,8 @@ export interface CompanyConsent {
   readonly grant: WecomGrant;
   readonly app: WecomAuthorizedApp;
   readonly stamp: number;
+  /** The corp id that the scanned link's source has the same company under, where that is another: ids were plain once. */
+  readonly formerCorpId?: string | undefined;
 }
 
 /** In a word, for the log and the callback's row. */
@@ -35,13 +37,15 @@ export async function connectCompany(
   const { grant, stamp } = consent;
   await lockCompany(client, grant.corpId);
   const known = await knownCompany(client, grant.corpId);
-  const link = grant.state ? await scannedLink(client, grant.state) : undefined;
+  const link = grant.state ? await scannedLink(client, grant.state, consent) : undefined;
   const decision = decideCompany(grant.state, link, known, new Date(stamp * 1_000));
   if (await hasCanceledSince(client, consent)) {
     if (link?.status === 'PENDING') await endPending(client, link.sourceId, 'REFUSED', CANCELED_SINCE);
     return 'SUPERSEDED';
   }
   if (known && known.stamp > stamp && known.connected) return 'SUPERSEDED';
+  if (link?.ofAnother && link.status === 'PENDING')
+    await endPending(client, link.sourceId, 'REFUSED', scannedByAnother(consent));
   switch (decision.kind) {
     case 'BIND': {
       await giveSecret(client, context, decision.sourceId, consent);
@@ -172,14 +176,34 @@ async function hasCanceledSince(client: PoolClient, { grant, stamp }: CompanyCon
   return rowCount !== 0;
 }
 
-async function scannedLink(client: PoolClient, state: string): Promise<ScannedLink | undefined> {
+async function scannedLink(
+  client: PoolClient,
+  state: string,
+  { grant, formerCorpId }: CompanyConsent,
+): Promise<ScannedLink | undefined> {
   const { rows } = await client.query(
     `SELECT a.id AS "authorizationId", a.identity_source_id AS "sourceId", a.status, a.expires_at AS "expiresAt",
-            s.deleted_at IS NOT NULL AS "sourceDeleted"
+            s.deleted_at IS NOT NULL AS "sourceDeleted", ${COMPANY_OF_SOURCE} AS "corpId"
        FROM source_authorization a JOIN identity_source s ON s.id = a.identity_source_id WHERE a.state = $1 FOR UPDATE`,
     [state],
   );
-  return rows[0];
+  if (!rows[0]) return undefined;
+  const { corpId, ...link } = rows[0];
+  const own = [grant.corpId, formerCorpId ?? grant.corpId].map((id) => corpKey(id, 'SERVICE_PROVIDER'));
+  return { ...link, ofAnother: corpId !== null && !own.includes(corpKey(corpId, 'SERVICE_PROVIDER')) };
+}
+
+/** The corp id of a source that is connected, or has people of a company that has cancelled; NULL of any other. */
+const COMPANY_OF_SOURCE = `CASE WHEN s.sealed_secret IS NOT NULL OR s.data_removal_due_at IS NOT NULL THEN s.corp_id END`;
+
+/** The corp id of the company that a scanned link's source has; undefined where it has none. */
+export async function companyOfLink(dataSource: DataSource, state: string): Promise<string | undefined> {
+  const [row] = await dataSource.query(
+    `SELECT ${COMPANY_OF_SOURCE} AS "corpId" FROM source_authorization a JOIN identity_source s ON s.id = a.identity_source_id
+      WHERE a.state = $1`,
+    [state],
+  );
+  return row?.corpId ?? undefined;
 }
 
 async function giveSecret(
@@ -236,6 +260,12 @@ async function connectedElsewhere(client: PoolClient, existing: string): Promise
   return { code: 'COMPANY_ALREADY_CONNECTED', message };
 }
 
+function scannedByAnother({ grant, app }: CompanyConsent): AuthorizationFailure {
+  const name = grant.corpName ?? app.corpName ?? grant.corpId;
+  const message = `The link was scanned by another company, ${name}, which has a source of its own now: this one stays with the company that it has. Start the authorization again, and have an administrator of that company scan it.`;
+  return { code: 'AUTHORIZATION_REFUSED', message };
+}
+
 const CANCELED_SINCE: AuthorizationFailure = {
   code: 'AUTHORIZATION_REFUSED',
   message:
@@ -258,6 +288,11 @@ const UNBOUND: Readonly<Record<Extract<CompanyDecision, { kind: 'APPEAR' }>['rea
     code: 'AUTHORIZATION_EXPIRED',
     message:
       'The company authorized with a link that had expired, so it stands by itself: rename and enable this source, or delete it.',
+  },
+  OTHER_COMPANY: {
+    code: 'AUTHORIZATION_REFUSED',
+    message:
+      'The company authorized with the link of another company’s source, so it stands by itself: rename and enable this source, or delete it.',
   },
   USED_STATE: {
     code: 'AUTHORIZATION_REFUSED',

@@ -7,6 +7,8 @@ export interface ScannedLink {
   readonly status: AuthorizationStatusName;
   readonly expiresAt: Date;
   readonly sourceDeleted: boolean;
+  /** Whether its source is another company's: connected with it, or with people of it that are still to be removed. */
+  readonly ofAnother: boolean;
 }
 
 /** A source that the company has here already. */
@@ -17,7 +19,7 @@ export interface KnownCompany {
 }
 
 /** Why a state binds nothing. */
-export type UnboundReason = 'NO_STATE' | 'UNKNOWN_STATE' | 'EXPIRED_STATE' | 'USED_STATE';
+export type UnboundReason = 'NO_STATE' | 'UNKNOWN_STATE' | 'EXPIRED_STATE' | 'USED_STATE' | 'OTHER_COMPANY';
 
 /** What a company's consent does here. */
 export type CompanyDecision =
@@ -57,6 +59,7 @@ function unbound(
 ): UnboundReason | undefined {
   if (!state) return 'NO_STATE';
   if (!link || link.sourceDeleted) return 'UNKNOWN_STATE';
+  if (link.ofAnother) return 'OTHER_COMPANY';
   // Told late: it was scanned in time, and only our own clock has ended it meanwhile.
   if (link.status === 'PENDING' || link.status === 'EXPIRED')
     return scannedAt > link.expiresAt ? 'EXPIRED_STATE' : undefined;

@@ -6,7 +6,7 @@ import type { DirectoryEvents } from '../callbacks/directory-events';
 import type { NamedObject, WecomMessage } from '../callbacks/wecom-message';
 import { DirectoryError } from '../connector/directory-connector';
 import { WecomError } from '../connector/wecom/wecom.errors';
-import { wecomKey } from '../connector/wecom/wecom.ids';
+import { isPlainCorpId, wecomKey } from '../connector/wecom/wecom.ids';
 import type { WecomGrant, WecomProvider } from '../connector/wecom/wecom.provider';
 import { inTransaction } from '../database/transaction';
 import type { EventLog } from '../events/event-log';
@@ -14,6 +14,7 @@ import type { DurableJob } from '../jobs/worker';
 import type { SecretBox } from '../platform/secret-box';
 import {
   type CompanyContext,
+  companyOfLink,
   connectCompany,
   connectedSource,
   disconnectCompany,
@@ -173,11 +174,26 @@ export class ProviderCallbacks implements DurableJob {
       case 'reset_permanent_code': {
         const grant = await this.exchange(row, message, signal);
         const app = await this.provider.authorizedApp(grant.corpId, grant.permanentCode, signal);
-        const consent = { grant, app, stamp: row.stamp };
+        const consent = { grant, app, stamp: row.stamp, formerCorpId: await this.formerCorpId(grant, signal) };
         const act = row.kind === 'create_auth' ? connectCompany : replaceSecret;
         return (client) => act(client, this.context, consent);
       }
     }
+  }
+
+  /**
+   * The corp id under which the scanned link's source has the same company, where that is another: a company that authorized before
+   * ids were encrypted, and does so again. Source: developer.work.weixin.qq.com/document/path/97104
+   */
+  private async formerCorpId({ corpId, state }: WecomGrant, signal: AbortSignal): Promise<string | undefined> {
+    const held = state ? await companyOfLink(this.dataSource, state) : undefined;
+    if (!held || isPlainCorpId(held) === isPlainCorpId(corpId)) return undefined;
+    const [plain, encrypted] = isPlainCorpId(held) ? [held, corpId] : [corpId, held];
+    const told = await this.provider.encryptedCorpId(plain, signal).catch((error) => {
+      if (!isErrcode(error, STRANGER)) throw error;
+      return undefined;
+    });
+    return told === encrypted ? held : undefined;
   }
 
   private async exchange(row: CallbackRow, message: WecomMessage, signal: AbortSignal): Promise<WecomGrant> {

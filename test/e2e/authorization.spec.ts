@@ -228,6 +228,64 @@ describe('authorization by QR code', () => {
     expect((await mutate('enableIdentitySource', { id: own[0]?.id })).userErrors).toEqual([]);
   });
 
+  it.each([false, true])(
+    'leaves a source to its company whose link another company scans, also once its own has cancelled: %s',
+    async (cancelled) => {
+      const { provider } = rollcall.sandbox;
+      const id = await pending();
+      const { corpId } = provider.authorize({ url: (await link(id)).url ?? '', permissions: ALL_PERMISSIONS });
+      await workedOff();
+      await synchronize(rollcall, id);
+      if (cancelled) provider.cancel(corpId);
+      await workedOff();
+      const { url, id: scanned } = await link(id);
+      const other = provider.authorize({ url: url ?? '', company: { corpId: 'ww1111222233334444', name: '别家' } });
+      await workedOff();
+      expect(await sourceOf(id)).toMatchObject({
+        status: cancelled ? 'CLOSED' : 'ENABLED',
+        wecom: { corpId },
+        authorization: {
+          id: scanned,
+          status: 'REFUSED',
+          failure: { code: 'AUTHORIZATION_REFUSED', message: expect.stringContaining('别家') },
+        },
+      });
+      const own = (await listed()).filter((source) => source.wecom.corpId === other.corpId);
+      expect(own).toMatchObject([{ name: '别家', status: 'CLOSED', authorization: { status: 'AUTHORIZED' } }]);
+      if (!cancelled) provider.cancel(corpId);
+      await workedOff();
+      const due = await rollcall.sql.query('SELECT corp_id FROM identity_source WHERE data_removal_due_at IS NOT NULL');
+      expect(due.rows).toEqual([{ corp_id: corpId }]);
+      // Once nothing of the company is left, the source is anybody's.
+      await rollcall.sql.query('UPDATE identity_source SET data_removal_due_at = now() WHERE corp_id = $1', [corpId]);
+      await until('SELECT 1 WHERE NOT EXISTS (SELECT FROM identity_source WHERE data_removal_due_at IS NOT NULL)');
+      const third = provider.authorize({
+        url: (await link(id)).url ?? '',
+        company: { corpId: 'ww5555222233334444', name: '三家' },
+      });
+      await workedOff();
+      expect(await sourceOf(id)).toMatchObject({
+        wecom: { corpId: third.corpId },
+        authorization: { status: 'AUTHORIZED' },
+      });
+    },
+  );
+
+  it('knows a company that authorized before ids were encrypted, and does so again with a link', async () => {
+    const { provider } = rollcall.sandbox;
+    const id = await pending();
+    provider.authorize({ url: (await link(id)).url ?? '', permissions: ALL_PERMISSIONS, plainIds: true });
+    await workedOff();
+    const { corpId } = provider.authorize({
+      url: (await link(id)).url ?? '',
+      permissions: ALL_PERMISSIONS,
+      again: true,
+    });
+    await workedOff();
+    expect(await sourceOf(id)).toMatchObject({ wecom: { corpId }, authorization: { status: 'AUTHORIZED' } });
+    expect(await listed()).toHaveLength(1);
+  });
+
   it('refuses a second source for a company that is connected, and goes on with the first one', async () => {
     const first = await pending('first');
     await rollcall.sandbox.provider.authorize({ url: (await link(first)).url ?? '' });

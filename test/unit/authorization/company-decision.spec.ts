@@ -7,6 +7,7 @@ const link = (more: Partial<ScannedLink> = {}): ScannedLink => ({
   status: 'PENDING',
   expiresAt: new Date('2026-03-10T08:00:00Z'),
   sourceDeleted: false,
+  ofAnother: false,
   ...more,
 });
 const known = (sourceId: string, connected: boolean): KnownCompany => ({ sourceId, connected });
@@ -29,6 +30,7 @@ describe('a company that authorizes', () => {
     ['no state', null, undefined, 'NO_STATE'],
     ['an unknown state', 's', undefined, 'UNKNOWN_STATE'],
     ['the state of a source that was deleted', 's', link({ sourceDeleted: true }), 'UNKNOWN_STATE'],
+    ['the state of another company’s source', 's', link({ ofAnother: true }), 'OTHER_COMPANY'],
     ['a state that had expired', 's', link({ expiresAt: new Date(SCANNED.getTime() - 1) }), 'EXPIRED_STATE'],
     ['a state that another company used', 's', link({ status: 'AUTHORIZED' }), 'USED_STATE'],
     ['a state that was refused', 's', link({ status: 'REFUSED' }), 'USED_STATE'],
