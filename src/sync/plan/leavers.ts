@@ -126,8 +126,12 @@ SELECT DISTINCT k.external_key
 /** A run that brings departments only looks at nobody. */
 export const SEE_NOBODY = workingTable('seen_key', `SELECT NULL::text AS external_key WHERE false`);
 
-/** Those that are in a partial scope; one that was kept outside it gets nobody, and keeps only whom somebody decided to keep. */
-const CHOSEN = 'SELECT external_key FROM department_target WHERE stays AND in_scope';
+/**
+ * Departments of a partial scope. One that is kept outside it gets nobody; to an event task, which does not know what else left the scope
+ * with it, it is as any that is here.
+ */
+const CHOSEN = `SELECT external_key FROM department_target
+  WHERE stays AND (in_scope OR (SELECT trigger = 'EVENT' FROM sync_task WHERE id = $1))`;
 
 const LATEST_PLACES = `
 SELECT DISTINCT ON (s.external_key) s.external_key, s.department_keys
