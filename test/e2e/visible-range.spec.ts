@@ -92,3 +92,21 @@ describe('a department that only a tag makes visible', () => {
     },
   );
 });
+
+it('a visible range that grows lets removals go on, though it no longer names what is below it', async () => {
+  const rollcall = await startRollcall();
+  try {
+    const source = await connectSource(rollcall);
+    const { company } = rollcall.sandbox;
+    company.setRange({ departments: [3, 4], users: ['zhangsan'], tags: [] });
+    await synchronize(rollcall, source);
+    company.setRange({ departments: [1], users: [], tags: [] });
+    change(rollcall.sandbox, ({ users }) => users.delete('zhaoliu'));
+    const task = await synchronize(rollcall, source);
+    expect([task.status, task.certificate?.reasons]).toEqual(['SUCCEEDED', []]);
+    const left = await rollcall.sql.query(`SELECT username FROM employee WHERE status = 'SUSPENDED'`);
+    expect(left.rows).toEqual([{ username: 'zhaoliu' }]);
+  } finally {
+    await rollcall.stop();
+  }
+});

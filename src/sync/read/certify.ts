@@ -300,6 +300,33 @@ async function lostMeanwhile(dataSource: DataSource, connector: DirectoryConnect
   );
 }
 
+/** The former extent without what today's does not name and the snapshot has all the same: a range that grew names what is above it. */
+async function withoutSeen(
+  dataSource: DataSource,
+  connector: DirectoryConnector,
+  run: Run,
+  former: SnapshotExtent,
+  now: DirectoryExtent,
+): Promise<SnapshotExtent> {
+  const unnamed = [
+    ...former.departmentIds.filter((id) => !now.departmentIds.includes(id)).map((id) => ['DEPARTMENT', id] as const),
+    ...former.employeeIds.filter((id) => !now.employeeIds.includes(id)).map((id) => ['EMPLOYEE', id] as const),
+  ];
+  if (unnamed.length === 0) return former;
+  const rows = await dataSource.query(
+    `SELECT DISTINCT tp.object_type AS type, k FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
+      WHERE tp.task_id = $1 AND ((tp.object_type, k) IN (SELECT * FROM unnest($2::text[], $3::text[]))) IS TRUE`,
+    [run.task.id, unnamed.map(([type]) => type), unnamed.map(([, id]) => connector.keyOf(id))],
+  );
+  const seen = new Set(rows.map(({ type, k }: { type: string; k: string }) => `${type} ${k}`));
+  const isLeft = (type: StagedType) => (id: string) => !seen.has(`${type} ${connector.keyOf(id)}`);
+  return {
+    ...former,
+    departmentIds: former.departmentIds.filter(isLeft('DEPARTMENT')),
+    employeeIds: former.employeeIds.filter(isLeft('EMPLOYEE')),
+  };
+}
+
 /** The third-party fields that anybody in the snapshot has, by object type. */
 const FILLED = `SELECT coalesce(jsonb_object_agg(object_type, fields), '{}') FROM (
   SELECT tp.object_type, jsonb_agg(DISTINCT f) AS fields
@@ -366,7 +393,7 @@ async function countFacts(
     groups: read.groups ? { ...problems.groups, groups: counts.groups, listed, leftAlone } : undefined,
     unlistedDepartments: unlisted.map((row: { id: string }) => row.id),
     extent: { ...extent, chosenDepartmentIds: chosen.map((row: { id: string }) => row.id) },
-    formerExtent: former?.extent,
+    formerExtent: former && (await withoutSeen(dataSource, connector, run, former.extent, read.extent)),
     scope: settings.scope,
     includesEmployees: run.task.includesEmployees,
   };
