@@ -43,7 +43,10 @@ export async function connectCompany(
     if (link?.status === 'PENDING') await endPending(client, link.sourceId, 'REFUSED', CANCELED_SINCE);
     return 'SUPERSEDED';
   }
-  if (known && known.stamp > stamp && known.connected) return 'SUPERSEDED';
+  if (known && known.stamp > stamp && known.connected) {
+    if (link?.status === 'PENDING') await endSuperseded(client, link, known, consent);
+    return 'SUPERSEDED';
+  }
   if (link?.ofAnother && link.status === 'PENDING')
     await endPending(client, link.sourceId, 'REFUSED', scannedByAnother(consent));
   switch (decision.kind) {
@@ -73,6 +76,17 @@ export async function connectCompany(
     }
   }
   return decision.kind;
+}
+
+/** Ends the link of a consent that the company is connected by a newer one of. */
+async function endSuperseded(
+  client: PoolClient,
+  link: ScannedLink,
+  known: KnownCompany,
+  consent: CompanyConsent,
+): Promise<void> {
+  if (link.sourceId === known.sourceId) await fulfil(client, link.authorizationId, given(consent));
+  else await endPending(client, link.sourceId, 'REFUSED', await connectedElsewhere(client, known.sourceId));
 }
 
 /** A company's new secret, after the provider had it made anew. An older event than the secret's changes nothing. */

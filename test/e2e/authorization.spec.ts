@@ -441,6 +441,23 @@ describe('authorization by QR code', () => {
     },
   );
 
+  it('leaves no link waiting whose consent is older than the one that the company is connected by', async () => {
+    const { provider } = rollcall.sandbox;
+    const [id, second] = [await pending('first'), await pending('second')];
+    provider.authorize({ url: (await link(id)).url ?? '', permissions: ALL_PERMISSIONS });
+    await workedOff();
+    await rollcall.sql.query('UPDATE identity_source SET secret_stamp = secret_stamp + 1000 WHERE secret_stamp > 0');
+    for (const each of [id, second]) {
+      provider.authorize({ url: (await link(each)).url ?? '', permissions: ALL_PERMISSIONS, again: true });
+      await workedOff();
+    }
+    expect((await sourceOf(id)).authorization).toMatchObject({ status: 'AUTHORIZED', failure: null });
+    expect((await sourceOf(second)).authorization).toMatchObject({
+      status: 'REFUSED',
+      failure: { code: 'COMPANY_ALREADY_CONNECTED', message: expect.stringContaining('first') },
+    });
+  });
+
   it('connects a company that has come back by the secret made anew, where its new consent was lost', async () => {
     const { provider } = rollcall.sandbox;
     const id = await pending();
