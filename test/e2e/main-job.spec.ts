@@ -284,5 +284,5 @@ describe('a real organisation', () => {
     } finally {
       await rollcall.stop();
     }
-  });
+  }, 90_000);
 });
