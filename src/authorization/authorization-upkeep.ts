@@ -1,12 +1,12 @@
-import { type Job, scheduleJob } from 'node-schedule';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
 import type { EventLog } from '../events/event-log';
 import { removeCompanyData } from '../organisation/remove-company-data';
+import { Recurring } from '../platform/recurring';
 
-/** Every two seconds; each look is an indexed query. */
-const OFTEN = '*/2 * * * * *';
+/** Each look is an indexed query. */
+const EVERY_MS = 2_000;
 
 /** A link that nobody scanned in time. */
 const EXPIRE = `
@@ -27,31 +27,26 @@ SELECT id FROM identity_source WHERE data_removal_due_at <= now() ORDER BY data_
 
 /** Ends what nobody ended: links, sources that came to nothing, and the data of companies that have cancelled. */
 export class AuthorizationUpkeep {
-  private job: Job | undefined;
-  private looking: Promise<void> = Promise.resolve();
-  private busy = false;
+  private readonly looks: Recurring;
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly events: EventLog,
     private readonly log: Logger,
-  ) {}
-
-  start(): void {
-    this.job = scheduleJob(OFTEN, () => {
-      if (this.busy) return;
-      this.busy = true;
-      this.looking = this.look()
-        .catch((error) => this.log.warn({ err: error }, 'authorization.upkeep-failed'))
-        .finally(() => {
-          this.busy = false;
-        });
-    });
+  ) {
+    this.looks = new Recurring(
+      EVERY_MS,
+      () => this.look(),
+      (error) => log.warn({ err: error }, 'authorization.upkeep-failed'),
+    );
   }
 
-  async stop(): Promise<void> {
-    this.job?.cancel();
-    await this.looking;
+  start(): void {
+    this.looks.start();
+  }
+
+  stop(): Promise<void> {
+    return this.looks.stop();
   }
 
   private async look(): Promise<void> {

@@ -1,11 +1,11 @@
-import { type Job, scheduleJob } from 'node-schedule';
 import type { PoolClient } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../database/transaction';
+import { Recurring } from '../platform/recurring';
 import { type RunQuery, refreshBatch } from './search-index';
 
-const EVERY_SECOND = '* * * * * *';
+const EVERY_MS = 1_000;
 
 /** Longer than a batch takes: whoever was killed or paused is followed by another. */
 const TAKEN_FOR = `interval '1 minute'`;
@@ -47,29 +47,27 @@ interface Pending {
 
 /** Makes the search text that large runs announce, beside them; of several processes one does it for a source. */
 export class SearchMaker {
-  private job: Job | undefined;
-  private making: Promise<void> | undefined;
+  private readonly looks: Recurring;
   private stopping = false;
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly log: Logger,
-  ) {}
-
-  start(): void {
-    this.job = scheduleJob(EVERY_SECOND, () => {
-      this.making ??= this.makeAll()
-        .catch((error) => this.log.warn({ err: error }, 'search.failed'))
-        .finally(() => {
-          this.making = undefined;
-        });
-    });
+    log: Logger,
+  ) {
+    this.looks = new Recurring(
+      EVERY_MS,
+      () => this.makeAll(),
+      (error) => log.warn({ err: error }, 'search.failed'),
+    );
   }
 
-  async stop(): Promise<void> {
+  start(): void {
+    this.looks.start();
+  }
+
+  stop(): Promise<void> {
     this.stopping = true;
-    this.job?.cancel();
-    await this.making;
+    return this.looks.stop();
   }
 
   private async makeAll(): Promise<void> {

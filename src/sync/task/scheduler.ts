@@ -1,13 +1,13 @@
-import { type Job, scheduleJob } from 'node-schedule';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { inTransaction } from '../../database/transaction';
 import type { EventLog } from '../../events/event-log';
+import { Recurring } from '../../platform/recurring';
 import { FREE_UNREAD_EVENTS, openEventTask, SOURCES_WITH_WAITING_EVENTS } from './event-task';
 import { effectiveSettings, insertTask, SETTINGS_COLUMNS, type SettingsRow } from './new-task';
 
-/** Every second; a look costs one indexed query. */
-const EVERY_SECOND = '* * * * * *';
+/** A look costs one indexed query. */
+const EVERY_MS = 1_000;
 
 /**
  * The source whose run is due for longest. While a preview or an earlier run is under way it stays due, since these do not serve: what
@@ -24,32 +24,26 @@ SELECT ${SETTINGS_COLUMNS} FROM identity_source s
  * the same transaction make each run start once. A run that was missed while nothing was running is made up for once.
  */
 export class Scheduler {
-  private job: Job | undefined;
-  private looking: Promise<void> = Promise.resolve();
-  private busy = false;
+  private readonly looks: Recurring;
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly events: EventLog,
     private readonly log: Logger,
-  ) {}
-
-  start(): void {
-    this.job = scheduleJob(EVERY_SECOND, () => {
-      if (this.busy) return;
-      this.busy = true;
-      this.looking = this.startDueRuns()
-        .then(() => this.openEventTasks())
-        .catch((error) => this.log.warn({ err: error }, 'scheduler.failed'))
-        .finally(() => {
-          this.busy = false;
-        });
-    });
+  ) {
+    this.looks = new Recurring(
+      EVERY_MS,
+      () => this.startDueRuns().then(() => this.openEventTasks()),
+      (error) => log.warn({ err: error }, 'scheduler.failed'),
+    );
   }
 
-  async stop(): Promise<void> {
-    this.job?.cancel();
-    await this.looking;
+  start(): void {
+    this.looks.start();
+  }
+
+  stop(): Promise<void> {
+    return this.looks.stop();
   }
 
   /** Events whose task ended without having read them, or was killed before it opened another, or that came while a switch was off. */
