@@ -16,6 +16,7 @@ import {
   change,
   connectSource,
   createSource,
+  serverEnvironment,
   smallCompany,
   startRollcall,
   startTask,
@@ -48,12 +49,7 @@ describe('a server that is killed with SIGKILL', () => {
       execArgv: ['--require', path.join(SETUP, 'register-typescript.cjs')],
       env: {
         ...process.env,
-        PORT: '0',
-        HOST: '127.0.0.1',
-        DATABASE_URL: database.url,
-        ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
-        ROLLCALL_ADMIN_TOKEN: TOKEN,
-        WECOM_API_URL: sandbox.url,
+        ...serverEnvironment(database.url, sandbox.url),
         ROLLCALL_LEASE_SECONDS: '2',
       },
     });

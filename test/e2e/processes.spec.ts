@@ -4,21 +4,14 @@ import { pino } from 'pino';
 import { loadConfig } from '../../src/config/config';
 import { startServer } from '../../src/server';
 import { createTestDatabase } from '../setup/databases';
-import { connectSource, startRollcall, startTask, watch } from '../setup/rollcall';
+import { connectSource, serverEnvironment, startRollcall, startTask, watch } from '../setup/rollcall';
 
 const quiet = pino({ level: 'silent' });
 
 describe('several processes against one PostgreSQL', () => {
   it('share the work: one serves the API, another works on tasks, and subscriptions are delivered across them', async () => {
     const rollcall = await startRollcall({ environment: { ROLLCALL_ROLE: 'api' } });
-    const environment = {
-      PORT: '0',
-      HOST: '127.0.0.1',
-      DATABASE_URL: rollcall.database.url,
-      ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
-      ROLLCALL_ADMIN_TOKEN: rollcall.config.adminToken?.reveal(),
-      WECOM_API_URL: rollcall.sandbox.url,
-    };
+    const environment = serverEnvironment(rollcall.database.url, rollcall.sandbox.url);
     try {
       const source = await connectSource(rollcall);
       const { syncTask } = await startTask(rollcall.api, source);

@@ -5,7 +5,7 @@ import { freePort } from '../../src/crash/processes';
 import { ApiClient } from '../../src/demo/api-client';
 import { startServer } from '../../src/server';
 import { testRedis } from '../setup/redis-server';
-import { connectSource, startRollcall, startTask, TOKEN, watch } from '../setup/rollcall';
+import { connectSource, serverEnvironment, startRollcall, startTask, TOKEN, watch } from '../setup/rollcall';
 
 describe('subscriptions across processes with Redis', () => {
   it('are woken by Redis, by PostgreSQL while Redis is away, and lose nothing when it goes and comes back', async () => {
@@ -27,12 +27,7 @@ describe('subscriptions across processes with Redis', () => {
     const rollcall = await startRollcall({ environment });
     const api = await startServer(
       loadConfig({
-        PORT: '0',
-        HOST: '127.0.0.1',
-        DATABASE_URL: rollcall.database.url,
-        ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
-        ROLLCALL_ADMIN_TOKEN: TOKEN,
-        WECOM_API_URL: rollcall.sandbox.url,
+        ...serverEnvironment(rollcall.database.url, rollcall.sandbox.url),
         REDIS_URL: redis.url,
         ROLLCALL_ROLE: 'api',
       }),

@@ -100,20 +100,24 @@ export async function startRollcall(options: RollcallOptions = {}) {
   };
 }
 
+/** What every test's server is told. */
+export function serverEnvironment(databaseUrl: string, wecomApiUrl: string) {
+  return {
+    PORT: '0',
+    HOST: '127.0.0.1',
+    DATABASE_URL: databaseUrl,
+    ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
+    ROLLCALL_ADMIN_TOKEN: TOKEN,
+    WECOM_API_URL: wecomApiUrl,
+  };
+}
+
 const SILENT = pino({ level: 'silent' });
 
 async function openNew(environment: NodeJS.ProcessEnv, log: Logger | undefined, directory: SandboxOptions) {
   const database = await createTestDatabase();
   const sandbox = await startSandbox(directory);
-  const config = loadConfig({
-    PORT: '0',
-    HOST: '127.0.0.1',
-    DATABASE_URL: database.url,
-    ROLLCALL_ENCRYPTION_KEY: '11'.repeat(32),
-    ROLLCALL_ADMIN_TOKEN: TOKEN,
-    WECOM_API_URL: sandbox.url,
-    ...environment,
-  });
+  const config = loadConfig({ ...serverEnvironment(database.url, sandbox.url), ...environment });
   const server = await startServer(config, log ?? SILENT);
   if (!log) await noteStart(database.url);
   const kept = { environment: JSON.stringify(environment), database, config, sandboxPort: sandbox.port, server };

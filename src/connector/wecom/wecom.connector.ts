@@ -97,7 +97,7 @@ class WecomConnector implements DirectoryConnector, HasGroups {
     const guard = new UnreadableGuard(() => this.extent(options.signal));
     const tags = await this.range.tagsOf(extent, options.signal);
     for (const page of tags.unread) yield await guard.pass(page);
-    this.tree.name(extent, tags);
+    this.tree.noteRange(extent, tags);
     for await (const page of this.departmentPages(departmentIds, options)) yield await guard.pass(page);
     const readDepartments = new Set(departmentIds.map((id) => this.keyOf(id)));
     for (const id of this.unseen(tags.departmentIds, new Set(readDepartments))) {

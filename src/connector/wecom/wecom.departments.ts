@@ -121,7 +121,7 @@ export class WecomDepartments {
     if (this.app.mode !== 'SERVICE_PROVIDER') return true;
     if (!this.named) {
       const extent = await this.range.extent(signal);
-      this.name(extent, await this.range.tagsOf(extent, signal));
+      this.noteRange(extent, await this.range.tagsOf(extent, signal));
     }
     if (this.isNamedInPart || this.named?.has(ROOT_DEPARTMENT)) return true;
     const above = new Set<string>();
@@ -136,7 +136,7 @@ export class WecomDepartments {
   }
 
   /** Notes which departments the range names. */
-  name(extent: DirectoryExtent, tags: RangeTags): void {
+  noteRange(extent: DirectoryExtent, tags: RangeTags): void {
     this.named = new Set([...extent.departmentIds, ...tags.departmentIds]);
     this.isNamedInPart = tags.unread.length > 0;
   }

@@ -10,9 +10,8 @@ const EXTENT_KEYS = ['allow_userinfos', 'allow_partys', 'allow_tags'];
 
 type UnreadTag = DirectoryPage<ThirdPartyEmployee>;
 
-/** The tags of a range, with who and what is in them. */
+/** Who and what is in the tags of a range. */
 export interface RangeTags {
-  readonly groups: readonly ThirdPartyGroup[];
   readonly departmentIds: readonly string[];
   readonly employeeIds: readonly string[];
   /** Those that could not be read. */
@@ -56,7 +55,6 @@ export class WecomRange {
       else groups.push(tag);
     }
     return {
-      groups,
       departmentIds: groups.flatMap((group) => group.departmentIds ?? []),
       employeeIds: groups.flatMap((group) => group.employeeIds),
       unread,

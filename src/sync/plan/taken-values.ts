@@ -72,7 +72,8 @@ UPDATE sync_record r
 /**
  * A unique extension value that somebody present, or a department, has or gets already: whoever is here keeps theirs, and the other
  * keeps what they had, which for a newcomer, and for somebody who comes back, is nothing. A department that is to go gives its value up,
- * unless that waits for approval; one that then turns out not to be empty goes without (`GIVE_UP_VALUES`). Run until it finds nothing more. The key comes from the table of fields.
+ * unless that waits for approval; one that then turns out not to be empty goes without (`GIVE_UP_VALUES`). Run until it finds nothing
+ * more. The key comes from the table of fields.
  */
 function refuseTakenExtension(key: string, objectType: MappedObjectType): string {
   const field = `extension.${key}`;
