@@ -1,10 +1,8 @@
 import { differences } from '../../src/demo/compare';
-import { openOrganization } from '../../src/sandbox/organization';
 import { mutate } from '../setup/organisation-view';
 import {
   change,
   connectSource,
-  decide,
   recordsOf,
   startRollcall,
   startTask,
@@ -264,25 +262,4 @@ describe('a task that is being canceled', () => {
       await rollcall.stop();
     }
   });
-});
-
-describe('a real organisation', () => {
-  it('equals its source after every revision that is replayed', async () => {
-    const organization = openOrganization('taiwan-ly');
-    const rollcall = await startRollcall({ organization });
-    try {
-      const source = await connectSource(rollcall, '立法院');
-      for (let revision = 0; revision <= organization.lastRevision; revision += 2) {
-        organization.advanceTo(revision);
-        rollcall.sandbox.company.changed();
-        const task = await synchronize(rollcall, source);
-        const held = task.status === 'HELD' ? await decide(rollcall.api, { taskId: task.id, approve: true }) : null;
-        const status = held?.syncTask?.status ?? task.status;
-        expect([revision, status, task.certificate?.reasons]).toEqual([revision, 'SUCCEEDED', []]);
-        expect(await differences(rollcall.api, source, organization)).toEqual([]);
-      }
-    } finally {
-      await rollcall.stop();
-    }
-  }, 90_000);
 });

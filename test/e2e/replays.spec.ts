@@ -6,7 +6,7 @@ import { connectSource, startRollcall } from '../setup/rollcall';
 const REPLAYS = [
   ['sourcegraph', 12],
   ['rust-team', 12],
-  ['taiwan-ly', 8],
+  ['taiwan-ly', 17],
 ] as const;
 
 describe('real organisations, replayed through their history', () => {

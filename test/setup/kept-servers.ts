@@ -12,6 +12,8 @@ export interface KeptServer {
   /** Where its directory is: the sandbox of each test listens there. */
   readonly sandboxPort: number;
   server: RollcallServer;
+  /** A connection of the tests' own. */
+  readonly sql: Client;
 }
 
 const idle: KeptServer[] = [];
@@ -28,7 +30,8 @@ export function takeServer(environment: string): KeptServer | undefined {
   return at < 0 ? undefined : idle.splice(at, 1)[0];
 }
 
-export async function endServer({ server, database }: KeptServer): Promise<void> {
+export async function endServer({ server, database, sql }: KeptServer): Promise<void> {
+  await sql.end();
   await server.stop();
   await database.drop();
 }
@@ -39,12 +42,9 @@ export async function endServer({ server, database }: KeptServer): Promise<void>
  * @param closeDirectory ends what it reads, once it does so no more
  */
 export async function giveBack(kept: KeptServer, closeDirectory: () => Promise<void>): Promise<void> {
-  const sql = new Client({ connectionString: kept.database.url });
-  await sql.connect();
-  const isQuiet = !isOver && (await comesToRest(sql));
+  const isQuiet = !isOver && (await comesToRest(kept.sql));
   await closeDirectory();
-  const isAsNew = isQuiet && (await startsOver(sql));
-  await sql.end();
+  const isAsNew = isQuiet && (await startsOver(kept.sql));
   if (isAsNew) idle.push(kept);
   else await endServer(kept);
 }
@@ -56,9 +56,14 @@ SELECT NOT EXISTS (SELECT FROM sync_task WHERE status = 'RUNNING')
                     WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle') AS it_is`;
 
 async function comesToRest(sql: Client): Promise<boolean> {
-  for (let i = 0; i < 20; i++) {
-    if ((await sql.query(IS_AT_REST)).rows[0].it_is) return true;
-    await new Promise((resolve) => setTimeout(resolve, 25));
+  try {
+    await sql.query('DISCARD ALL');
+    for (let i = 0; i < 20; i++) {
+      if ((await sql.query(IS_AT_REST)).rows[0].it_is) return true;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  } catch {
+    // The connection is lost, or in a transaction that was not ended.
   }
   return false;
 }

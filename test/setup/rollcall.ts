@@ -68,9 +68,7 @@ export async function startRollcall(options: RollcallOptions = {}) {
   const directory = { organization: smallCompany(), secret: randomBytes(16).toString('hex'), ...sandboxOptions };
   const { kept, sandbox } =
     (!log && (await openKept(environment, directory))) || (await openNew(environment, log, directory));
-  const { database, config } = kept;
-  const sql = new Client({ connectionString: database.url });
-  await sql.connect();
+  const { database, config, sql } = kept;
   const url = () => `http://127.0.0.1:${kept.server.port}/graphql`;
   let api = new ApiClient(url(), TOKEN);
   return {
@@ -92,7 +90,6 @@ export async function startRollcall(options: RollcallOptions = {}) {
     },
     async stop() {
       await api.close();
-      await sql.end();
       if (!log) return giveBack(kept, sandbox.close);
       await sandbox.close();
       await endServer(kept);
@@ -120,7 +117,9 @@ async function openNew(environment: NodeJS.ProcessEnv, log: Logger | undefined, 
   const config = loadConfig({ ...serverEnvironment(database.url, sandbox.url), ...environment });
   const server = await startServer(config, log ?? SILENT);
   if (!log) await noteStart(database.url);
-  const kept = { environment: JSON.stringify(environment), database, config, sandboxPort: sandbox.port, server };
+  const sql = new Client({ connectionString: database.url });
+  await sql.connect();
+  const kept = { environment: JSON.stringify(environment), database, config, sandboxPort: sandbox.port, server, sql };
   return { kept, sandbox };
 }
 
