@@ -248,6 +248,53 @@ describe('whatever WeCom answers', () => {
     expect(await lastRecords()).toEqual([]);
   });
 
+  it.each([
+    ['is proven', undefined],
+    ['is not complete', { kind: 'http500', path: 'user/list', query: { department_id: '2' } }],
+  ] as const)(
+    'a field that is no longer shown while it is read stays with everybody, when the read %s',
+    async (_when, other) => {
+      const { faults, company } = rollcall.sandbox;
+      const telephones = async () =>
+        (await rollcall.sql.query('SELECT username, telephone FROM employee WHERE telephone IS NOT NULL ORDER BY 1'))
+          .rows;
+      edit(({ users }) => {
+        for (const id of ['lisi', 'extra', 'zhaoliu']) {
+          const person = users.get(id);
+          if (person) users.set(id, { ...person, telephone: `020-${id.length}` });
+        }
+      });
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+      const before = await telephones();
+      expect(before).toHaveLength(3);
+      // Department 4 is asked for again once the others have been read.
+      faults.add({ kind: 'errcode', errcode: 45009, path: 'user/list', query: { department_id: '4' } });
+      if (other) faults.add(other);
+      const [listed, { syncTask }] = [calls('user/list'), await startTask(rollcall.api, source)];
+      await until(() => calls('user/list') > listed + company.organization.departments.size);
+      company.withhold({ fields: ['telephone'], style: 'absent' });
+      faults.clear();
+      if (other) faults.add(other);
+      const task = await watch(rollcall.api, syncTask?.id ?? '');
+      expect([task.status, await lastRecords(), await telephones()]).toEqual([
+        other ? 'PARTIALLY_SUCCEEDED' : 'SUCCEEDED',
+        [],
+        before,
+      ]);
+      const stays = 'The directory stopped showing telephone while it was read: what is here of that stays.';
+      expect(task.certificate?.reasons).toContain(stays);
+      faults.clear();
+      for (const more of [{ mode: 'PREVIEW', proposed: { id: source } }, {}]) {
+        const next = await synchronize(rollcall, source, more);
+        expect([next.status, next.certificate?.reasons, await lastRecords()]).toEqual(['SUCCEEDED', [], []]);
+      }
+      company.withhold({ fields: [], style: 'absent' });
+      edit(({ users }) => users.set('lisi', { ...(users.get('lisi') ?? user('lisi', '李四', [3])), telephone: '' }));
+      expect((await synchronize(rollcall, source)).status).toBe('SUCCEEDED');
+      expect([await stateOf(), await telephones()]).toEqual([[], before.filter(({ username }) => username !== 'lisi')]);
+    },
+  );
+
   it('a true leaver leaves, another whom nobody could be asked about stays, and the task is not green', async () => {
     edit(({ users }) => {
       users.delete('extra');

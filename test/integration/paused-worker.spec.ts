@@ -65,7 +65,7 @@ describe('a worker that was paused for longer than its lease', () => {
   });
 
   it('certifies nothing', async () => {
-    const read = { extent: EXTENT, groups: false, groupsLeftAlone: undefined };
+    const read = { extent: EXTENT, fieldsWithdrawn: [], groups: false, groupsLeftAlone: undefined };
     await expect(storeCertificate(dataSource, connector, paused, read)).rejects.toEqual(lost);
     const certified = {
       certificate: { reasons: [] } as unknown as CertificateState,

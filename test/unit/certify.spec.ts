@@ -9,6 +9,7 @@ const whole: SnapshotFacts = {
   pages: 3,
   extent,
   formerExtent: extent,
+  fieldsWithdrawn: [],
   unlistedDepartments: [],
   includesEmployees: true,
   groups: undefined,

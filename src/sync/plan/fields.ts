@@ -6,7 +6,7 @@ import type { MappedObjectType } from '../../field-mapping/field-mapping';
 
 /**
  * The task's mappings of a type as rows: local field, owner, and whether the field is withheld: nobody in the last complete
- * snapshot, which may be this one, has it, so what is here stays. `released`: it is not, and the last snapshot that was applied had it
+ * snapshot, which may be this one, has it, or the directory stopped showing it meanwhile, so what is here stays. `released`: it is not, and the last snapshot that was applied had it
  * of nobody, so that what was kept then has to be looked at of everybody. `told_by`: third-party fields that an event task, which reads
  * each object on a page of its own, may find filled of one although nobody had them.
  */
@@ -41,6 +41,7 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
                  ORDER BY former.id DESC LIMIT 1) last
              WHERE t.id = $1 AND (t.trigger = 'EVENT' OR NOT (t.certificate ->> 'complete')::boolean)) known,
            jsonb_array_elements_text(known.fields) name
+     WHERE (known.object_type = 'EMPLOYEE' AND (SELECT certificate -> 'fieldsWithdrawn' FROM sync_task WHERE id = $1) ? name) IS NOT TRUE
      GROUP BY known.object_type) s ON s.object_type = m.object_type`,
 );
 

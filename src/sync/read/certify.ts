@@ -35,6 +35,8 @@ export interface SnapshotFacts {
   readonly employees: number;
   readonly pages: number;
   readonly extent: SnapshotExtent;
+  /** Fields that the directory stopped showing while it was read. */
+  readonly fieldsWithdrawn: readonly string[];
   /** Departments that the extent names and the snapshot lacks. */
   readonly unlistedDepartments: readonly string[];
   /** That of the last complete snapshot whose removals were decided; undefined for the first. */
@@ -81,6 +83,11 @@ export function certify(facts: SnapshotFacts): Verdict {
   if (lost.length > 0) {
     reasons.push(shrankReason(lost));
   }
+  if (facts.fieldsWithdrawn.length > 0) {
+    reasons.push(
+      `The directory stopped showing ${firstOf(facts.fieldsWithdrawn)} while it was read: what is here of that stays.`,
+    );
+  }
   const { groups } = facts;
   if (groups?.leftAlone) reasons.push(`Directory groups are left alone: ${groups.leftAlone}`);
   if (groups) reasons.push(...spelledOut(groups));
@@ -124,6 +131,8 @@ function lostFrom(former: SnapshotExtent, now: SnapshotExtent, scope: ScopeState
 /** How a read of the directory went, beside its pages. */
 export interface WhatWasRead {
   readonly extent: DirectoryExtent;
+  /** Third-party fields of people that the directory stopped showing meanwhile. */
+  readonly fieldsWithdrawn: readonly string[];
   /** Whether groups were asked for. */
   readonly groups: boolean;
   /** Why they may not be read, in plain words. */
@@ -148,12 +157,15 @@ export async function storeCertificate(
     pagesRead: facts.pages,
     sourceCalls: connector.statistics().calls,
     unconfirmed: 0,
+    fieldsWithdrawn: facts.fieldsWithdrawn,
     scopeFingerprint: createHash('sha256').update(JSON.stringify(facts.extent)).digest('hex').slice(0, 16),
   };
   await writeTask(dataSource, run, `certificate = $3, extent = $4, extent_accepted = $5, filled = (${FILLED})`, [
     JSON.stringify(certificate),
     JSON.stringify(facts.extent),
     verdict.complete && lost.length === 0 && run.task.mode === 'APPLY',
+    read.fieldsWithdrawn,
+    run.task.settings.snapshotTaskId ?? null,
   ]);
   return { certificate, findings: { lost, same: same !== undefined } };
 }
@@ -327,11 +339,16 @@ async function withoutSeen(
   };
 }
 
-/** The third-party fields that anybody in the snapshot has, by object type. */
+/**
+ * The third-party fields that anybody in the snapshot has, by object type. Not what was withdrawn while it was read ($6), by this
+ * task or by that whose answers it reads ($7).
+ */
 const FILLED = `SELECT coalesce(jsonb_object_agg(object_type, fields), '{}') FROM (
   SELECT tp.object_type, jsonb_agg(DISTINCT f) AS fields
     FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.filled) f
-   WHERE tp.task_id = $1 GROUP BY tp.object_type) by_type`;
+   WHERE tp.task_id = $1 AND (tp.object_type <> 'EMPLOYEE' OR f <> ALL ($6::text[]))
+     AND coalesce((SELECT stored.filled -> tp.object_type ? f FROM sync_task stored WHERE stored.id = $7), true)
+   GROUP BY tp.object_type) by_type`;
 
 async function countObjects(dataSource: DataSource, taskId: string): Promise<Counts> {
   const counts = await dataSource.query(
@@ -391,6 +408,7 @@ async function countFacts(
     employees: counts.employees,
     pages,
     groups: read.groups ? { ...problems.groups, groups: counts.groups, listed, leftAlone } : undefined,
+    fieldsWithdrawn: read.fieldsWithdrawn,
     unlistedDepartments: unlisted.map((row: { id: string }) => row.id),
     extent: { ...extent, chosenDepartmentIds: chosen.map((row: { id: string }) => row.id) },
     formerExtent: former && (await withoutSeen(dataSource, connector, run, former.extent, read.extent)),

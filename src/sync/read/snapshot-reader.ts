@@ -18,6 +18,7 @@ import { SnapshotConnector } from './snapshot-connector';
 import { type AnyPage, COUNTED, Stage, type StagedBatch } from './stage';
 import type { StagedType } from './staged-rows';
 import { requireDepartments } from './told-groups';
+import { fieldsWithdrawn, lastShownFields } from './withdrawn-fields';
 
 interface NamedDepartment {
   readonly id: string;
@@ -160,18 +161,27 @@ export class SnapshotReader {
     this.progress.update({ departmentsTotal: tree.length });
     if (!run.task.includesEmployees) {
       this.progress.update({ departmentsDone: tree.length });
-      return { extent, groups: false, groupsLeftAlone: undefined };
+      return { extent, fieldsWithdrawn: [], groups: false, groupsLeftAlone: undefined };
     }
     const employees = await this.stage('EMPLOYEE');
     const ids = tree.map((department) => department.id);
     const onBatch = await this.showBatches(tree);
     await employees.write(connector.employees(extent, ids, employees.options()), onBatch);
     this.progress.update({ departmentsDone: tree.length });
-    return { extent, ...(await this.readGroups()) };
+    return { extent, fieldsWithdrawn: await this.fieldsWithdrawn(extent, ids), ...(await this.readGroups()) };
+  }
+
+  /** Fields that nobody has who was read late, where whoever showed them last does not any more either. */
+  private async fieldsWithdrawn(extent: DirectoryExtent, departmentIds: readonly string[]): Promise<string[]> {
+    const { dataSource, connector, run } = this;
+    const lastShown = await lastShownFields(dataSource, connector, run, departmentIds);
+    if (lastShown.length === 0) return [];
+    await this.readPeopleOf([...new Set(lastShown.map(({ departmentId }) => departmentId))], extent);
+    return fieldsWithdrawn(dataSource, connector, run, lastShown);
   }
 
   /** After the people, so that whoever is in a group has been read. Without the permission everything else goes on. */
-  private async readGroups(): Promise<Omit<WhatWasRead, 'extent'>> {
+  private async readGroups(): Promise<Pick<WhatWasRead, 'groups' | 'groupsLeftAlone'>> {
     const { dataSource, connector, run } = this;
     if (!hasGroups(connector)) return { groups: false, groupsLeftAlone: undefined };
     const groups = await this.stage('GROUP');

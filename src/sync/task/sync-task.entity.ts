@@ -56,6 +56,8 @@ export interface CertificateState {
   sourceCalls: number;
   /** Objects missing from it that could not be read once more by themselves: they stay as they are; and lists that lacked what is there. */
   unconfirmed?: number;
+  /** Third-party fields of people that the directory stopped showing while it was read: what is here of them stays. */
+  fieldsWithdrawn?: readonly string[];
   scopeFingerprint: string;
 }
 
