@@ -38,7 +38,10 @@ export async function lastShownFields(
   });
 }
 
-/** The fields of these that their lists, read once more by now, do not show either; or that could not be read. */
+/**
+ * The fields of these that their lists, read once more by now, do not show either; or that could not be read. An empty list says
+ * nothing of fields.
+ */
 export async function fieldsWithdrawn(
   dataSource: DataSource,
   connector: DirectoryConnector,
@@ -49,7 +52,7 @@ export async function fieldsWithdrawn(
     `SELECT DISTINCT shown.field FROM unnest($2::text[], $3::text[]) AS shown (field, page_key)
        LEFT JOIN task_page tp ON tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND tp.page_key = shown.page_key
        LEFT JOIN snapshot_page p ON p.id = tp.page_id
-      WHERE (shown.field = ANY (p.filled)) IS NOT TRUE ORDER BY 1`,
+      WHERE (shown.field = ANY (p.filled) OR p.keys = '{}') IS NOT TRUE ORDER BY 1`,
     [
       run.task.id,
       lastShown.map(({ field }) => field),
@@ -70,10 +73,11 @@ WITH former AS MATERIALIZED (
   SELECT tp.page_key, tp.read_at, p.filled, p.applied
     FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
    WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND tp.page_key LIKE 'employees-of:%'
-), shown AS MATERIALIZED (
-  SELECT DISTINCT ON (field) field, page_key, read_at FROM list, unnest(filled) field ORDER BY field, read_at DESC
 ), lost AS MATERIALIZED (
   SELECT field, max(list.read_at) AS read_at FROM list JOIN former USING (page_key), unnest(former.filled) field
    WHERE NOT list.applied AND NOT field = ANY (list.filled) GROUP BY field
+), shown AS MATERIALIZED (
+  SELECT DISTINCT ON (field) field, page_key, read_at FROM list, unnest(filled) field WHERE field IN (SELECT field FROM lost)
+   ORDER BY field, read_at DESC
 )
 SELECT shown.field, shown.page_key AS page FROM shown JOIN lost USING (field) WHERE lost.read_at > shown.read_at ORDER BY 1`;
