@@ -217,6 +217,28 @@ describe('what is here', () => {
       expect([await stored('leo', 'mobile'), await stored('mia', 'mobile')]).toEqual([null, null]);
     });
 
+    it.each(['away', 'on a page that cannot be read'])(
+      'goes from who was %s when it was shown again, as soon as they are read',
+      async (how) => {
+        const leo = { mobile: '1001', position: 'A' };
+        await tell({ leo, mia: { mobile: '1002', departments: [3] } });
+        // Of Mia something else has changed while it was withheld.
+        const mia = { departments: [3], position: 'B' };
+        await tell({ leo: { position: 'A' }, mia });
+        expect(await stored('mia', 'mobile')).toBe('1002');
+        const { faults } = rollcall.sandbox;
+        if (how === 'away') await tell({ leo });
+        else {
+          faults.add({ kind: 'errcode', errcode: 40058, path: 'user/list', query: { department_id: '3' } });
+          expect((await tell({ leo, mia })).status).toBe('PARTIALLY_SUCCEEDED');
+          faults.clear();
+        }
+        expect(await stored('mia', 'mobile')).toBe('1002');
+        expect((await tell({ leo, mia })).status).toBe('SUCCEEDED');
+        expect([await stored('leo', 'mobile'), await stored('mia', 'mobile')]).toEqual(['1001', null]);
+      },
+    );
+
     it('stays where its field is no longer mapped, also where departments have the field mapped', async () => {
       await configure({}, { ...MAPPINGS, englishName: 'extattr.工牌' }, {}, { englishName: 'name_en' });
       await tell({ eva: { badge: 'Eve' } });

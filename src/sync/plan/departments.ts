@@ -58,7 +58,7 @@ export const COLLECT_DEPARTMENTS = workingTable(
   'plan_department',
   `
 SELECT s.page_id, s.external_key, s.external_id, s.parent_key, s."order", s.leader_keys, s.third_party, s.mapped, s.invalid, s.hash,
-       r.read_at, CASE WHEN NOT ${anyReleased('DEPARTMENT')} THEN l.hash END AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
+       r.read_at, CASE WHEN l.rejected_at IS NULL AND NOT ${anyReleased('DEPARTMENT')} THEN l.hash END AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        NULL::uuid AS parent_id, NULL::text AS reason_code, NULL::text AS path, 0 AS depth
   FROM read_department r
   JOIN staged_department s ON s.page_id = r.page_id AND s.external_key = r.external_key

@@ -188,11 +188,12 @@ SELECT $1, ${NEXT_ORDINAL} + c.turn - ${turns.first - 1}, 'EMPLOYEE', c.external
 
 /**
  * Each candidate who is here, with all that they were told to be and all that they are. The link is read together with the
- * person: an edit, which clears its hash, or an event may have come since the candidates were collected.
+ * person: an edit, which clears its hash, or an event may have come since the candidates were collected. Who was away is compared as
+ * well where they are told as before: what was kept of them as withheld may have been shown again meanwhile.
  */
 const resolvedEmployees = (turns: Turns) => `
 SELECT e.*, told.third_party, told.mapped, told.invalid, known.missing_since,
-       coalesce(e.hash = known.hash, false) AND NOT ${anyReleased('EMPLOYEE')} AS same,
+       coalesce(e.hash = known.hash, false) AND known.missing_since IS NULL AND known.rejected_at IS NULL AND NOT ${anyReleased('EMPLOYEE')} AS same,
        known.external_key = e.external_key AND known.read_at > e.read_at AS older, ${PLACED},
        here.departments AS departments_before, here.places AS places_before, here.edges AS edges_before,
        w.main_department_id AS main_before, w.manager_id AS manager_before, w.edited_fields, w.updated_at AS local_version,

@@ -6,9 +6,10 @@ import type { MappedObjectType } from '../../field-mapping/field-mapping';
 
 /**
  * The task's mappings of a type as rows: local field, owner, and whether the field is withheld: nobody in the last complete
- * snapshot, which may be this one, has it, or the directory stopped showing it meanwhile, so what is here stays. `released`: it is not, and the last snapshot that was applied had it
- * of nobody, so that what was kept then has to be looked at of everybody. `told_by`: third-party fields that an event task, which reads
- * each object on a page of its own, may find filled of one although nobody had them.
+ * snapshot, which may be this one, has it, or the directory stopped showing it meanwhile, so what is here stays. `released`: it is not,
+ * and was so in the last complete snapshot that was applied, so that what was kept has to be looked at of everybody; one that was not
+ * complete may have left out somebody of whom it was kept. `told_by`: third-party fields that an event task, which reads each object on a
+ * page of its own, may find filled of one although nobody had them.
  */
 export const COLLECT_MAPPED_FIELDS = workingTable(
   'mapped_field',
@@ -19,6 +20,7 @@ SELECT m.object_type, m.field, m.owner, NOT (m.sources && coalesce(s.filled, '{}
          (SELECT ARRAY(SELECT jsonb_array_elements_text(former.filled -> m.object_type)) FROM sync_task former
            WHERE former.identity_source_id = $2 AND former.id <> $1 AND former.applied_at IS NOT NULL AND former.mode = 'APPLY'
              AND former.trigger <> 'EVENT' AND former.filled ? m.object_type
+             AND ((former.certificate ->> 'complete')::boolean OR former.certificate -> 'fieldsWithdrawn' <> '[]')
            ORDER BY former.id DESC LIMIT 1), '{}') AS released
   FROM (SELECT m ->> 'objectType' AS object_type, m ->> 'localField' AS field, m ->> 'owner' AS owner, t.trigger,
                array_append(ARRAY(SELECT jsonb_array_elements_text(f.list) FROM jsonb_array_elements(m -> 'transforms') step,
