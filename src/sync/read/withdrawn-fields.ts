@@ -8,7 +8,7 @@ import type { Run } from '../task/lease';
  * run to the next such a field is withheld, since nobody has it; within one it has to be found out.
  */
 
-/** A list of people that shows a field, when none that was read after it does. */
+/** The last list of people that shows a field which nobody has who was read after that. */
 export interface LastShown {
   readonly field: string;
   /** Third-party id of the department whose list it is. */
@@ -16,7 +16,7 @@ export interface LastShown {
 }
 
 /**
- * Fields that no list shows any more that was read after some moment, one of which had it in the last complete snapshot. That alone
+ * Fields that nobody has who was read after some moment, although somebody of them had it in the last complete snapshot. That alone
  * proves nothing: there may be nobody left who has it.
  * @param departmentIds whose lists were read
  */
@@ -26,14 +26,14 @@ export async function lastShownFields(
   run: Run,
   departmentIds: readonly string[],
 ): Promise<LastShown[]> {
-  const rows: { field: string; page: string }[] = await dataSource.query(LAST_SHOWN, [
+  const rows: { field: string; list: string }[] = await dataSource.query(LAST_SHOWN, [
     run.task.id,
     run.task.identitySourceId,
   ]);
   if (rows.length === 0) return [];
   const departments = new Map(departmentIds.map((id) => [`employees-of:${connector.keyOf(id)}`, id]));
-  return rows.flatMap(({ field, page }) => {
-    const departmentId = departments.get(page);
+  return rows.flatMap(({ field, list }) => {
+    const departmentId = departments.get(list);
     return departmentId === undefined ? [] : [{ field, departmentId }];
   });
 }
@@ -62,22 +62,26 @@ export async function fieldsWithdrawn(
   return rows.map(({ field }) => field);
 }
 
-/** Only lists that tell something new are looked at: what is shared with the last snapshot shows what it did then. */
+/**
+ * Only pages that tell something new are looked at: what is shared with the last snapshot shows what it did then. Whoever is seen by
+ * themselves is on a page of their own.
+ */
 const LAST_SHOWN = `
 WITH former AS MATERIALIZED (
   SELECT tp.page_key, p.filled
     FROM (SELECT id FROM sync_task WHERE identity_source_id = $2 AND id < $1 AND (certificate ->> 'complete')::boolean AND mode = 'APPLY'
              AND trigger IN ('MANUAL', 'SCHEDULED') AND includes_employees ORDER BY id DESC LIMIT 1) last
     JOIN task_page tp ON tp.task_id = last.id AND tp.object_type = 'EMPLOYEE' JOIN snapshot_page p ON p.id = tp.page_id
-), list AS MATERIALIZED (
+), page AS MATERIALIZED (
   SELECT tp.page_key, tp.read_at, p.filled, p.applied
     FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
-   WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND tp.page_key LIKE 'employees-of:%'
+   WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND tp.page_key NOT LIKE 'again:%'
 ), lost AS MATERIALIZED (
-  SELECT field, max(list.read_at) AS read_at FROM list JOIN former USING (page_key), unnest(former.filled) field
-   WHERE NOT list.applied AND NOT field = ANY (list.filled) GROUP BY field
+  SELECT field, max(page.read_at) AS read_at FROM page JOIN former USING (page_key), unnest(former.filled) field
+   WHERE NOT page.applied AND NOT field = ANY (page.filled) GROUP BY field
 ), shown AS MATERIALIZED (
-  SELECT DISTINCT ON (field) field, page_key, read_at FROM list, unnest(filled) field WHERE field IN (SELECT field FROM lost)
-   ORDER BY field, read_at DESC
+  SELECT field, max(read_at) AS read_at, (array_agg(page_key ORDER BY read_at DESC) FILTER (WHERE page_key LIKE 'employees-of:%'))[1] AS list
+    FROM page, unnest(filled) field WHERE field IN (SELECT field FROM lost) GROUP BY field
 )
-SELECT shown.field, shown.page_key AS page FROM shown JOIN lost USING (field) WHERE lost.read_at > shown.read_at ORDER BY 1`;
+SELECT shown.field, shown.list FROM shown JOIN lost USING (field)
+ WHERE lost.read_at > shown.read_at AND shown.list IS NOT NULL ORDER BY 1`;
