@@ -1,4 +1,5 @@
 import { differences } from '../../src/demo/compare';
+import { mutate } from '../setup/organisation-view';
 import {
   change,
   createSource,
@@ -456,6 +457,27 @@ describe('directory groups', () => {
       const narrowed = await run();
       expect(narrowed.status).toBe('SUCCEEDED');
       expect(await groups()).toEqual(['7 协会: 市场部']);
+    });
+
+    it('also departments whose removal waits for approval, or was rejected, until they go', async () => {
+      setTag(7, { name: '协会', departments: [3, 4] });
+      await run();
+      const safeguards = { maxRemovals: 0, minimumObjects: 0, maxRemovalPercent: 0 };
+      await mutate(rollcall, 'configureSynchronization', { id: source, safeguards }, '__typename');
+      await scope(['2']);
+      for (const approve of [false, true]) {
+        let held = await run();
+        expect([held.status, await groups()]).toEqual(['HELD', ['7 协会: 后端组, 市场部']]);
+        held = await run();
+        expect([held.status, await groupRecords(held.id)]).toEqual(['HELD', []]);
+        await decide(rollcall.api, { taskId: held.id, approve });
+        expect(await groups()).toEqual([`7 协会: ${approve ? '后端组' : '后端组, 市场部'}`]);
+        await scope(approve ? ['2'] : ['1']);
+        await run();
+        await scope(['2']);
+      }
+      expect(await recordsOf(rollcall.api, (await run()).id)).toEqual([]);
+      expect(await groups()).toEqual(['7 协会: 后端组']);
     });
 
     it('who could not come before, as soon as they do', async () => {

@@ -109,14 +109,17 @@ WITH RECURSIVE rejected AS MATERIALIZED (
   SELECT up.start, s.external_id, s.parent_key
     FROM up JOIN staged_department s ON s.external_key = up.parent_key
     JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
+), seen_department AS MATERIALIZED (
+  SELECT up.start AS external_key FROM up, scope WHERE NOT scope.partial OR scope.chosen ? up.external_id
 ), seen AS (
-  SELECT 'DEPARTMENT' AS kind, up.start AS external_key FROM up, scope WHERE NOT scope.partial OR scope.chosen ? up.external_id
+  SELECT 'DEPARTMENT' AS kind, external_key FROM seen_department
   UNION ALL
   SELECT named.kind, named.external_key
     FROM scope, named JOIN staged_employee s ON s.page_id = named.page_id AND s.external_key = named.external_key
    WHERE named.kind = 'EMPLOYEE' AND s.status <> 'LEFT'
-     AND (NOT scope.partial OR EXISTS (SELECT FROM link d WHERE d.identity_source_id = $2 AND d.kind = 'DEPARTMENT'
-                                          AND d.external_key = ANY (s.department_keys) AND d.rejected_at IS NULL))
+     AND (NOT scope.partial OR EXISTS (
+           SELECT FROM link d WHERE d.identity_source_id = $2 AND d.kind = 'DEPARTMENT' AND d.external_key = ANY (s.department_keys)
+              AND (d.rejected_at IS NULL OR d.external_key IN (SELECT external_key FROM seen_department))))
   UNION ALL
   SELECT kind, external_key FROM named WHERE kind = 'GROUP'
 )

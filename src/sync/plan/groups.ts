@@ -78,6 +78,11 @@ SELECT l.external_key, l.local_id FROM link l JOIN employee e ON e.id = l.local_
                         WHERE r.task_id = $1 AND r.action IN ('REMOVE', 'RENAME_ID') AND r.result IS NULL
                         UNION ALL SELECT d.local_id FROM displaced d)) IS NOT TRUE`;
 
+/** They are here until somebody has decided. */
+const HELD_DEPARTMENTS = `
+  SELECT r.local_id FROM sync_record r
+   WHERE r.task_id = $1 AND r.object_type = 'DEPARTMENT' AND r.action = 'REMOVE' AND r.result = 'HELD'`;
+
 /** Every edge that a candidate has, will have, or both. What does not resolve is left for the run that brings it. */
 export const COLLECT_GROUP_EDGES = workingTable(
   'group_edge',
@@ -89,7 +94,7 @@ SELECT group_id, kind, member_id, bool_or(told) AS told, bool_or(NOT told) AS he
     UNION ALL
     SELECT g.local_id, 'DEPARTMENT', t.local_id, true
       FROM plan_group g CROSS JOIN unnest(g.department_keys) AS k (external_key)
-      JOIN department_target t ON t.external_key = k.external_key AND t.stays
+      JOIN department_target t ON t.external_key = k.external_key AND (t.stays OR (t.local_id IN (${HELD_DEPARTMENTS})) IS TRUE)
     UNION ALL
     SELECT g.local_id, 'EMPLOYEE', m.employee_id, false
       FROM plan_group g JOIN directory_group_employee m ON m.group_id = g.local_id
@@ -125,7 +130,7 @@ const MEMBER_NAMES = `
     SELECT CASE x.kind WHEN 'EMPLOYEE' THEN w.display_name || ' (' || l.external_id || ')' ELSE t.path_before END AS before,
            CASE x.kind WHEN 'EMPLOYEE'
              THEN coalesce(r.display_name, w.display_name) || ' (' || coalesce(r.external_id, l.external_id) || ')'
-             ELSE t.path_after END AS after) named`;
+             ELSE coalesce(t.path_after, t.path_before) END AS after) named`;
 
 const shownMembers = (when: 'before' | 'after', kind: string, condition: string) =>
   `string_agg(named.${when}, E'\\n' ORDER BY named.${when} COLLATE "C") FILTER (WHERE x.kind = '${kind}' AND ${condition})`;
