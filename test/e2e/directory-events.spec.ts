@@ -514,6 +514,20 @@ describe('changes that WeCom tells by callback', () => {
       expect(rows).toEqual([{ status: 'SUSPENDED', departments: 2 }]);
     });
 
+    it('leave alone whom somebody has decided to keep outside the scope', async () => {
+      const safeguards = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 0, leaverGraceDays: 7 };
+      const scope = { mode: 'PARTIAL', departmentIds: ['2'] };
+      await mutate(rollcall, 'configureSynchronization', { id: source, scope, safeguards }, 'identitySource { id }');
+      const task = await synchronize(rollcall, source);
+      const kept = await recordsOf(rollcall.api, task.id, { result: ['HELD'], objectType: 'EMPLOYEE' });
+      await decide(rollcall.api, { taskId: task.id, approve: false, recordIds: kept.map((r) => r.id) });
+      await listen();
+      edit(({ users }) => users.set('zhaoliu', user('zhaoliu', '赵六六', [4])));
+      await settled();
+      const next = await synchronize(rollcall, source);
+      expect(await recordsOf(rollcall.api, next.id, { objectType: 'EMPLOYEE' })).toEqual([]);
+    });
+
     it('suspend nobody who was moved within the scope before the department left it that they were in', async () => {
       await lose(({ departments }) => departments.set(5, department(5, 2)));
       await chooseDepartment2();

@@ -100,26 +100,31 @@ WITH RECURSIVE rejected AS MATERIALIZED (
   SELECT tp.object_type AS kind, k AS external_key, tp.page_id
     FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id, unnest(p.keys) k
    WHERE tp.task_id = $1 AND EXISTS (SELECT FROM rejected) AND ((tp.object_type, k) IN (SELECT kind, external_key FROM rejected)) IS TRUE
+), present AS MATERIALIZED (
+  SELECT s.external_key, s.department_keys FROM named JOIN staged_employee s ON s.page_id = named.page_id AND s.external_key = named.external_key
+   WHERE named.kind = 'EMPLOYEE' AND s.status <> 'LEFT'
 ), scope AS MATERIALIZED (
   SELECT settings #>> '{scope,mode}' IS NOT DISTINCT FROM 'PARTIAL' AS partial, settings #> '{scope,departmentIds}' AS chosen FROM sync_task WHERE id = $1
+), scope_here AS MATERIALIZED (${COLLECT_SCOPE_HERE.rows}
 ), up AS (
   SELECT s.external_key AS start, s.external_id, s.parent_key
-    FROM named JOIN staged_department s ON s.page_id = named.page_id AND s.external_key = named.external_key WHERE named.kind = 'DEPARTMENT'
+    FROM task_page tp JOIN staged_department s ON s.page_id = tp.page_id
+   WHERE tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
+     AND (s.external_key IN (SELECT external_key FROM named WHERE kind = 'DEPARTMENT' UNION SELECT unnest(department_keys) FROM present)) IS TRUE
   UNION
   SELECT up.start, s.external_id, s.parent_key
     FROM up JOIN staged_department s ON s.external_key = up.parent_key
     JOIN task_page tp ON tp.page_id = s.page_id AND tp.task_id = $1 AND tp.object_type = 'DEPARTMENT'
-), seen_department AS MATERIALIZED (
-  SELECT up.start AS external_key FROM up, scope WHERE NOT scope.partial OR scope.chosen ? up.external_id
+), within_scope AS MATERIALIZED (
+  SELECT up.start AS external_key FROM up, scope
+   WHERE NOT scope.partial OR scope.chosen ? up.external_id OR up.parent_key IN (SELECT external_key FROM scope_here)
+  UNION
+  SELECT external_key FROM scope_here
 ), seen AS (
-  SELECT 'DEPARTMENT' AS kind, external_key FROM seen_department
+  SELECT kind, external_key FROM named WHERE kind = 'DEPARTMENT' AND external_key IN (SELECT external_key FROM within_scope)
   UNION ALL
-  SELECT named.kind, named.external_key
-    FROM scope, named JOIN staged_employee s ON s.page_id = named.page_id AND s.external_key = named.external_key
-   WHERE named.kind = 'EMPLOYEE' AND s.status <> 'LEFT'
-     AND (NOT scope.partial OR EXISTS (
-           SELECT FROM link d WHERE d.identity_source_id = $2 AND d.kind = 'DEPARTMENT' AND d.external_key = ANY (s.department_keys)
-              AND (d.rejected_at IS NULL OR d.external_key IN (SELECT external_key FROM seen_department))))
+  SELECT 'EMPLOYEE', present.external_key FROM present, scope
+   WHERE NOT scope.partial OR ${hasAnyOf('present.department_keys', 'SELECT external_key FROM within_scope')}
   UNION ALL
   SELECT kind, external_key FROM named WHERE kind = 'GROUP'
 )

@@ -38,10 +38,7 @@ export async function lastShownFields(
   });
 }
 
-/**
- * The fields of these that their lists, read once more by now, do not show either; or that could not be read. An empty list says
- * nothing of fields.
- */
+/** The fields of these that their lists, read once more by now, do not show either; or that could not be read. */
 export async function fieldsWithdrawn(
   dataSource: DataSource,
   connector: DirectoryConnector,
@@ -64,7 +61,7 @@ export async function fieldsWithdrawn(
 
 /**
  * Only pages that tell something new are looked at: what is shared with the last snapshot shows what it did then. Whoever is seen by
- * themselves is on a page of their own.
+ * themselves is on a page of their own. An empty list says nothing of fields.
  */
 const LAST_SHOWN = `
 WITH former AS MATERIALIZED (
@@ -75,7 +72,7 @@ WITH former AS MATERIALIZED (
 ), page AS MATERIALIZED (
   SELECT tp.page_key, tp.read_at, p.filled, p.applied
     FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id
-   WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND tp.page_key NOT LIKE 'again:%'
+   WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE' AND tp.page_key NOT LIKE 'again:%' AND p.keys <> '{}'
 ), lost AS MATERIALIZED (
   SELECT field, max(page.read_at) AS read_at FROM page JOIN former USING (page_key), unnest(former.filled) field
    WHERE NOT page.applied AND NOT field = ANY (page.filled) GROUP BY field
