@@ -217,7 +217,7 @@ describe('what is here', () => {
       expect([await stored('leo', 'mobile'), await stored('mia', 'mobile')]).toEqual([null, null]);
     });
 
-    it.each(['away', 'on a page that cannot be read'])(
+    it.each(['away', 'away, which waits for approval,', 'on a page that cannot be read'])(
       'goes from who was %s when it was shown again, as soon as they are read',
       async (how) => {
         const leo = { mobile: '1001', position: 'A' };
@@ -227,8 +227,12 @@ describe('what is here', () => {
         await tell({ leo: { position: 'A' }, mia });
         expect(await stored('mia', 'mobile')).toBe('1002');
         const { faults } = rollcall.sandbox;
-        if (how === 'away') await tell({ leo });
-        else {
+        if (how.startsWith('away')) {
+          const held = { minimumObjects: 0, maxRemovals: 0, maxRemovalPercent: 0, leaverGraceDays: 7 };
+          if (how !== 'away') await configure({ safeguards: held });
+          expect((await tell({ leo })).status).toBe(how === 'away' ? 'SUCCEEDED' : 'HELD');
+          await configure({ safeguards: { ...held, minimumObjects: 5, maxRemovals: 50, maxRemovalPercent: 10 } });
+        } else {
           faults.add({ kind: 'errcode', errcode: 40058, path: 'user/list', query: { department_id: '3' } });
           expect((await tell({ leo, mia })).status).toBe('PARTIALLY_SUCCEEDED');
           faults.clear();

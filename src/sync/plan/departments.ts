@@ -1,7 +1,6 @@
 import { workingTable } from '../../database/working-tables';
 import { PRESENT } from '../../organisation/organisation.entity';
 import {
-  anyReleased,
   changedFields,
   confirmedGone,
   departmentFields,
@@ -10,6 +9,7 @@ import {
   mappedOver,
   missingReadAt,
   NEXT_ORDINAL,
+  withheldMark,
 } from './fields';
 
 /** The department half of the plan. Parameters: $1 task, $2 identity source. */
@@ -57,8 +57,8 @@ SELECT latest.page_id, latest.external_key, latest.read_at, chosen.external_key 
 export const COLLECT_DEPARTMENTS = workingTable(
   'plan_department',
   `
-SELECT s.page_id, s.external_key, s.external_id, s.parent_key, s."order", s.leader_keys, s.third_party, s.mapped, s.invalid, s.hash,
-       r.read_at, CASE WHEN l.rejected_at IS NULL AND NOT ${anyReleased('DEPARTMENT')} THEN l.hash END AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
+SELECT s.page_id, s.external_key, s.external_id, s.parent_key, s."order", s.leader_keys, s.third_party, s.mapped, s.invalid,
+       s.hash || ${withheldMark('DEPARTMENT')} AS hash, r.read_at, l.hash AS link_hash, l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        NULL::uuid AS parent_id, NULL::text AS reason_code, NULL::text AS path, 0 AS depth
   FROM read_department r
   JOIN staged_department s ON s.page_id = r.page_id AND s.external_key = r.external_key

@@ -1,6 +1,6 @@
 import { workingTable } from '../../database/working-tables';
 import {
-  anyReleased,
+  ANY_RELEASED,
   changedFields,
   employeeFields,
   goneSince,
@@ -9,6 +9,7 @@ import {
   mappedOver,
   NEXT_ORDINAL,
   withheldFrom,
+  withheldMark,
 } from './fields';
 
 /** The employee half of the plan. Parameters: $1 task, $2 identity source. */
@@ -22,7 +23,7 @@ export const COLLECT_CANDIDATES = workingTable(
   'candidate',
   `
 SELECT DISTINCT k.external_key
-  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND (NOT p.applied OR ${anyReleased('EMPLOYEE')}),
+  FROM task_page tp JOIN snapshot_page p ON p.id = tp.page_id AND (NOT p.applied OR ${ANY_RELEASED}),
        unnest(p.keys) AS k (external_key)
  WHERE tp.task_id = $1 AND tp.object_type = 'EMPLOYEE'
 UNION
@@ -68,7 +69,7 @@ WITH called AS MATERIALIZED (
    ORDER BY s.external_key, tp.read_at DESC, s.page_id DESC
 )
 SELECT s.external_key, s.page_id, s.external_id, s.status, s.manager_key, s.main_department_key, s.department_keys,
-       s.leader_flags, s.orders, s.hash, latest.read_at,
+       s.leader_flags, s.orders, s.hash || ${withheldMark('EMPLOYEE')} AS hash, latest.read_at,
        l.local_id IS NOT NULL AS linked, coalesce(l.local_id, new_id()) AS local_id,
        row_number() OVER (ORDER BY l.local_id IS NOT NULL, s.external_key) AS turn, latest.old_external_key, latest.holder
   FROM latest
@@ -188,12 +189,11 @@ SELECT $1, ${NEXT_ORDINAL} + c.turn - ${turns.first - 1}, 'EMPLOYEE', c.external
 
 /**
  * Each candidate who is here, with all that they were told to be and all that they are. The link is read together with the
- * person: an edit, which clears its hash, or an event may have come since the candidates were collected. Who was away is compared as
- * well where they are told as before: what was kept of them as withheld may have been shown again meanwhile.
+ * person: an edit, which clears its hash, or an event may have come since the candidates were collected.
  */
 const resolvedEmployees = (turns: Turns) => `
 SELECT e.*, told.third_party, told.mapped, told.invalid, known.missing_since,
-       coalesce(e.hash = known.hash, false) AND known.missing_since IS NULL AND known.rejected_at IS NULL AND NOT ${anyReleased('EMPLOYEE')} AS same,
+       coalesce(e.hash = known.hash, false) AS same,
        known.external_key = e.external_key AND known.read_at > e.read_at AS older, ${PLACED},
        here.departments AS departments_before, here.places AS places_before, here.edges AS edges_before,
        w.main_department_id AS main_before, w.manager_id AS manager_before, w.edited_fields, w.updated_at AS local_version,

@@ -73,10 +73,17 @@ export function withheldFrom(f: string, row: string): string {
     OR NOT ${f}.told_by && (SELECT told.filled FROM snapshot_page told WHERE told.id = ${row}.page_id)))`;
 }
 
-/** Whether what was kept of a type's objects has to be looked at again, whatever became of themselves. */
-export function anyReleased(objectType: string): string {
-  return `EXISTS (SELECT FROM mapped_field WHERE object_type = '${objectType}' AND released)`;
+/**
+ * What a row's hash ends with: the fields that are withheld. Where others were, or none, when an object was last applied, it is compared
+ * although it is told as then, for what was kept of it may be shown by now.
+ */
+export function withheldMark(objectType: string): string {
+  return `coalesce((SELECT substring(decode(md5(string_agg(field, ',' ORDER BY field)), 'hex') FROM 1 FOR 4)
+    FROM mapped_field WHERE object_type = '${objectType}' AND withheld), '')`;
 }
+
+/** Whether what was kept of people has to be looked at again, whatever became of themselves; departments are looked at always. */
+export const ANY_RELEASED = `EXISTS (SELECT FROM mapped_field WHERE object_type = 'EMPLOYEE' AND released)`;
 
 /**
  * Whether a task read an object by itself and the directory said that it is gone. OFFSET 0: looked up one by one, since the planner
