@@ -31,6 +31,8 @@ export interface EventsRead {
   readonly events: readonly StoredEvent[];
   /** There is no other up to this number: the next read goes on after it. */
   readonly upTo: number;
+  /** There may be more that are numbered already. */
+  readonly hasMore: boolean;
 }
 
 /** Somebody who follows the log. */
@@ -102,7 +104,7 @@ export class EventLog {
    * What came after a number, of whatever passes the filter; from memory where it is recent.
    * @throws GraphQLError EVENTS_GONE when not everything that did is kept
    */
-  async read(after: number, filter: EventFilter): Promise<EventsRead> {
+  read(after: number, filter: EventFilter): EventsRead | Promise<EventsRead> {
     const isRecent = after >= this.recentAfter && after <= this.readUpTo;
     return isRecent ? this.fromMemory(after, filter) : this.fromDatabase(after, filter);
   }
@@ -114,7 +116,7 @@ export class EventLog {
     // Who listens has had all but the last few.
     let begin = this.recent.length;
     while (begin > 0 && (this.recent[begin - 1] as StoredEvent).sequence > after) begin -= 1;
-    return { events: this.recent.slice(begin).filter(matches), upTo: this.readUpTo };
+    return { events: this.recent.slice(begin).filter(matches), upTo: this.readUpTo, hasMore: false };
   }
 
   /** In one statement, which sees every event from where the log begins to the last number. */
@@ -128,13 +130,13 @@ export class EventLog {
     );
     if (after < rows[0].begin || after > rows[0].last) throw eventsGone();
     const events: StoredEvent[] = rows[0].sequence === null ? [] : rows;
-    const upTo = events.length < READ_AT_ONCE ? rows[0].last : rows.at(-1).sequence;
-    return { events, upTo };
+    const hasMore = events.length === READ_AT_ONCE;
+    return { events, upTo: hasMore ? rows.at(-1).sequence : rows[0].last, hasMore };
   }
 
-  /** Resolves at the next news, or when the log or the listener stops. */
-  nextNews(listener: Listener): Promise<void> {
-    if (this.stopped || listener.isGone) return Promise.resolve();
+  /** Resolves when there is news after a number, or when the log or the listener stops. */
+  nextNews(listener: Listener, after: number): Promise<void> {
+    if (this.stopped || listener.isGone || this.readUpTo > after) return Promise.resolve();
     this.waiting.delete(listener.wake);
     return new Promise((resolve) => {
       const wake = () => {

@@ -20,13 +20,13 @@ export async function* follow(
 ): AsyncGenerator<StoredEvent> {
   let cursor = after;
   while (!listener.isGone && !from.events.isStopped) {
-    // Asked for before reading, so that news that comes meanwhile is not slept through.
-    const news = from.events.nextNews(listener);
-    const { events, upTo } = await from.events.read(cursor, filter);
+    const found = from.events.read(cursor, filter);
+    // What is at hand is taken as it is: with thousands of listeners every promise counts.
+    const { events, upTo, hasMore } = 'then' in found ? await found : found;
     // Also where there was nothing for this listener, so that what others caused is not looked through again.
     cursor = upTo;
     for (const event of events) yield event;
-    if (events.length === 0) await news;
+    if (!hasMore) await from.events.nextNews(listener, cursor);
   }
 }
 
