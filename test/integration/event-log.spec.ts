@@ -62,6 +62,21 @@ describe('the event log', () => {
     ofBusy.leave();
   });
 
+  it('is read once by a follower for each news that comes while they wait', async () => {
+    const source = randomUUID();
+    const { until, told, leave } = follower(source, 0);
+    await happen(source);
+    await until(1);
+    const read = jest.spyOn(events, 'read');
+    for (let total = 2; total <= 11; total++) {
+      const news = until(total);
+      await happen(source);
+      await news;
+    }
+    expect([told.length, read.mock.calls.length]).toEqual([11, 10]);
+    leave();
+  });
+
   it('tells each event once and in order, whichever process a follower goes on at', async () => {
     const other = new EventLog(dataSource, new PostgresWakeUps(database.url, log), log);
     await other.start();
