@@ -448,3 +448,32 @@ describe('whatever WeCom answers', () => {
     expect([await eventTask(people(40)), calls('gettoken') - before]).toEqual(['FAILED', 1]);
   });
 });
+
+it('a field that is no longer shown while people are read who are seen by themselves stays with them', async () => {
+  const rollcall = await startRollcall();
+  try {
+    const { company, faults, calls } = rollcall.sandbox;
+    change(rollcall.sandbox, ({ users }) => {
+      for (const [id, person] of users) users.set(id, { ...person, telephone: `020-${id}` });
+    });
+    company.setRange({ departments: [2], users: ['zhaoliu'], tags: [] });
+    const source = await connectSource(rollcall);
+    await synchronize(rollcall, source);
+    faults.add({ kind: 'errcode', errcode: 45009, path: 'user/get', query: { userid: 'zhaoliu' } });
+    const asked = () => (calls.get('user/list') ?? 0) + (calls.get('user/get') ?? 0);
+    const [before, { syncTask }] = [asked(), await startTask(rollcall.api, source)];
+    // The lists of departments 2 and 3, and once in vain.
+    while (asked() < before + 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    company.withhold({ fields: ['telephone'], style: 'absent' });
+    faults.clear();
+    const task = await watch(rollcall.api, syncTask?.id ?? '');
+    expect([task.status, task.certificate?.reasons]).toEqual([
+      'SUCCEEDED',
+      [expect.stringContaining('stopped showing telephone')],
+    ]);
+    const { rows } = await rollcall.sql.query('SELECT FROM employee WHERE telephone IS NOT NULL');
+    expect(rows).toHaveLength(4);
+  } finally {
+    await rollcall.stop();
+  }
+});
