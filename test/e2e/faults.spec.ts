@@ -18,10 +18,21 @@ jest.mock('../../src/connector/token-bucket', () => {
   return { ...real, pause: (ms: number, signal: AbortSignal) => real.pause(ms / 1_000, signal) };
 });
 
+// An answer that does not end is given up sooner. Not where machines are busy: other answers would be, too.
+jest.mock('../../src/connector/wecom/wecom.client', () => {
+  const real = jest.requireActual('../../src/connector/wecom/wecom.client');
+  if (!process.env['ROLLCALL_EVERY_FAULT']) return real;
+  const { WecomClient } = real as typeof import('../../src/connector/wecom/wecom.client');
+  class ImpatientClient extends WecomClient {
+    constructor(...[caller, options]: ConstructorParameters<typeof WecomClient>) {
+      super(caller, { ...options, callTimeoutMs: 700 });
+    }
+  }
+  return { ...real, WecomClient: ImpatientClient };
+});
+
 /** Where a fault can hit. Reading again happens because department 3 answers empty, or department 4 is not listed. */
-const POSITIONS: Readonly<
-  Record<string, { hits: Partial<FaultInput>; because?: FaultInput; except?: (kind: FaultInput) => boolean }>
-> = {
+const POSITIONS: Readonly<Record<string, { hits: Partial<FaultInput>; because?: FaultInput }>> = {
   gettoken: { hits: { path: 'gettoken' } },
   'agent/get': { hits: { path: 'agent/get' } },
   'department/list': { hits: { path: 'department/list' } },
@@ -32,8 +43,6 @@ const POSITIONS: Readonly<
   'user/get, reading again': {
     hits: { path: 'user/get' },
     because: { kind: 'empty', path: 'user/list', query: { department_id: '3' } },
-    // Somebody in no department is somebody whom a tag makes visible.
-    except: ({ kind }) => kind === 'empty',
   },
   'department/get, reading again': {
     hits: { path: 'department/get' },
@@ -59,6 +68,11 @@ const KINDS: readonly FaultInput[] = [
   { kind: 'listless' },
   { kind: 'bare' },
   { kind: 'texts' },
+  { kind: 'shortened' },
+  { kind: 'nulls' },
+  { kind: 'trimmed' },
+  { kind: 'marked' },
+  { kind: 'compressed' },
   { kind: 'errcode', errcode: -1 },
   { kind: 'errcode', errcode: 45009 },
   { kind: 'errcode', errcode: 45033 },
@@ -71,9 +85,11 @@ const KINDS: readonly FaultInput[] = [
 ];
 
 /** Answers that say all there is to say, if late or in another form. */
-const HARMLESS = new Set(['slow', 'texts']);
+const HARMLESS = new Set(['slow', 'texts', 'marked', 'compressed']);
 /** Answers that look whole: reading again settles what they leave out. */
-const PLAUSIBLE = new Set(['empty', 'scopeShrunk', 'tokenRevoked']);
+const PLAUSIBLE = new Set(['empty', 'shortened', 'nulls', 'trimmed', 'scopeShrunk', 'tokenRevoked']);
+/** Answers that tell somebody's departments, or a tag's members, as if they were fewer: of one object nothing tells that they are not. */
+const FEWER = new Set(['empty', 'shortened', 'nulls']);
 /** Answers of these paths have no lists of their own. */
 const WITHOUT_LISTS = ['gettoken', 'agent/get', 'department/get'];
 /** Kinds that end in the same place: each position is tried with some of them, and with all where this is set. */
@@ -83,7 +99,7 @@ const EVERY_FAULT = process.env['ROLLCALL_EVERY_FAULT'] !== undefined;
 
 /** A different few of those that are alike for each position. */
 function kindsAt(place: number): readonly FaultInput[] {
-  if (EVERY_FAULT) return KINDS;
+  if (EVERY_FAULT) return [...KINDS, { kind: 'dripping', milliseconds: 100 }];
   const alike = KINDS.filter(({ kind }) => ALIKE.includes(kind));
   const tried = Array.from({ length: TRIED }, (_, i) => alike[(place * TRIED + i) % alike.length]);
   return KINDS.filter((kind) => !alike.includes(kind) || tried.includes(kind));
@@ -97,7 +113,8 @@ describe('whatever WeCom answers', () => {
     rollcall = await startRollcall();
     change(rollcall.sandbox, ({ users, tags }) => {
       users.set('extra', user('extra', '钱七', [4]));
-      tags.set(7, { id: 7, name: '协会', users: ['lisi', 'extra'], departments: [4] });
+      // Not the last department: one that a tag has is listed by itself where the list lacks it.
+      tags.set(7, { id: 7, name: '协会', users: ['lisi', 'extra'], departments: [3] });
     });
     rollcall.sandbox.company.setRange(RANGE);
     source = await connectSource(rollcall);
@@ -129,16 +146,14 @@ describe('whatever WeCom answers', () => {
   const suspended = async () =>
     (await rollcall.sql.query(`SELECT username FROM employee WHERE status IN ('SUSPENDED', 'REMOVED')`)).rows;
 
-  const cases = Object.entries(POSITIONS).flatMap(([position, { hits, because, except }], place) =>
-    kindsAt(place)
-      .filter((kind) => !except?.(kind))
-      .map((kind) => ({
-        position,
-        kind,
-        name: [kind.kind, kind.errcode ?? kind.departments].flat().join(' '),
-        hits,
-        because,
-      })),
+  const cases = Object.entries(POSITIONS).flatMap(([position, { hits, because }], place) =>
+    kindsAt(place).map((kind) => ({
+      position,
+      kind,
+      name: [kind.kind, kind.errcode ?? kind.departments].flat().join(' '),
+      hits,
+      because,
+    })),
   );
 
   it.each(cases)('$name at $position makes nobody leave, and is told', async ({ kind, hits, because }) => {
@@ -146,16 +161,18 @@ describe('whatever WeCom answers', () => {
     if (because) faults.add(because);
     faults.add({ ...kind, ...hits });
     if (hits.path === 'gettoken') company.revokeToken();
-    const before = await written();
+    const [before, asked] = [await written(), calls(hits.path ?? '')];
     const task = await synchronize(rollcall, source);
+    expect(calls(hits.path ?? '')).toBeGreaterThan(asked);
     const shrinks = kind.kind === 'scopeShrunk';
     expect(await suspended()).toEqual([]);
     // Who is seen in fewer departments is in fewer; only leaving takes more than that.
     const records = await lastRecords();
-    // A tag that is read twice and has nobody both times is empty; those who were in it are here all the same.
-    const emptied = kind.kind === 'empty' && hits.path === 'tag/get';
-    const others = records.filter((r) => !emptied || r.type !== 'GROUP');
-    if (!shrinks) expect([others, await written()]).toEqual([[], before]);
+    const fewer = FEWER.has(kind.kind) && (hits.path === 'tag/get' || hits.path === 'user/get');
+    const ofTag = fewer && hits.path === 'tag/get';
+    const others = records.filter((r) => !fewer || (ofTag ? r.type !== 'GROUP' : r.action !== 'MOVE'));
+    if (!shrinks) expect(others).toEqual([]);
+    if (!shrinks && (!fewer || ofTag)) expect(await written()).toEqual(before);
     const told = [...(task.certificate?.reasons ?? []), task.failure?.message ?? ''].join(' ');
     if (records.some((r) => r.result === 'HELD')) expect(told).toContain('What can be seen shrank');
     if (task.status !== 'SUCCEEDED') expect(told).not.toBe('');
@@ -163,7 +180,7 @@ describe('whatever WeCom answers', () => {
     // Whatever else a list lacks that lacks a department is not known.
     if (whole && because?.kind !== 'shortened') expect(task.status).toBe('SUCCEEDED');
     else if (!PLAUSIBLE.has(kind.kind)) expect(['PARTIALLY_SUCCEEDED', 'FAILED']).toContain(task.status);
-    if (!shrinks && !emptied) return;
+    if (!shrinks && !fewer) return;
     faults.clear();
     company.setRange(RANGE);
     await synchronize(rollcall, source);
