@@ -10,7 +10,7 @@ import { AppError } from '../platform/app-error';
 import { ApplyAhead } from './apply/ahead';
 import { type Applied, apply, PlanOutdated, writeTaskEvent } from './apply/apply';
 import { Planner } from './plan/plan';
-import type { Certified } from './read/certify';
+import type { Certified } from './read/certificate';
 import { SnapshotReader } from './read/snapshot-reader';
 import { openEventTask } from './task/event-task';
 import { forgetUnfinishedPlan } from './task/forget-plan';

@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import type { DirectoryConnector, DirectoryExtent } from '../../src/connector/directory-connector';
 import { createDataSource } from '../../src/database/data-source';
-import { confirmAbsences, storeCertificate } from '../../src/sync/read/certify';
+import { confirmAbsences, storeCertificate } from '../../src/sync/read/certificate';
 import { SnapshotReader } from '../../src/sync/read/snapshot-reader';
 import { Lease, type Run } from '../../src/sync/task/lease';
 import type { ProgressReporter } from '../../src/sync/task/progress';

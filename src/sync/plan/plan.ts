@@ -5,7 +5,7 @@ import { type WorkingTable, type WorkingTables, withWorkingTables } from '../../
 import type { EventLog } from '../../events/event-log';
 import type { MappedObjectType } from '../../field-mapping/field-mapping';
 import type { ApplyAhead } from '../apply/ahead';
-import type { Findings } from '../read/certify';
+import type { Findings } from '../read/certificate';
 import { forgetPlan } from '../task/forget-plan';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';

@@ -10,7 +10,13 @@ import { inTransaction } from '../../database/transaction';
 import { claimEvents, freeUnreadable } from '../task/event-task';
 import type { Run } from '../task/lease';
 import type { ProgressReporter } from '../task/progress';
-import { type Certified, confirmAbsences, storeCertificate, storeEventCertificate, type WhatWasRead } from './certify';
+import {
+  type Certified,
+  confirmAbsences,
+  storeCertificate,
+  storeEventCertificate,
+  type WhatWasRead,
+} from './certificate';
 import { departmentsFoundAgain, departmentsLackingPeople, tellDoubts } from './lists-again';
 import { hasGraceEnded, readMissingAgain } from './read-again';
 import { readNamed, typesToRead } from './read-named';
